@@ -1,0 +1,209 @@
+"""The run's records: what stands under a run prefix in the bucket, as types; no I/O.
+
+Writers are the supervisor's; readers are the supervisor, `runs/`, `components/` and `localcloud/`. Each
+JSON object carries `schema`; a reader accepts its own version and older ones, and ignores members that it
+does not know. Standard library only: this module runs on the paid machine.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+SCHEMA = 1
+
+RUN_KEY = "run.json"
+STATUS_KEY = "status.json"
+MANIFEST_KEY = "manifest.json"
+LEASE_KEY = "lease.json"
+VERDICT_KEY = "verdict.json"
+ATTEMPTS_PREFIX = "attempts/"
+METRICS_PREFIX = "metrics/"
+LOGS_PREFIX = "logs/"
+
+Outcome = Literal["succeeded", "failed", "stopped"]
+StageState = Literal["waiting", "running", "done", "skipped", "failed"]
+
+
+class RecordError(ValueError):
+    """A stored record cannot be read: not JSON, not an object, a member missing, or a newer schema."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Base of all records: `schema` first, JSON both ways."""
+
+    schema: int = SCHEMA
+
+    def to_json(self) -> bytes:
+        """Return the record as UTF-8 JSON, one object, with a final newline."""
+        return (json.dumps(dataclasses.asdict(self), indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, raw: bytes | str) -> Self:
+        """Parse a stored record; raise RecordError when it is not one of this kind or is too new."""
+        try:
+            found = json.loads(raw)
+        except ValueError as error:
+            raise RecordError(f"{cls.__name__}: not JSON ({error})") from None
+        if not isinstance(found, dict):
+            raise RecordError(f"{cls.__name__}: not a JSON object")
+        members = typing.cast("dict[str, Any]", found)
+        schema = members.get("schema")
+        if not isinstance(schema, int) or schema > SCHEMA:
+            raise RecordError(f"{cls.__name__}: schema {schema!r}, this program reads up to {SCHEMA}")
+        return cls._from_members(members)
+
+    @classmethod
+    def _from_members(cls, members: dict[str, Any]) -> Self:
+        known = {f.name for f in dataclasses.fields(cls)}
+        try:
+            return cls(**{name: value for name, value in members.items() if name in known})
+        except TypeError as error:
+            raise RecordError(f"{cls.__name__}: {error}") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStatus:
+    """One line of the stage list: `elapsed_s` counts while it runs and stays when it ended."""
+
+    name: str
+    state: StageState
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStatus(Record):
+    """`status.json`, replaced every 10 to 15 s; also what the container answers at `/status.json`."""
+
+    run: str
+    attempt: int
+    recipe: str
+    stage: str
+    stages: list[StageStatus] = field(default_factory=list[StageStatus])
+    step: int | None = None
+    total_steps: int | None = None
+    loss: float | None = None
+    tokens_per_s: float | None = None
+    mfu: float | None = None
+    gpu_memory_bytes: int | None = None
+    uploaded_bytes: int = 0
+    pending_bytes: int = 0
+    started_at: str = ""  # ISO 8601, UTC; of this attempt
+    beat_at: str = ""  # ISO 8601, UTC; of this record
+    elapsed_s: float = 0.0  # over all attempts
+    dollars: float = 0.0  # elapsed time over all attempts x hourly price
+    message: str = ""
+    outcome: Outcome | None = None  # set once the verdict is written
+
+    @classmethod
+    def _from_members(cls, members: dict[str, Any]) -> Self:
+        stages = [
+            StageStatus(
+                name=str(s.get("name", "")),
+                state=s.get("state", "waiting"),
+                elapsed_s=float(s.get("elapsed_s", 0.0)),
+            )
+            for s in members.get("stages", [])
+        ]
+        return super()._from_members({**members, "stages": stages})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord(Record):
+    """`run.json`, written once by the first attempt: what was asked for, without secrets."""
+
+    run: str
+    recipe: str
+    settings: dict[str, Any]
+    nanochat_commit: str = ""
+    image_digest: str = ""
+    gpus: list[str] = field(default_factory=list[str])
+    world_size: int = 1
+    price_usd_per_hour: float = 0.0
+    duration_hours: int = 0
+    created_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt(Record):
+    """`attempts/<n>.json`, one a container start."""
+
+    number: int
+    started_at: str
+    host: str
+    reason: str  # why this attempt: "first start", "restarted", ...
+    gpus: list[str] = field(default_factory=list[str])
+    resumed_from: str = ""  # key of the checkpoint, "" when from the start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One line of `metrics/<n>-<seq>.jsonl`: one training step or one evaluation."""
+
+    stage: str
+    step: int
+    at: str
+    total_steps: int | None = None
+    loss: float | None = None
+    val_bpb: float | None = None
+    tokens_per_s: float | None = None
+    dt_ms: float | None = None
+    mfu: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """One object of value; `key` is relative to the run prefix."""
+
+    key: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(Record):
+    """`manifest.json`, written after everything that it lists."""
+
+    run: str
+    artifacts: list[Artifact]
+
+    @classmethod
+    def _from_members(cls, members: dict[str, Any]) -> Self:
+        try:
+            artifacts = [
+                Artifact(key=a["key"], size_bytes=int(a["size_bytes"]), sha256=a["sha256"])
+                for a in members.get("artifacts", [])
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"Manifest: bad artifact ({error})") from None
+        return super()._from_members({**members, "artifacts": artifacts})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease(Record):
+    """`lease.json`, written conditionally: which container trains."""
+
+    holder: str
+    attempt: int
+    beat_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Record):
+    """`verdict.json`, written once and last: the only truth about the end of a run."""
+
+    run: str
+    attempt: int
+    outcome: Outcome
+    stage: str  # the last stage that ran
+    reason: str
+    exit_code: int
+    started_at: str
+    ended_at: str
+    elapsed_s: float  # over all attempts
+    dollars: float
+    log_tail: list[str] = field(default_factory=list[str])  # last 200 lines of a failed stage
