@@ -1,8 +1,8 @@
 """The run's records: what stands under a run prefix in the bucket, as types; no I/O.
 
-Writers are the supervisor's; readers are the supervisor, `runs/`, `components/` and `localcloud/`. Each
-JSON object carries `schema`; a reader accepts its own version and older ones, and ignores members that it
-does not know. Standard library only: this module runs on the paid machine.
+Writers are the supervisor's; readers are the supervisor, `runs/`, `components/` and `localcloud/`.
+Each JSON object carries `schema`; a reader accepts its own version and older ones, and ignores
+members that it does not know. Standard library only: this module runs on the paid machine.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ StageState = Literal["waiting", "running", "done", "skipped", "failed"]
 
 
 class RecordError(ValueError):
-    """A stored record cannot be read: not JSON, not an object, a member missing, or a newer schema."""
+    """A stored record cannot be read: no JSON object, a member missing, or a newer schema."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class Record:
 
     @classmethod
     def from_json(cls, raw: bytes | str) -> Self:
-        """Parse a stored record; raise RecordError when it is not one of this kind or is too new."""
+        """Parse a stored record; raise RecordError when it is of another kind or too new."""
         try:
             found = json.loads(raw)
         except ValueError as error:
@@ -54,7 +54,9 @@ class Record:
         members = typing.cast("dict[str, Any]", found)
         schema = members.get("schema")
         if not isinstance(schema, int) or schema > SCHEMA:
-            raise RecordError(f"{cls.__name__}: schema {schema!r}, this program reads up to {SCHEMA}")
+            raise RecordError(
+                f"{cls.__name__}: schema {schema!r}, this program reads up to {SCHEMA}"
+            )
         return cls._from_members(members)
 
     @classmethod
@@ -77,7 +79,7 @@ class StageStatus:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStatus(Record):
-    """`status.json`, replaced every 10 to 15 s; also what the container answers at `/status.json`."""
+    """`status.json`, replaced every 10 to 15 s; the container answers it at `/status.json` too."""
 
     run: str
     attempt: int

@@ -1,0 +1,46 @@
+# make up    set everything up and run the main job: a training run on a cloud of this machine's own
+# make test  set everything up and pass the tests
+# make down  give everything back; the artefacts stay in .local/s3 until `make purge`
+.DEFAULT_GOAL := help
+.PHONY: help setup up down purge test lint types check-tests bench lock
+python := .venv/bin/python
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Make the locked Python environment (.venv)
+	@./setup.sh
+
+up: setup ## Rehearse: start the local cloud, `pulumi up` stack dev, follow the run to its verdict
+	@$(python) -m localcloud.rehearsal up
+
+down: setup ## Destroy stack dev and stop the local cloud; what was trained is kept
+	@$(python) -m localcloud.rehearsal down
+
+purge: down ## The same, then delete what was kept: bucket, state, ports (.local)
+	@$(python) -m localcloud.rehearsal purge
+
+test: setup lint types check-tests ## Lint, types, and every test with coverage
+
+lint:
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check --quiet .
+
+types:
+	@.venv/bin/pyright
+
+check-tests:
+	@$(python) -m localcloud.engine install
+	@rm -f .coverage .coverage.*
+	@$(python) -m coverage run -m pytest $(PYTEST_ARGS)
+	@$(python) -m coverage combine --quiet
+	@$(python) -m coverage report --skip-covered --skip-empty
+
+bench: setup ## Measure, side by side in one run; prints a table
+	@$(python) -m benchmarks
+
+lock: setup ## Resolve requirements.lock anew from pyproject.toml
+	@uv=$$(command -v uv || ls $${XDG_CACHE_HOME:-$$HOME/.cache}/trainstack/uv-*/bin/uv | head -n 1); \
+	"$$uv" pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --python-version 3.11 --group pyproject.toml:localcloud \
+	  --group pyproject.toml:dev pyproject.toml -o requirements.lock

@@ -1,0 +1,56 @@
+#!/bin/sh
+# Makes .venv from requirements.lock: nothing but Python 3.11+ and a package index is needed.
+# Does nothing when the environment is as the lock says. Safe to interrupt and to run again.
+set -eu
+cd "$(dirname "$0")"
+
+say() { printf '%s\n' "$*" >&2; }
+fail() { say "setup: $*"; exit 1; }
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/trainstack
+stamp=.venv/.lock-sha256
+want=$(cat requirements.lock setup.sh | sha256sum | cut -d' ' -f1)
+[ -f "$stamp" ] && [ "$(cat "$stamp")" = "$want" ] && exit 0
+
+python=
+for name in python3.11 python3.12 python3.13 python3; do
+  if command -v "$name" >/dev/null 2>&1 &&
+    "$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
+    python=$name
+    break
+  fi
+done
+[ -n "$python" ] || fail "no Python 3.11, 3.12 or 3.13 on PATH; install one (Debian: apt-get install python3)"
+
+begin=$(date +%s)
+if command -v uv >/dev/null 2>&1; then
+  uv=uv
+else
+  uv=$cache/uv-$(sha256sum bootstrap.lock | cut -c1-12)/bin/uv
+  if [ ! -x "$uv" ]; then
+    say "setup: getting uv, the package installer"
+    home=$(dirname "$(dirname "$uv")")
+    mkdir -p "$cache"
+    rm -rf "$home.part"
+    if ! "$python" -c 'import ensurepip' 2>/dev/null; then
+      [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 ||
+        fail "$python has no ensurepip; install it (Debian: apt-get install python3-venv) or uv"
+      say "setup: installing python3-venv"
+      apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
+    fi
+    "$python" -m venv "$home.part"
+    "$home.part/bin/python" -m pip install --quiet --require-hashes -r bootstrap.lock
+    # A virtual environment may not be moved, but uv's own program is self-contained.
+    mkdir -p "$home/bin"
+    cp "$home.part/bin/uv" "$home/bin/.uv.part"
+    mv "$home/bin/.uv.part" "$uv"
+    rm -rf "$home.part"
+  fi
+fi
+
+say "setup: installing $(grep -c '^[a-z]' requirements.lock) locked packages into .venv"
+[ -x .venv/bin/python ] && .venv/bin/python -c '' 2>/dev/null ||
+  "$uv" venv --quiet --clear --python "$(command -v "$python")" .venv
+"$uv" pip sync --quiet --require-hashes --python .venv/bin/python requirements.lock
+printf '%s\n' "$want" >"$stamp"
+say "setup: done in $(($(date +%s) - begin)) s"
