@@ -1,0 +1,222 @@
+"""What a recipe is, as data: stages, settings, sizes; loading one by name; no training, no I/O.
+
+A recipe is a module in `container/recipes/` (name with `_` for `-`) with a constant `RECIPE`.
+Command lines and environments are templates: `{depth}` is a setting, and besides the settings
+these names are known (`PLACEHOLDERS`): `{workdir}` the work folder, `{app}` the folder that holds
+`container/`, `{python}` the interpreter of the supervisor, `{tag}` the recipe's model tag,
+`{device_batch_size}`, `{world_size}`, `{resume_step}` (in `resume_argv` only), `{mirror_url}`
+(empty when there is none), `{wandb_run}`, `{port}` (in `Chat` only), `{nanochat_commit}`.
+
+`{fp8:--fp8}` on a bool gives the text behind the colon when it is true, else nothing. An argument
+that comes out empty, or as `--flag=` with nothing behind it, is left out.
+
+Standard library only: the operator's program validates settings with this module too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import pkgutil
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SettingValue = int | float | str | bool
+
+PLACEHOLDERS = frozenset(
+    {
+        "workdir",
+        "app",
+        "python",
+        "tag",
+        "device_batch_size",
+        "world_size",
+        "resume_step",
+        "mirror_url",
+        "wandb_run",
+        "port",
+        "nanochat_commit",
+    }
+)
+
+
+class RecipeError(ValueError):
+    """A recipe or its settings cannot be used; the message names everything that is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One setting: its default also gives its type (an int is accepted where a float is asked)."""
+
+    default: SettingValue
+    help: str
+    minimum: float | None = None
+    choices: tuple[SettingValue, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A local folder whose files go to the bucket.
+
+    `local` and `key` are templates, relative to the work folder and to the run prefix.
+
+    kind "checkpoint": `local` holds `<tag>/model_000100.pt, meta_000100.json,
+    optim_000100_rank<r>.pt`; a step is taken when it is complete, and gets a marker.
+    `optimizer_files` says how many optimizer files a complete step has.
+    kind "file": every file below `local` (or the one file that it names) is taken when its stage
+    has ended.
+    """
+
+    local: str
+    key: str
+    kind: Literal["checkpoint", "file"]
+    optimizer_files: Literal["every rank", "first rank", "none"] = "every rank"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage: a command line with its limits, what it must leave behind, what is kept of it."""
+
+    name: str
+    argv: tuple[str, ...]
+    time_limit_s: float
+    resume_argv: tuple[str, ...] = ()  # appended when a checkpoint of this stage is resumed
+    env: Mapping[str, str] = field(default_factory=dict[str, str])  # templates, like argv
+    cwd: str = "{app}"
+    first_step_limit_s: float = 1800.0  # T1; counts only with progress "nanochat"
+    step_limit_s: float = 900.0  # T2: must cover evaluations, which print no step lines
+    retries: int = 1  # after a failure that is neither out of memory nor a stall
+    stall_retries: int = 1
+    outputs: tuple[str, ...] = ()  # globs below the work folder; one match each, when it succeeds
+    uploads: tuple[Upload, ...] = ()
+    progress: Literal["nanochat", "none"] = "none"
+    needs_credentials: bool = False  # gets WANDB_API_KEY; storage credentials are never given
+    runs_model_code: bool = False  # executes what the model wrote: environment stripped to the bone
+    needed_by: str = ""  # when set: runs in the background, and is waited for before that stage
+    optional: bool = False  # its failure is reported and the run goes on
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chat:
+    """The process that serves the finished model on 127.0.0.1:{port}, behind the status page.
+
+    It answers GET /health with 200 when the model is loaded. Dialect "openai": POST
+    /v1/chat/completions, streaming too. Dialect "nanochat": POST /chat/completions of nanochat's
+    chat_web (server-sent events of `{"token": …}`, then `{"done": true}`), which is translated.
+    """
+
+    argv: tuple[str, ...]
+    dialect: Literal["openai", "nanochat"]
+    env: Mapping[str, str] = field(default_factory=dict[str, str])
+    cwd: str = "{app}"
+    start_limit_s: float = 300.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole training run as data."""
+
+    name: str
+    title: str
+    stages: tuple[Stage, ...]
+    settings: Mapping[str, Setting]
+    tag: str  # template of the model tag, such as "d{depth}"
+    expected_hours: float
+    disk_bytes: int  # free space that the work folder needs
+    device_batch_size: int  # start value; halved when memory runs out
+    gpu_type: str = "CPU"  # "CPU": expects no GPU
+    gpus: int = 0  # that the numbers above are for; 0 for CPU
+    min_gpu_memory_bytes: int = 0
+    min_shm_bytes: int = 0
+    nanochat_commit: str = ""
+    chat: Chat | None = None
+
+    def values(self) -> dict[str, SettingValue]:
+        """Return the settings as a flat mapping, overrides applied."""
+        return {name: setting.default for name, setting in self.settings.items()}
+
+
+def load_recipe(name: str) -> Recipe:
+    """Return the recipe of that name; raises RecipeError that lists the known ones."""
+    known = known_recipes()
+    if name not in known:
+        raise RecipeError(f"recipe {name!r} is unknown; known are: {', '.join(known)}")
+    found = importlib.import_module(f"container.recipes.{name.replace('-', '_')}").RECIPE
+    if not isinstance(found, Recipe) or found.name != name:
+        raise RecipeError(f"container/recipes: RECIPE of {name!r} is not a Recipe of that name")
+    return found
+
+
+def known_recipes() -> list[str]:
+    """Return the names of all recipes, sorted."""
+    package = importlib.import_module("container.recipes")
+    return sorted(
+        module.name.replace("_", "-")
+        for module in pkgutil.iter_modules(package.__path__)
+        if not module.name.startswith("_")
+    )
+
+
+def apply_settings(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
+    """Return the recipe with overridden settings.
+
+    Raises one RecipeError that names every unknown key and every wrong type or value.
+    """
+    problems: list[str] = []
+    settings = dict(recipe.settings)
+    for key, value in overrides.items():
+        setting = settings.get(key)
+        if setting is None:
+            problems.append(
+                f"{key}: unknown setting; {recipe.name} has: {', '.join(sorted(recipe.settings))}"
+            )
+            continue
+        problem = _problem(setting, value)
+        if problem:
+            problems.append(f"{key}: {value!r} {problem}")
+            continue
+        if isinstance(setting.default, float):
+            value = float(value)
+        settings[key] = dataclasses.replace(setting, default=value)
+    if problems:
+        raise RecipeError(f"recipeSettings of {recipe.name}: " + "; ".join(problems))
+    return dataclasses.replace(recipe, settings=settings)
+
+
+def render(template: str, values: Mapping[str, SettingValue]) -> str:
+    """Fill one template; raises RecipeError for a name that is not known."""
+    try:
+        return _Templates().vformat(template, (), values)
+    except (KeyError, IndexError, ValueError) as error:
+        raise RecipeError(f"template {template!r}: {error} is not known") from None
+
+
+def render_argv(templates: Sequence[str], values: Mapping[str, SettingValue]) -> list[str]:
+    """Fill a command line, leaving out arguments that come out empty or as a bare `--flag=`."""
+    filled = [render(template, values) for template in templates]
+    return [item for item in filled if item and not (item.startswith("--") and item.endswith("="))]
+
+
+def _problem(setting: Setting, value: Any) -> str:
+    kind = type(setting.default)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind is float and number:
+        pass
+    elif type(value) is not kind:
+        return f"is a {type(value).__name__}, must be a {kind.__name__}"
+    if setting.choices and value not in setting.choices:
+        return f"must be one of {', '.join(map(repr, setting.choices))}"
+    if setting.minimum is not None and number and value < setting.minimum:
+        return f"must be at least {setting.minimum:g}"
+    return ""
+
+
+class _Templates(string.Formatter):
+    def format_field(self, value: Any, format_spec: str) -> Any:
+        if isinstance(value, bool):
+            if format_spec:
+                return format_spec if value else ""
+            return "1" if value else "0"
+        return super().format_field(value, format_spec)
