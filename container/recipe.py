@@ -177,9 +177,8 @@ def apply_settings(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
         if problem:
             problems.append(f"{key}: {value!r} {problem}")
             continue
-        if isinstance(setting.default, float):
-            value = float(value)
-        settings[key] = dataclasses.replace(setting, default=value)
+        typed = float(value) if isinstance(setting.default, float) else value
+        settings[key] = dataclasses.replace(setting, default=typed)
     if problems:
         raise RecipeError(f"recipeSettings of {recipe.name}: " + "; ".join(problems))
     return dataclasses.replace(recipe, settings=settings)
@@ -201,14 +200,12 @@ def render_argv(templates: Sequence[str], values: Mapping[str, SettingValue]) ->
 
 def _problem(setting: Setting, value: Any) -> str:
     kind = type(setting.default)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is float and number:
-        pass
-    elif type(value) is not kind:
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if type(value) is not kind and (kind is not float or number is None):
         return f"is a {type(value).__name__}, must be a {kind.__name__}"
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(map(repr, setting.choices))}"
-    if setting.minimum is not None and number and value < setting.minimum:
+    if setting.minimum is not None and number is not None and not number >= setting.minimum:
         return f"must be at least {setting.minimum:g}"
     return ""
 
