@@ -1,0 +1,5 @@
+"""The one error of this folder: no engine could be had, and what to do about it."""
+
+
+class EngineError(Exception):
+    """No Pulumi engine; the message says what was tried, why it failed and what to do."""
