@@ -1,0 +1,5 @@
+"""Entry of `python -m runs`."""
+
+from runs.cli import main
+
+main()

@@ -1,0 +1,148 @@
+"""The bucket as `runs` reads it: listings, whole objects, records; says why when it cannot.
+
+Not responsible for where the bucket is or with which key (source.py). Deleting is in remove.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+
+from container.records import Record, RecordError
+from runs.errors import NoSuchRunError, RefusedError, RunsError, UnreachableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+READERS = 16  # parallel small reads: 200 objects a second at 80 ms a round trip
+_REFUSED = frozenset(
+    {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized"}
+)
+_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+
+R = TypeVar("R", bound=Record)
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object of a listing; `key` is the whole key in the bucket."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
+
+
+class Bucket:
+    """One bucket, read only."""
+
+    def __init__(self, client: S3Client, *, name: str, endpoint: str) -> None:
+        self.client = client
+        self.name = name
+        self.endpoint = endpoint
+
+    def read(self, key: str) -> bytes | None:
+        """Return a whole object, or None when the bucket says that it is not there."""
+        try:
+            with self.explained(f"read {key}"):
+                return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
+        except _AbsentError:
+            return None
+
+    @overload
+    def record(self, key: str, kind: type[R]) -> R | None: ...
+    @overload
+    def record(self, key: str, kind: type[R], *, required: Literal[True]) -> R: ...
+    def record(self, key: str, kind: type[R], *, required: bool = False) -> R | None:
+        """Return a stored record; None, or NoSuchRunError when it is required, if it is absent."""
+        raw = self.read(key)
+        if raw is None:
+            if required:
+                raise NoSuchRunError(
+                    f"bucket {self.name} has no {key}.\n"
+                    "The run has not come that far, or it is another run: see `runs list`."
+                )
+            return None
+        try:
+            return kind.from_json(raw)
+        except RecordError as error:
+            raise RunsError(
+                f"{key} in bucket {self.name} cannot be read: {error}.\n"
+                "A newer trainstack may have written it: update this checkout."
+            ) from None
+
+    def read_many(self, keys: list[str]) -> Iterator[tuple[str, bytes | None]]:
+        """Yield each key with its content, in the order given, read in parallel."""
+        with ThreadPoolExecutor(READERS) as pool:
+            yield from zip(keys, pool.map(self.read, keys), strict=True)
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        """Yield every object below a prefix, in key order, whatever their number."""
+        for page in self._pages(Prefix=prefix):
+            for found in page.get("Contents", []):
+                yield StoredObject(found["Key"], found["Size"], found["LastModified"])
+
+    def folders(self) -> list[str]:
+        """Return the names before the first slash of all keys: the run prefixes."""
+        return [
+            found["Prefix"].rstrip("/")
+            for page in self._pages(Delimiter="/")
+            for found in page.get("CommonPrefixes", [])
+        ]
+
+    def _pages(self, **words: Any) -> Iterator[dict[str, Any]]:
+        token: dict[str, Any] = {}
+        while True:
+            with self.explained(f"list {words.get('Prefix', '')}".strip()):
+                page: Any = self.client.list_objects_v2(Bucket=self.name, **words, **token)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    @contextmanager
+    def explained(self, action: str) -> Generator[None]:
+        """Turn what botocore raises within into an error that says what to do."""
+        try:
+            yield
+        except ClientError as error:
+            raise self._explain(error, action) from None
+        except EndpointConnectionError:
+            raise UnreachableError(
+                f"cannot {action}: nothing answers at {self.endpoint}.\n"
+                "In the local world the S3 server may be stopped: python -m localcloud start.\n"
+                "Else check the network, and R2_ENDPOINT_URL or the account id."
+            ) from None
+        except BotoCoreError as error:
+            raise UnreachableError(
+                f"cannot {action} in bucket {self.name}: {type(error).__name__} at "
+                f"{self.endpoint}.\nTry again; `runs doctor` checks keys and addresses."
+            ) from None
+
+    def _explain(self, error: ClientError, action: str) -> Exception:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in _ABSENT:
+            return _AbsentError(action)
+        if code == "NoSuchBucket":
+            return NoSuchRunError(
+                f"cannot {action}: there is no bucket {self.name} at {self.endpoint}.\n"
+                "Nothing was run there yet, or the name, account or jurisdiction is another."
+            )
+        if code in _REFUSED:
+            return RefusedError(
+                f"cannot {action}: bucket {self.name} refused the key ({code}).\n"
+                "CLOUDFLARE_API_TOKEN must be of this account and may read R2: see `runs doctor`."
+            )
+        return UnreachableError(
+            f"cannot {action} in bucket {self.name}: the server answered {code or 'an error'}.\n"
+            "Try again; `runs doctor` checks keys and addresses."
+        )
+
+
+class _AbsentError(Exception):
+    pass

@@ -1,0 +1,175 @@
+"""Looks at runs again and again until all have ended; asks machines and bucket, decides nothing.
+
+What is seen is turned into views by judge.py and shown by whoever asked (watch.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
+
+import requests
+
+from container.records import STATUS_KEY, VERDICT_KEY, RecordError, RunStatus, Verdict
+from runs import judge
+from runs.bucket import READERS, Bucket
+from runs.errors import RunsError
+from runs.source import Target
+
+LOOK_EVERY_S = 2.0
+BUCKET_EVERY_S = 6.0  # while the machine itself answers
+_CONNECT_AND_READ_S = (2, 4)
+_PAGE_LIMIT_BYTES = 1_000_000  # a status is some kB; the address is public and could send anything
+
+
+class Clock(Protocol):
+    """Time from outside, so that tests need not wait."""
+
+    def now(self) -> datetime:
+        """Return the wall-clock time, aware, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that only grow."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> datetime:
+        """Return the wall-clock time, aware, UTC."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Return seconds that only grow."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+@dataclass(kw_only=True)
+class Watched:
+    """One run while it is followed: what has to be remembered between two looks."""
+
+    target: Target
+    began_s: float
+    heartbeat: judge.Heartbeat | None = None
+    samples: list[judge.Sample] = field(default_factory=list[judge.Sample])
+    stored: RunStatus | None = None
+    verdict: Verdict | None = None
+    bucket_asked_s: float | None = None
+    trouble: str = ""
+    view: judge.View | None = None
+
+
+class Follower:
+    """Looks at some runs of one bucket."""
+
+    def __init__(
+        self,
+        targets: list[Target],
+        *,
+        bucket: Bucket,
+        patience: judge.Patience,
+        clock: Clock | None = None,
+        read_live: Callable[[str], RunStatus | None] | None = None,
+    ) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.bucket = bucket
+        self.patience = patience
+        self.read_live = read_live or read_live_status
+        began_s = self.clock.monotonic()
+        self.watched = [Watched(target=target, began_s=began_s) for target in targets]
+
+    def until_ended(self) -> Iterator[list[judge.View]]:
+        """Yield all views after each look; end after the look that finds every run ended."""
+        while True:
+            views = self.look()
+            yield views
+            if all(view.standing in judge.ENDED for view in views):
+                return
+            self.clock.sleep(LOOK_EVERY_S)
+
+    def look(self) -> list[judge.View]:
+        """Look once at every run, in parallel.
+
+        Raises RunsError only when the first look fails: later on, an outage is shown as trouble and
+        waited out.
+        """
+        if len(self.watched) == 1:
+            return [self._look_at(self.watched[0])]
+        with ThreadPoolExecutor(READERS) as pool:
+            return list(pool.map(self._look_at, self.watched))
+
+    def _look_at(self, run: Watched) -> judge.View:
+        if run.view is not None and run.verdict is not None:
+            return run.view
+        live = self.read_live(run.target.status_url) if run.target.status_url else None
+        now_s = self.clock.monotonic()
+        due = run.bucket_asked_s is None or now_s - run.bucket_asked_s >= BUCKET_EVERY_S
+        if live is None or live.outcome is not None or due:
+            self._ask_bucket(run, first=run.view is None)
+            run.bucket_asked_s = now_s
+        status, origin = judge.newest(live, run.stored)
+        if status is not None:
+            run.heartbeat = judge.hear(
+                run.heartbeat, status.beat_at, now=self.clock.now(), now_s=now_s
+            )
+            run.samples = judge.sampled(run.samples, status, now_s=now_s)
+        beat_age_s = judge.age_s(run.heartbeat, now_s=now_s) if run.heartbeat else None
+        run.view = judge.View(
+            run=run.target.run,
+            prefix=run.target.prefix,
+            standing=judge.stand(
+                verdict=run.verdict,
+                beat_age_s=beat_age_s,
+                waited_s=now_s - run.began_s,
+                patience=self.patience,
+            ),
+            status=status,
+            verdict=run.verdict,
+            origin=origin,
+            beat_age_s=beat_age_s,
+            eta_s=judge.stage_eta_s(run.samples, status) if status else None,
+            waited_s=now_s - run.began_s,
+            estimated_cost_usd=run.target.estimated_cost_usd,
+            trouble=run.trouble,
+        )
+        return run.view
+
+    def _ask_bucket(self, run: Watched, *, first: bool) -> None:
+        prefix = run.target.prefix
+        try:
+            # The verdict first: it is written last, so what is read after it is final.
+            run.verdict = self.bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict)
+            run.stored = self.bucket.record(f"{prefix}/{STATUS_KEY}", RunStatus) or run.stored
+            run.trouble = ""
+        except RunsError as error:
+            if first:
+                raise
+            run.trouble = str(error).splitlines()[0]
+
+
+def read_live_status(status_url: str) -> RunStatus | None:
+    """Return what the machine itself says, or None when it does not answer as one of ours."""
+    try:
+        with requests.get(
+            f"{status_url}/{STATUS_KEY}", timeout=_CONNECT_AND_READ_S, stream=True
+        ) as answer:
+            if not answer.ok:
+                return None
+            raw = answer.raw.read(_PAGE_LIMIT_BYTES, decode_content=True)
+        return RunStatus.from_json(raw)
+    except (requests.RequestException, OSError, RecordError):
+        return None

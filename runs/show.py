@@ -1,0 +1,256 @@
+"""How runs look on a terminal of 80 columns: panel, tables, plain lines; decides nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from container.records import Artifact, RunStatus, StageStatus
+from runs import wording
+from runs.judge import Standing, View, stages_left
+
+STYLE: dict[Standing, str] = {
+    "waiting": "yellow",
+    "running": "cyan",
+    "quiet": "yellow",
+    "gone": "red",
+    "succeeded": "green",
+    "failed": "red",
+    "stopped": "yellow",
+}
+_MARK = {"done": "✓", "running": "▶", "failed": "✗", "skipped": "–", "waiting": "·"}
+_MARK_STYLE = {"done": "green", "running": "cyan", "failed": "red"}
+_STAGES_SHOWN = 12  # a panel of 24 lines has no room for more; the middle ones are left out
+
+
+def plain_line(view: View) -> str:
+    """Write one run as one log line: how long, how much, where it is."""
+    head = f"[{wording.duration(view.elapsed_s)} {wording.usd(view.dollars)}]"
+    parts = [head, view.run]
+    status = view.status
+    if view.standing in ("waiting", "quiet", "gone"):
+        parts.append(silence(view))
+    elif view.verdict is not None:
+        parts.append(f"{view.standing}: {view.verdict.reason}")
+    if status is None or view.verdict is not None:
+        return " ".join(parts)
+    parts.append(f"{status.stage} {_steps(status)}".rstrip())
+    if status.loss is not None:
+        parts.append(f"loss {wording.loss(status.loss)}")
+    if status.tokens_per_s:
+        parts.append(f"{wording.count(status.tokens_per_s)} tok/s")
+    if status.uploaded_bytes or status.pending_bytes:
+        parts.append(_sent(status))
+    if view.eta_s is not None:
+        parts.append(f"eta {wording.duration(view.eta_s)}")
+    if view.trouble:
+        parts.append(f"({view.trouble})")
+    return " ".join(parts)
+
+
+def silence(view: View) -> str:
+    """Say in words how long a machine has been silent, or waited for."""
+    if view.standing == "waiting":
+        return f"waiting for the machine's first sign of life ({wording.duration(view.waited_s)})"
+    if view.beat_age_s is None:
+        return f"no sign of life within {wording.duration(view.waited_s)}"
+    return f"no sign of life for {wording.duration(view.beat_age_s)}"
+
+
+def panel(view: View) -> RenderableType:
+    """Draw one run: stages, progress, numbers; fits 80 × 24."""
+    rows: list[RenderableType] = []
+    status = view.status
+    if status is None:
+        rows.append(Text(silence(view) + " …", style="yellow"))
+        rows.append(Text("pulling the image and starting takes a while", style="dim"))
+    else:
+        rows += [_stage_table(status.stages), Text(), _progress(view, status), _numbers(status)]
+    rows.append(_money(view))
+    rows += _remarks(view)
+    recipe = f" · {status.recipe}" if status else ""
+    attempt = f" · attempt {status.attempt}" if status and status.attempt > 1 else ""
+    return Panel(
+        Group(*rows),
+        title=Text.assemble((view.run, "bold"), recipe, attempt, " · ", _standing(view)),
+        title_align="left",
+        subtitle=Text(_origin(view), style="dim"),
+        subtitle_align="right",
+        border_style=STYLE[view.standing],
+        padding=(0, 1),
+    )
+
+
+def table_of_runs(views: Sequence[View]) -> Table:
+    """Draw several runs, one line each."""
+    table = _table("run", "state", "stage", ">steps", ">loss", ">tok/s", ">time", ">cost")
+    for view in views:
+        status = view.status
+        table.add_row(
+            view.run,
+            _standing(view),
+            view.stage,
+            _steps(status, percent=False) if status else "",
+            wording.loss(status.loss) if status else "-",
+            wording.count(status.tokens_per_s) if status and status.tokens_per_s else "-",
+            wording.duration(view.elapsed_s),
+            wording.usd(view.dollars),
+        )
+    return table
+
+
+def table_of_artifacts(artifacts: Sequence[Artifact]) -> Table:
+    """Draw a manifest: keys, sizes, the beginning of each hash, and the sum."""
+    table = _table("artefact", ">size", "sha256")
+    table.columns[0].overflow = "fold"
+    for artifact in artifacts:
+        table.add_row(artifact.key, wording.size(artifact.size_bytes), artifact.sha256[:12])
+    table.add_section()
+    total = sum(artifact.size_bytes for artifact in artifacts)
+    table.add_row(wording.plural(len(artifacts), "object"), wording.size(total), "", style="bold")
+    return table
+
+
+def as_json(view: View) -> dict[str, Any]:
+    """Return a view as the object that `--json` prints."""
+    status = view.status
+    return {
+        "run": view.run,
+        "prefix": view.prefix,
+        "standing": view.standing,
+        "stage": view.stage,
+        "attempt": status.attempt if status else None,
+        "step": status.step if status else None,
+        "total_steps": status.total_steps if status else None,
+        "loss": status.loss if status else None,
+        "tokens_per_s": status.tokens_per_s if status else None,
+        "mfu": status.mfu if status else None,
+        "uploaded_bytes": status.uploaded_bytes if status else None,
+        "pending_bytes": status.pending_bytes if status else None,
+        "stages": [
+            {"name": s.name, "state": s.state, "elapsed_s": round(s.elapsed_s, 1)}
+            for s in (status.stages if status else [])
+        ],
+        "elapsed_s": round(view.elapsed_s, 1),
+        "dollars": view.dollars,
+        "estimated_cost_usd": view.estimated_cost_usd or None,
+        "stage_eta_s": None if view.eta_s is None else round(view.eta_s, 1),
+        "beat_age_s": None if view.beat_age_s is None else round(view.beat_age_s, 1),
+        "source": view.origin,
+        "reason": view.verdict.reason if view.verdict else None,
+        "exit_code": view.verdict.exit_code if view.verdict else None,
+        "trouble": view.trouble or None,
+    }
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for header in headers:
+        right = header.startswith(">")
+        table.add_column(
+            header.removeprefix(">"), justify="right" if right else "left", no_wrap=right
+        )
+    return table
+
+
+def _standing(view: View) -> Text:
+    return Text(view.standing, style=STYLE[view.standing])
+
+
+def _steps(status: RunStatus, *, percent: bool = True) -> str:
+    if status.step is None:
+        return ""
+    if not status.total_steps:
+        return f"{status.step:,}"
+    share = f" {100 * status.step // status.total_steps}%" if percent else ""
+    return f"{status.step:,}/{status.total_steps:,}{share}"
+
+
+def _sent(status: RunStatus) -> str:
+    pending = f" +{wording.size(status.pending_bytes)}" if status.pending_bytes else ""
+    return f"sent {wording.size(status.uploaded_bytes)}{pending}"
+
+
+def _stage_table(stages: Sequence[StageStatus]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column()
+    table.add_column()
+    table.add_column(justify="right")
+    shown = list(stages)
+    if len(shown) > _STAGES_SHOWN:
+        shown = [s for s in shown if s.state != "waiting"][-_STAGES_SHOWN:]
+    for stage in shown:
+        style = _MARK_STYLE.get(stage.state, "dim")
+        took = (
+            wording.duration(stage.elapsed_s) if stage.state not in ("waiting", "skipped") else ""
+        )
+        table.add_row(
+            Text(_MARK.get(stage.state, "?"), style=style),
+            Text(stage.name, style="bold" if stage.state == "running" else style),
+            took or Text(stage.state if stage.state == "skipped" else "", style="dim"),
+        )
+    return table
+
+
+def _progress(view: View, status: RunStatus) -> RenderableType:
+    if status.step is None or not status.total_steps:
+        return Text(status.stage, style="bold")
+    row = Table.grid(padding=(0, 2))
+    left = f"{wording.duration(view.eta_s)} left" if view.eta_s and not view.verdict else ""
+    row.add_row(
+        Text(status.stage, style="bold"),
+        ProgressBar(total=status.total_steps, completed=status.step, width=34),
+        Text(_steps(status)),
+        Text(left, style="cyan"),
+    )
+    return row
+
+
+def _numbers(status: RunStatus) -> Text:
+    parts = [f"loss {wording.loss(status.loss)}"]
+    if status.tokens_per_s:
+        parts.append(f"{wording.count(status.tokens_per_s)} tokens/s")
+    if status.mfu:
+        parts.append(f"MFU {status.mfu:.1f} %")
+    if status.gpu_memory_bytes:
+        parts.append(f"GPU {wording.size(status.gpu_memory_bytes)}")
+    parts.append(f"uploaded {wording.size(status.uploaded_bytes)}")
+    if status.pending_bytes:
+        parts.append(f"pending {wording.size(status.pending_bytes)}")
+    return Text("   ".join(parts))
+
+
+def _money(view: View) -> Text:
+    cost = wording.usd(view.dollars)
+    if view.estimated_cost_usd:
+        cost += f" of ${view.estimated_cost_usd.lstrip('$')} bought"
+    left = stages_left(view.status.stages) if view.status and not view.verdict else []
+    then = f"   then {', '.join(left)}" if left else ""
+    return Text(f"{wording.duration(view.elapsed_s)}   {cost} so far{then}", overflow="ellipsis")
+
+
+def _remarks(view: View) -> list[RenderableType]:
+    remarks: list[RenderableType] = []
+    if view.standing in ("quiet", "gone") and view.status is not None:
+        remarks.append(Text(silence(view), style=STYLE[view.standing]))
+    if view.verdict is not None:
+        remarks.append(Text(view.verdict.reason or view.standing, style=STYLE[view.standing]))
+    elif view.status is not None and view.status.message:
+        remarks.append(Text(view.status.message, style="dim"))
+    if view.trouble:
+        remarks.append(Text(view.trouble, style="yellow"))
+    return remarks
+
+
+def _origin(view: View) -> str:
+    if view.origin == "nowhere":
+        return ""
+    age_s = view.beat_age_s or 0.0
+    age = f", {wording.duration(age_s)} ago" if age_s >= 30 and not view.verdict else ""
+    return f"said by the {view.origin}{age}"

@@ -1,0 +1,322 @@
+"""Where to look: bucket, run prefixes and addresses, from stack outputs or from the command line.
+
+Asks the Pulumi CLI and Cloudflare; reads nothing of a run (bucket.py) and prints nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import boto3
+import requests
+from botocore.config import Config
+
+from runs.bucket import READERS, Bucket
+from runs.errors import NoSuchRunError, RefusedError, SettingMissingError, UnreachableError
+
+ROOT = Path(__file__).resolve().parent.parent
+CLOUDFLARE_URL = "https://api.cloudflare.com/client/v4"
+PULUMI_WITHIN_S = 60
+_CONNECT_AND_READ_S = (5, 15)
+_PREFIX = re.compile(r"(?P<stack_and_run>.+)-(?P<identity>[0-9a-f]{8})-(?P<training>[0-9a-f]{8})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One run: its key in the stack and its prefix in the bucket; the rest only from a stack."""
+
+    run: str
+    prefix: str
+    status_url: str = ""
+    deployment_id: str = ""
+    estimated_cost_usd: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What the command line says about where to look."""
+
+    stack: str = ""
+    bucket: str = ""
+    prefix: str = ""
+    run: str = ""
+
+
+class Source:
+    """Where one command looks; asks Pulumi and Cloudflare at most once each, when needed."""
+
+    def __init__(self, words: Words, *, environ: Mapping[str, str] | None = None) -> None:
+        self.words = words
+        self.environ: Mapping[str, str] = os.environ if environ is None else environ
+
+    @cached_property
+    def outputs(self) -> dict[str, Any]:
+        """The stack outputs, secrets masked; empty for a destroyed stack and with `--bucket`."""
+        if self.words.bucket:
+            return {}
+        return _pulumi_json(["stack", "output", "--json"], self.words, self.environ)
+
+    @cached_property
+    def config(self) -> dict[str, str]:
+        """The stack's plain config values by name without namespace; empty with `--bucket`."""
+        if self.words.bucket:
+            return {}
+        found = _pulumi_json(["config", "--json"], self.words, self.environ)
+        return {
+            name.removeprefix("trainstack:"): str(entry.get("value", ""))
+            for name, entry in found.items()
+            if name.startswith("trainstack:") and not entry.get("secret")
+        }
+
+    @cached_property
+    def bucket_name(self) -> str:
+        """The bucket, from `--bucket`, the stack's outputs, or the config of a destroyed stack."""
+        name = self.words.bucket or str(self.outputs.get("bucket") or self.config.get("bucket", ""))
+        if not name:
+            raise SettingMissingError(
+                "no bucket: the stack has no outputs and its config names none.\n"
+                "Bring the stack up, or name the bucket: --bucket NAME"
+            )
+        return name
+
+    @cached_property
+    def targets(self) -> list[Target]:
+        """The runs that the stack declares now; or the one that `--prefix` names."""
+        if self.words.prefix:
+            prefix = self.words.prefix.strip("/")
+            return [Target(run=run_of_prefix(prefix), prefix=prefix)]
+        return targets_of(self.outputs)
+
+    @cached_property
+    def bucket(self) -> Bucket:
+        """The bucket, opened with the operator's own key."""
+        endpoint = self.endpoint
+        access_key, secret = self._s3_key()
+        library: Any = boto3  # its stubs are partial
+        client = library.client(
+            "s3",
+            endpoint_url=endpoint,
+            region_name="auto",
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=30,
+                retries={"mode": "standard", "total_max_attempts": 4},
+                max_pool_connections=2 * READERS,
+                s3={"addressing_style": "path"},
+                request_checksum_calculation="when_required",  # R2 and others lack the new ones
+                response_checksum_validation="when_required",
+            ),
+        )
+        return Bucket(client, name=self.bucket_name, endpoint=endpoint)
+
+    @cached_property
+    def endpoint(self) -> str:
+        """The S3 address: R2_ENDPOINT_URL, or what account and jurisdiction give."""
+        if url := self.environ.get("R2_ENDPOINT_URL", ""):
+            return url.rstrip("/")
+        jurisdiction = self.config.get("jurisdiction", "default")
+        part = "" if jurisdiction in ("", "default") else f".{jurisdiction}"
+        return f"https://{self.account}{part}.r2.cloudflarestorage.com"
+
+    @cached_property
+    def account(self) -> str:
+        """The Cloudflare account id: CLOUDFLARE_ACCOUNT_ID, or the stack's config."""
+        account = self.environ.get("CLOUDFLARE_ACCOUNT_ID") or self.config.get(
+            "cloudflareAccountId", ""
+        )
+        if not account:
+            raise SettingMissingError(
+                "no Cloudflare account: with --bucket no stack config is read.\n"
+                "Set CLOUDFLARE_ACCOUNT_ID (or R2_ENDPOINT_URL with R2_ACCESS_KEY_ID and "
+                "R2_SECRET_ACCESS_KEY)."
+            )
+        return account
+
+    def choose(self) -> list[Target]:
+        """Return the runs that the command is about, `--run` applied.
+
+        Without stack outputs: the prefixes in the bucket (of this stack, when one is named).
+        """
+        if self.targets and not self.words.run:
+            return self.targets
+        found = pick(self.targets, self.words.run) if self.targets else []
+        if not found:
+            found = pick(self._in_bucket(), self.words.run)
+        if not found:
+            raise NoSuchRunError(self._nothing_found())
+        return found
+
+    def choose_one(self) -> Target:
+        """Return the one run that the command is about; NoSuchRunError when it may be several."""
+        found = self.choose()
+        if len(found) == 1:
+            return found[0]
+        names = "\n".join(f"  --run {target.prefix}" for target in found)
+        raise NoSuchRunError(f"which of these {len(found)} runs?\n{names}")
+
+    def access_token(self, run: str) -> str:
+        """Return the bearer token of a run's chat; the one place that asks Pulumi for a secret."""
+        if self.words.bucket:
+            raise SettingMissingError(
+                "the access token is a secret output of the stack: use --stack, not --bucket."
+            )
+        words = ["stack", "output", "--json", "--show-secrets"]
+        token = _of_run(_pulumi_json(words, self.words, self.environ).get("access_token"), run)
+        if not token:
+            raise SettingMissingError(
+                f"the stack has no output access_token for run {run}: bring the stack up first."
+            )
+        return token
+
+    def _in_bucket(self) -> list[Target]:
+        stack = "" if self.words.bucket else self.words.stack
+        folders = self.bucket.folders()
+        return [
+            Target(run=run_of_prefix(prefix), prefix=prefix)
+            for prefix in folders
+            if _PREFIX.fullmatch(prefix) and prefix.startswith(f"{stack}-" if stack else "")
+        ] or [Target(run=prefix, prefix=prefix) for prefix in folders if not stack]
+
+    def _nothing_found(self) -> str:
+        wanted = f"no run {self.words.run!r}" if self.words.run else "no run"
+        return (
+            f"bucket {self.bucket_name} holds {wanted}"
+            f"{f' of stack {self.words.stack}' if self.words.stack else ''}.\n"
+            "`runs list` shows what is there; `pulumi up` starts the stack's runs."
+        )
+
+    def _s3_key(self) -> tuple[str, str]:
+        access_key = self.environ.get("R2_ACCESS_KEY_ID", "")
+        secret = self.environ.get("R2_SECRET_ACCESS_KEY", "")
+        if access_key and secret:
+            return access_key, secret
+        token = self.environ.get("CLOUDFLARE_API_TOKEN", "")
+        if not token:
+            raise SettingMissingError(
+                "no key for the bucket: CLOUDFLARE_API_TOKEN is not set.\n"
+                "In the local world: source .local/env. Else set your Cloudflare token, or "
+                "R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY."
+            )
+        return self.token_id(), hashlib.sha256(token.encode()).hexdigest()
+
+    def token_id(self) -> str:
+        """Return the id of CLOUDFLARE_API_TOKEN, which is its S3 access key.
+
+        Raises RefusedError when Cloudflare says that the token is not valid, UnreachableError
+        when nobody answers. https://developers.cloudflare.com/r2/api/tokens/
+        """
+        base = self.environ.get("CLOUDFLARE_BASE_URL", CLOUDFLARE_URL).rstrip("/")
+        header = {"authorization": f"Bearer {self.environ.get('CLOUDFLARE_API_TOKEN', '')}"}
+        account = self.environ.get("CLOUDFLARE_ACCOUNT_ID") or self.config.get(
+            "cloudflareAccountId", ""
+        )
+        paths = [f"/accounts/{account}/tokens/verify"] if account else []
+        for path in [*paths, "/user/tokens/verify"]:
+            try:
+                answer = requests.get(base + path, headers=header, timeout=_CONNECT_AND_READ_S)
+                found: Any = answer.json() if answer.ok else {}
+            except requests.RequestException as error:
+                raise UnreachableError(
+                    f"cannot check CLOUDFLARE_API_TOKEN: {base} does not answer "
+                    f"({type(error).__name__}).\nIn the local world: python -m localcloud start"
+                ) from None
+            result: Any = found.get("result") or {}
+            if result.get("status") == "active":
+                return str(result["id"])
+        raise RefusedError(
+            f"{base} says that CLOUDFLARE_API_TOKEN is not valid.\n"
+            "It is expired, revoked, of another account, or of another world: set a live one."
+        )
+
+
+def targets_of(outputs: Mapping[str, Any]) -> list[Target]:
+    """Read stack outputs: one value each, or one entry a run when the stack holds several."""
+    prefixes = outputs.get("r2_prefix")
+    if not prefixes:
+        return []
+    if not isinstance(prefixes, dict):
+        prefixes = {run_of_prefix(str(prefixes)): str(prefixes)}
+    return [
+        Target(
+            run=run,
+            prefix=str(prefix).strip("/"),
+            status_url=_of_run(outputs.get("status_url"), run).rstrip("/"),
+            deployment_id=_of_run(outputs.get("deployment_id"), run),
+            estimated_cost_usd=_of_run(outputs.get("estimated_cost_usd"), run),
+        )
+        for run, prefix in cast("dict[str, Any]", prefixes).items()
+    ]
+
+
+def run_of_prefix(prefix: str) -> str:
+    """Return the run's key from `<stack>-<run>-<identity>-<hash>`, else the whole prefix."""
+    match = _PREFIX.fullmatch(prefix)
+    if match is None or "-" not in match["stack_and_run"]:
+        return prefix
+    return match["stack_and_run"].split("-", 1)[1]
+
+
+def pick(targets: list[Target], wanted: str) -> list[Target]:
+    """Return the targets that `wanted` names: a prefix, a run's key, or the start of a prefix."""
+    if not wanted:
+        return targets
+    wanted = wanted.strip("/")
+    for fits in (
+        [t for t in targets if t.prefix == wanted],
+        [t for t in targets if t.run == wanted],
+        [t for t in targets if t.prefix.startswith(wanted)],
+    ):
+        if fits:
+            return fits
+    return []
+
+
+def _of_run(value: Any, run: str) -> str:
+    if isinstance(value, dict):
+        value = cast("dict[str, Any]", value).get(run)
+    return "" if value is None else str(value)
+
+
+def _pulumi_json(command: list[str], words: Words, environ: Mapping[str, str]) -> dict[str, Any]:
+    program = shutil.which("pulumi", path=environ.get("PATH"))
+    if program is None:
+        raise SettingMissingError(
+            "pulumi is not on PATH, so the stack's outputs cannot be read.\n"
+            "In the local world: source .local/env. Without a stack: --bucket NAME --prefix PREFIX"
+        )
+    stack = ["--stack", words.stack] if words.stack else []
+    try:
+        done = subprocess.run(
+            [program, *command, *stack, "--non-interactive"],
+            cwd=ROOT,
+            env=dict(environ),
+            capture_output=True,
+            text=True,
+            timeout=PULUMI_WITHIN_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UnreachableError(
+            f"`pulumi {' '.join(command[:2])}` gave no answer within {PULUMI_WITHIN_S} s."
+        ) from None
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise SettingMissingError(
+            f"`pulumi {' '.join(command[:2])}` failed: {why}\n"
+            "Select a stack (--stack dev); in the local world: source .local/env. "
+            "Without a stack: --bucket NAME --prefix PREFIX"
+        )
+    found: Any = json.loads(done.stdout or "{}")
+    return cast("dict[str, Any]", found)

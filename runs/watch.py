@@ -1,0 +1,89 @@
+"""`runs watch`: a live panel on a terminal, plain lines elsewhere, until every verdict is there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+
+from runs import show, wording
+from runs.follow import Follower
+from runs.judge import Line, View, exit_code, worth_a_line
+
+LINE_EVERY_S = 5.0
+_TAIL_LINES = 20
+
+
+def watch(follower: Follower, *, out: Console, talk: Console, as_json: bool) -> int:
+    """Follow until all runs have ended, and return the exit code of `runs watch`."""
+    looks = follower.until_ended()
+    if out.is_terminal and not as_json:
+        views = _live(looks, out)
+    else:
+        views = _lines(looks, follower, out, as_json=as_json)
+    for view in views:
+        _say_how_it_ended(view, talk)
+    return exit_code(view.standing for view in views)
+
+
+def _live(looks: Iterator[list[View]], out: Console) -> list[View]:
+    views: list[View] = []
+    with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
+        for views in looks:
+            live.update(_picture(views), refresh=True)
+    return views
+
+
+def _picture(views: Sequence[View]) -> RenderableType:
+    if len(views) == 1:
+        return show.panel(views[0])
+    troubles = sorted({view.trouble for view in views if view.trouble})
+    return Group(show.table_of_runs(views), *troubles)
+
+
+def _lines(
+    looks: Iterator[list[View]], follower: Follower, out: Console, *, as_json: bool
+) -> list[View]:
+    printed: dict[str, Line] = {}
+    views: list[View] = []
+    for views in looks:
+        now_s = follower.clock.monotonic()
+        for view in views:
+            if not worth_a_line(printed.get(view.prefix), view, now_s=now_s, every_s=LINE_EVERY_S):
+                continue
+            printed[view.prefix] = Line(
+                standing=view.standing,
+                stage=view.stage,
+                attempt=view.status.attempt if view.status else 0,
+                step=view.status.step if view.status else None,
+                at_s=now_s,
+            )
+            line = json.dumps(show.as_json(view)) if as_json else show.plain_line(view)
+            out.print(line, markup=False, highlight=False, soft_wrap=True)
+    return views
+
+
+def _say_how_it_ended(view: View, talk: Console) -> None:
+    verdict = view.verdict
+    if verdict is None:
+        talk.print(
+            f"{view.run}: {show.silence(view)}, and there is no verdict. The machine may be gone "
+            "while it is still billed.\nSee `runs logs`; `pulumi up` resumes it on a new machine, "
+            "`pulumi destroy` gives this one back.",
+            markup=False,
+        )
+        return
+    talk.print(
+        f"{view.run} {view.standing} after {wording.duration(verdict.elapsed_s)}, "
+        f"{wording.usd(verdict.dollars)}.",
+        markup=False,
+    )
+    if view.standing == "failed":
+        talk.print(
+            f"Stage {verdict.stage}, exit code {verdict.exit_code}: {verdict.reason}", markup=False
+        )
+        for line in verdict.log_tail[-_TAIL_LINES:]:
+            talk.print(f"  | {line}", markup=False, highlight=False, soft_wrap=True)
+        talk.print(f"The whole output: runs logs --run {view.run} --stage {verdict.stage}")
