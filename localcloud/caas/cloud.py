@@ -1,0 +1,24 @@
+"""The parts of one running stand-in, handed to every behaviour."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from localcloud.caas.behaviours import Switches
+from localcloud.caas.clock import BillingClock
+from localcloud.caas.runtime import ContainerRuntime
+from localcloud.caas.settings import Settings
+from localcloud.caas.store import Store
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cloud:
+    """Shared by the request threads and the reconciler; `woken` tells the latter to look now."""
+
+    settings: Settings
+    store: Store
+    runtime: ContainerRuntime
+    clock: BillingClock
+    switches: Switches
+    woken: threading.Event = field(default_factory=threading.Event)

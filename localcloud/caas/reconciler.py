@@ -1,0 +1,72 @@
+"""Keeps every live deployment stepping in the background; none waits for another."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from localcloud.caas.behaviour.life import Life
+from localcloud.caas.cloud import Cloud
+from localcloud.caas.runtime import EngineUnavailableError
+
+log = logging.getLogger(__name__)
+
+# Steps mostly wait: for a pull, for a container to stop, for a probe that is not answered.
+STEPS_AT_ONCE = 16
+
+
+class Reconciler:
+    """One thread that looks, and a pool that acts."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+        self._life = Life(cloud)
+        self._stopped = threading.Event()
+        self._under_way: dict[str, Future[None]] = {}
+        self._thread = threading.Thread(target=self._run, name="caas-reconciler", daemon=True)
+        self._pool = ThreadPoolExecutor(STEPS_AT_ONCE, thread_name_prefix="caas-step")
+
+    def start(self) -> None:
+        """Begin; containers of an earlier process are found by their labels and kept."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking and wait for the steps under way; containers go on."""
+        self._stopped.set()
+        self._cloud.woken.set()
+        self._thread.join()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _run(self) -> None:
+        swept = False
+        while not self._stopped.is_set():
+            self._cloud.woken.clear()
+            if not swept:
+                swept = self._sweep()
+            for deployment in self._cloud.store.live():
+                self._step(deployment.id)
+            self._cloud.woken.wait(self._cloud.settings.reconcile_period_s)
+
+    def _step(self, deployment_id: str) -> None:
+        if deployment_id in self._under_way and not self._under_way[deployment_id].done():
+            return
+        self._under_way = {key: job for key, job in self._under_way.items() if not job.done()}
+        self._under_way[deployment_id] = self._pool.submit(self._guarded, deployment_id)
+
+    def _guarded(self, deployment_id: str) -> None:
+        try:
+            self._life.step(deployment_id)
+        except EngineUnavailableError as error:
+            log.warning("deployment %s waits: %s", deployment_id, error)
+        except Exception:
+            log.exception("a step of deployment %s broke; it is tried again", deployment_id)
+            raise
+
+    def _sweep(self) -> bool:
+        try:
+            self._life.sweep()
+        except EngineUnavailableError as error:
+            log.warning("containers of an earlier process were not looked for yet: %s", error)
+            return False
+        return True

@@ -1,0 +1,86 @@
+"""What the stand-in asks of whatever runs containers; the types only.
+
+`containers.py` does it with the Docker engine. Tests of the HTTP shapes bring one in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+StreamName = Literal["stdout", "stderr"]
+
+
+class PullError(Exception):
+    """The image cannot be had: unknown, refused, or the registry does not answer."""
+
+
+class StartError(Exception):
+    """The engine refuses to create or start the container (no such command, no such network)."""
+
+
+class EngineUnavailableError(Exception):
+    """The engine gave no clear answer; nothing is known about the containers."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerSpec:
+    """One container to start; `host_port` is the one it had before, if any."""
+
+    attempt_id: str
+    deployment_id: str
+    image_url: str
+    entrypoint: tuple[str, ...] | None
+    args: tuple[str, ...]
+    environment: Mapping[str, str] = field(repr=False)
+    traffic_port: int
+    host_port: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundContainer:
+    """A container that the engine has, alive or dead."""
+
+    engine_id: str
+    attempt_id: str
+    deployment_id: str
+    running: bool
+    exit_code: int | None
+    host_port: int | None
+
+
+class LogStream(Protocol):
+    """Chunks of output as they come; `close` may be called from another thread."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None: ...
+
+
+class ContainerRuntime(Protocol):
+    """Runs the containers of one place; every method may block and raise EngineUnavailableError."""
+
+    def pull(self, image_url: str, *, username: str, secret: str) -> None:
+        """Get the image with exactly these credentials; raise PullError."""
+        ...
+
+    def start(self, spec: ContainerSpec) -> FoundContainer:
+        """Start a container, or return the one of that attempt which exists; raise StartError."""
+        ...
+
+    def found(self, deployment_id: str | None = None) -> list[FoundContainer]:
+        """Return the containers of one deployment, or of the whole place."""
+        ...
+
+    def remove(self, engine_id: str, *, grace_s: float) -> None:
+        """Stop and remove a container; silent when it is gone already."""
+        ...
+
+    def answers(self, container: FoundContainer, *, timeout_s: float) -> bool:
+        """Say whether an HTTP server answers on the traffic port, whatever its status code."""
+        ...
+
+    def log(self, engine_id: str, *, stream: StreamName, follow: bool) -> LogStream:
+        """Return the output from the start; with `follow` it ends when the container does."""
+        ...
