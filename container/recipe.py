@@ -95,6 +95,7 @@ class Stage:
     needs_credentials: bool = False  # gets WANDB_API_KEY; storage credentials are never given
     runs_model_code: bool = False  # executes what the model wrote: environment stripped to the bone
     needed_by: str = ""  # when set: runs in the background, and is waited for before that stage
+    only_for: tuple[str, ...] = ()  # skipped when all these stages are done: nobody else needs it
     optional: bool = False  # its failure is reported and the run goes on
 
 
