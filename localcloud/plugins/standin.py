@@ -1,0 +1,198 @@
+"""The shape that the stand-in plugins share: the provider protocol over a list of `Resource`s.
+
+Each accepts exactly the inputs of the resources that this project declares, refuses others by
+name, previews with unknowns, and answers with the real plugin's type and output names.
+"""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.provider.experimental.provider import (
+    CheckRequest,
+    CheckResponse,
+    ConfigureRequest,
+    ConfigureResponse,
+    CreateRequest,
+    CreateResponse,
+    DeleteRequest,
+    DiffRequest,
+    DiffResponse,
+    PropertyDiff,
+    Provider,
+    ReadRequest,
+    ReadResponse,
+    UpdateRequest,
+    UpdateResponse,
+)
+
+from localcloud.plugins.engine_log import EngineLog
+from localcloud.plugins.resource import Call, PluginError, Properties, Resource, refusals
+from localcloud.plugins.values import (
+    contains_secret,
+    differences,
+    plain_map,
+    property_value,
+    unknown,
+    with_marks_of,
+)
+
+Values = dict[str, PropertyValue]
+
+
+class StandIn(Provider):
+    """Answer the engine for some types of resources of one package."""
+
+    def __init__(
+        self,
+        package: str,
+        resources: Sequence[Resource],
+        *,
+        config_keys: frozenset[str] = frozenset(),
+    ) -> None:
+        self.log = EngineLog("")
+        self.config: dict[str, str] = {}
+        self._package = package
+        self._resources = {resource.type: resource for resource in resources}
+        self._config_keys = config_keys | {"version"}
+        self._cancelled = threading.Event()
+
+    async def check_config(self, request: CheckRequest) -> CheckResponse:
+        refused = sorted(request.new_inputs.keys() - self._config_keys)
+        if refused:
+            raise PluginError(
+                f"The stand-in for the {self._package} plugin does not take the provider "
+                f"setting{'s' * (len(refused) > 1)} {', '.join(refused)}; "
+                f"it takes {', '.join(sorted(self._config_keys)) or 'none'}."
+            )
+        return CheckResponse(inputs=request.new_inputs)
+
+    async def configure(self, request: ConfigureRequest) -> ConfigureResponse:
+        prefix = f"{self._package}:config:"
+        self.config.update({k.removeprefix(prefix): v for k, v in request.variables.items()})
+        return ConfigureResponse(accept_secrets=True, supports_preview=True, accept_outputs=False)
+
+    async def check(self, request: CheckRequest) -> CheckResponse:
+        resource = self._of(request.type)
+        inputs = plain_map(request.new_inputs)
+        if refused := refusals(inputs, resource.inputs):
+            raise PluginError(
+                f"{resource.type} of the local cloud's stand-in does not know the "
+                f"input{'s' * (len(refused) > 1)} {', '.join(refused)}. It takes "
+                f"{', '.join(sorted(resource.inputs))}."
+            )
+        if missing := sorted(resource.required - inputs.keys()):
+            raise PluginError(
+                f"{resource.type} needs the input{'s' * (len(missing) > 1)} {', '.join(missing)}."
+            )
+        checked = await asyncio.to_thread(resource.check, self._call(request.urn), inputs)
+        return CheckResponse(inputs=_marked(checked, request.new_inputs))
+
+    async def diff(self, request: DiffRequest) -> DiffResponse:
+        resource = self._of(request.type)
+        old, new = plain_map(request.old_state), plain_map(request.new_inputs)
+        found: dict[str, PropertyDiff] = {}
+        for key in resource.inputs:
+            if key in request.ignore_changes or (key in resource.filled_in and key not in new):
+                continue
+            before, after = resource.compared(key, old.get(key), new.get(key))
+            found.update(differences(before, after, key, replace=key in resource.replaces))
+        changed = sorted({_top(path) for path in found})
+        return DiffResponse(
+            changes=bool(found),
+            replaces=[key for key in changed if key in resource.replaces],
+            diffs=changed,
+            detailed_diff=found,
+        )
+
+    async def create(self, request: CreateRequest) -> CreateResponse:
+        resource = self._of(request.type)
+        inputs = plain_map(request.properties)
+        if request.preview:
+            outputs = resource.preview(inputs)
+            return CreateResponse("", self._outputs(resource, request.properties, outputs))
+        call = self._call(request.urn, timeout_s=request.timeout)
+        id_, outputs = await asyncio.to_thread(resource.create, call, inputs)
+        return CreateResponse(id_, self._outputs(resource, request.properties, outputs))
+
+    async def read(self, request: ReadRequest) -> ReadResponse:
+        resource = self._of(request.type)
+        state = plain_map(request.properties)
+        call = self._call(request.urn)
+        found = await asyncio.to_thread(resource.read, call, request.resource_id, state)
+        if found is None and not state:
+            raise PluginError(f"There is no {resource.type} with the ID {request.resource_id}.")
+        if found is None:
+            return ReadResponse("")
+        id_, outputs = found
+        inputs = request.inputs or {
+            key: property_value(outputs[key])
+            for key in resource.inputs
+            if outputs.get(key) is not None
+        }
+        # What is told only once cannot be read again.
+        kept = {k: v for k, v in request.properties.items() if k in resource.secrets}
+        properties = {**kept, **_marked(outputs, request.properties)}
+        return ReadResponse(id_, self._secret(resource, properties), inputs)
+
+    async def update(self, request: UpdateRequest) -> UpdateResponse:
+        resource = self._of(request.type)
+        old, new = plain_map(request.olds), plain_map(request.news)
+        if request.preview:
+            kept = {k: v for k, v in request.olds.items() if k not in resource.inputs}
+            outputs = {k: v for k, v in kept.items() if k not in resource.unsettled}
+            outputs.update({k: unknown() for k in kept.keys() & resource.unsettled})
+            outputs.update({k: request.olds[k] for k in resource.filled_in & request.olds.keys()})
+            known = _marked(resource.preview(new), {})
+            return UpdateResponse(
+                self._secret(resource, {**outputs, **request.news, **known}, request.news)
+            )
+        call = self._call(request.urn, timeout_s=request.timeout)
+        outputs = await asyncio.to_thread(resource.update, call, request.resource_id, old, new)
+        return UpdateResponse(self._outputs(resource, request.news, outputs))
+
+    async def delete(self, request: DeleteRequest) -> None:
+        resource = self._of(request.type)
+        call = self._call(request.urn, timeout_s=request.timeout)
+        state = plain_map(request.properties)
+        await asyncio.to_thread(resource.delete, call, request.resource_id, state)
+
+    async def cancel(self) -> None:
+        self._cancelled.set()
+
+    def _of(self, type_: str) -> Resource:
+        # A child's type is the last of the types in its URN, joined with $.
+        wanted = type_.rpartition("$")[2]
+        if wanted not in self._resources:
+            raise PluginError(
+                f"The local cloud's stand-in for the {self._package} plugin has no {wanted}; "
+                f"it has {', '.join(sorted(self._resources))}."
+            )
+        return self._resources[wanted]
+
+    def _call(self, urn: str, *, timeout_s: float = 0) -> Call:
+        return Call(urn, self.log.of(urn), self._cancelled, timeout_s)
+
+    def _outputs(self, resource: Resource, inputs: Values, outputs: Properties) -> Values:
+        values = {**inputs, **_marked(outputs, inputs)}
+        return self._secret(resource, values, inputs)
+
+    @staticmethod
+    def _secret(resource: Resource, values: Values, inputs: Values | None = None) -> Values:
+        names = set(resource.secrets)
+        # Read keeps the marks that the state has, so it gives no inputs.
+        if inputs is not None and contains_secret(inputs):
+            names |= resource.secret_if_inputs
+        return {
+            k: v.with_secret(True) if k in names and v.value is not None else v
+            for k, v in values.items()
+        }
+
+
+def _marked(values: Properties, models: Values) -> Values:
+    return {k: with_marks_of(v, models.get(k)) for k, v in values.items() if v is not None}
+
+
+def _top(path: str) -> str:
+    return path.split(".", 1)[0].split("[", 1)[0]
