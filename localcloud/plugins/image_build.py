@@ -21,6 +21,9 @@ TAIL_LINES = 40
 
 PROGRESS_S = 2.0
 
+_CHATTER = (" --->", "Removing intermediate container", "Successfully ")
+"""The classic builder's talk about itself."""
+
 _OPTIONS = {"args": "buildargs", "network": "network_mode"}
 
 
@@ -144,7 +147,7 @@ def _follow_build(call: Call, name: str, talk: Iterable[dict[str, Any]]) -> str 
             said = "\n".join(tail)
             raise PluginError(f"building {name} failed: {event['error']}\n{said}")
         for line in event.get("stream", event.get("status", "")).splitlines():
-            if line.strip():
+            if line.strip() and not line.startswith(_CHATTER):
                 tail.append(line)
                 call.log(line, passing=True)
     return image_id
