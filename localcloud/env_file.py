@@ -1,0 +1,88 @@
+"""The env file of the local world: every address and key that the tools read, and the way back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+
+from localcloud.base_image import TAG
+from localcloud.place import CHECKOUT, Place, cache_folder, write_private
+
+# For the state of a rehearsal: the keys in it open nothing but this machine's stand-ins.
+REHEARSAL_PASSPHRASE = "trainstack-rehearsal"  # noqa: S105 - published on purpose
+
+# Not unset on leaving: they held the user's own entries too.
+KEPT = frozenset({"NO_PROXY", "no_proxy"})
+
+
+def variables(place: Place) -> dict[str, str]:
+    """Return every variable of the local world but PATH."""
+    values = {
+        "TRAINSTACK_LOCAL_CLOUD": str(place.directory),
+        "PULUMI_HOME": str(place.directory / "pulumi-home"),
+        "PULUMI_BACKEND_URL": f"file://{place.directory / 'state'}",
+        "PULUMI_CONFIG_PASSPHRASE": REHEARSAL_PASSPHRASE,
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "IONET_BASE_URL": place.caas_url,
+        "IONET_API_KEY": place.ionet_api_key,
+        "CLOUDFLARE_BASE_URL": place.cloudflare_url,
+        "CLOUDFLARE_API_TOKEN": place.operator_token,
+        "R2_ENDPOINT_URL": place.s3_url,
+        "DATASET_MIRROR_URL": place.mirror_url,
+        "REGISTRY_SERVER": place.registry_server,
+        "REGISTRY_USERNAME": place.registry_username,
+        "REGISTRY_SECRET": place.registry_secret,
+        "TRAINSTACK_BASE_IMAGE": TAG,
+    }
+    # Loopback and the bridge are never behind a proxy; requests and boto3 would ask it.
+    if any(name in os.environ for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")):
+        theirs = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
+        listed = [*theirs.split(","), "127.0.0.1", "localhost", place.gateway]
+        values["NO_PROXY"] = values["no_proxy"] = ",".join(dict.fromkeys(filter(None, listed)))
+    return values
+
+
+def program_folders() -> list[str]:
+    """Return what goes in front of PATH: the engine's programs, then the Python environment's."""
+    engine = cache_folder() / "engine" / version("pulumi")
+    return [str(engine), str(CHECKOUT / ".venv" / "bin")]
+
+
+def environment(place: Place, *, base: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a whole environment for a child process of the local world."""
+    base = os.environ if base is None else base
+    ours = program_folders()
+    path = [folder for folder in base.get("PATH", os.defpath).split(":") if folder not in ours]
+    return {**base, **variables(place), "PATH": ":".join(ours + path)}
+
+
+def write_env_file(place: Place) -> None:
+    """Write the file that a shell sources to enter the local world."""
+    values = variables(place)
+    folders = ":".join(program_folders())
+    lines = [
+        "# The local world of trainstack, for sh, bash and zsh:  source this file",
+        "# To leave it again, type:  trainstack_leave",
+        "# Its keys open this machine's stand-ins only. Written by `python -m localcloud start`.",
+        "",
+        *(f"export {name}={_quoted(value)}" for name, value in values.items()),
+        f"TRAINSTACK_PROGRAMS={_quoted(folders)}",
+        'case ":$PATH:" in',
+        '  *":$TRAINSTACK_PROGRAMS:"*) ;;',
+        '  *) export PATH="$TRAINSTACK_PROGRAMS:$PATH" ;;',
+        "esac",
+        "trainstack_leave() {",
+        '  PATH=":$PATH:"',
+        '  PATH="${PATH%%":$TRAINSTACK_PROGRAMS:"*}:${PATH#*":$TRAINSTACK_PROGRAMS:"}"',
+        '  PATH="${PATH#:}"; export PATH="${PATH%:}"',
+        f"  unset {' '.join(name for name in values if name not in KEPT)} TRAINSTACK_PROGRAMS",
+        "  unset -f trainstack_leave",
+        "}",
+        "",
+    ]
+    write_private(place.env_path, "\n".join(lines))
+
+
+def _quoted(value: str) -> str:
+    return "'" + value.replace("'", "'\\''") + "'"

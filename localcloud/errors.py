@@ -1,0 +1,17 @@
+"""What can stop the local cloud: every error says what failed, why as far as known, what to do."""
+
+
+class LocalCloudError(Exception):
+    """The local cloud could not do what was asked; the message is for the user as it stands."""
+
+
+class EngineUnavailableError(LocalCloudError):
+    """No Docker engine answers and none could be started."""
+
+
+class PortTakenError(LocalCloudError):
+    """A port that this checkout chose for a service is held by somebody else's process."""
+
+
+class ServiceFailedError(LocalCloudError):
+    """A service ended, or did not become healthy in time."""

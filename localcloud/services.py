@@ -1,0 +1,234 @@
+"""Start, stop and judge the whole local cloud: engine, network, base image and five services."""
+
+from __future__ import annotations
+
+import fcntl
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from localcloud import docker_engine
+from localcloud.base_image import TAG, ensure_base_image
+from localcloud.env_file import write_env_file
+from localcloud.errors import EngineUnavailableError, LocalCloudError
+from localcloud.mirror import mirror_service
+from localcloud.place import ACCOUNT_ID, LOOPBACK, Place, load_place
+from localcloud.probe import answers, connects
+from localcloud.processes import Service, Supervised
+from localcloud.registry import registry_service
+from localcloud.s3 import s3_service, weed_addresses
+
+Report = Callable[[str], None]
+# In this order a stop asks nothing of what is already gone.
+NAMES = ("caas", "cloudflare", "mirror", "registry", "s3")
+_HERE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One line of `status`."""
+
+    name: str
+    purpose: str
+    address: str
+    pid: int | None
+    health: str  # "healthy", "not answering" or "stopped"
+
+
+def start(report: Report = print) -> Place:
+    """Make the whole local cloud run and write its env file; return the place.
+
+    Reports one line per part. What already runs is left alone; what died, or was declared
+    otherwise, is started again. Raises LocalCloudError that names every part that failed.
+    """
+    place = load_place()
+    with _alone(place):
+        begin = time.monotonic()
+        how = docker_engine.ensure_running()
+        report(_line("docker", f"engine {how}", begin))
+        begin = time.monotonic()
+        made = docker_engine.ensure_network(place)
+        word = "made" if made else "already there"
+        report(_line("network", f"{place.network}, {place.subnet}: {word}", begin))
+        write_env_file(place)
+        _start_all(place, report)
+    return place
+
+
+def stop(report: Report = print) -> None:
+    """Stop every service; remove the containers and the network. Stored data stays."""
+    place = load_place()
+    with _alone(place):
+        supervised = _supervised(place)
+        services = {service.name: service for service in _services(place)}
+        _end(supervised, services["caas"], report)
+        _remove_from_engine(place, report)
+        for name in NAMES:
+            if name != "caas":
+                _end(supervised, services[name], report)
+        begin = time.monotonic()
+        report(_line("docker", docker_engine.stop_if_ours_and_idle(), begin))
+
+
+def status(place: Place | None = None) -> list[ServiceStatus]:
+    """Return how each part is doing; changes nothing."""
+    place = place or load_place()
+    supervised = _supervised(place)
+    return [_engine_status(place), *(_status(supervised, one) for one in _services(place))]
+
+
+def log_path(name: str, place: Place | None = None) -> Path:
+    """Return where a service writes its log."""
+    return _supervised(place or load_place()).log_path(name)
+
+
+def _services(place: Place) -> list[Service]:
+    return [
+        s3_service(place),
+        registry_service(place),
+        mirror_service(place),
+        _cloudflare_service(place),
+        _caas_service(place),
+    ]
+
+
+def _start_all(place: Place, report: Report) -> None:
+    cancelled = threading.Event()
+    supervised = _supervised(place)
+
+    def run(service: Service) -> str:
+        begin = time.monotonic()
+        if service.prepare:
+            service.prepare(report)
+        fresh = supervised.start(service, cancelled=cancelled)
+        state = "" if fresh else " (already running)"
+        return _line(service.name, f"{service.purpose} at {service.address}{state}", begin)
+
+    def base_image() -> str:
+        begin = time.monotonic()
+        how = ensure_base_image(report)
+        return _line("base image", f"{TAG}, {how}", begin)
+
+    failures: list[LocalCloudError] = []
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        try:
+            waiting: list[Future[str]] = [pool.submit(base_image)]
+            waiting += [pool.submit(run, service) for service in _services(place)]
+            for done in as_completed(waiting):
+                try:
+                    report(done.result())
+                except LocalCloudError as error:
+                    failures.append(error)
+        except KeyboardInterrupt:
+            cancelled.set()  # the threads end soon; what they started is found by the next start
+            raise
+    if failures:
+        raise LocalCloudError("\n\n".join(str(error) for error in failures))
+
+
+def _cloudflare_service(place: Place) -> Service:
+    master, filer = weed_addresses(place)
+    verify = f"{place.cloudflare_url}/accounts/{ACCOUNT_ID}/tokens/verify"
+    return Service(
+        name="cloudflare",
+        purpose="Cloudflare API (stand-in)",
+        address=place.cloudflare_url,
+        command=[
+            sys.executable,
+            "-m",
+            "localcloud.cloudflare_api",
+            f"--host={LOOPBACK}",
+            f"--port={place.ports['cloudflare']}",
+            f"--db={place.directory / 'cloudflare.sqlite3'}",
+            f"--account-id={ACCOUNT_ID}",
+            f"--operator-token-id={place.operator_token_id}",
+            f"--s3-endpoint={place.s3_url}",
+            f"--weed-master={master}",
+            f"--weed-filer={filer}",
+        ],
+        env={"CLOUDFLARE_API_TOKEN": place.operator_token},
+        healthy=lambda: answers(verify, bearer=place.operator_token),
+        ports=[(LOOPBACK, place.ports["cloudflare"])],
+        sources=[_HERE / "cloudflare_api", _HERE / "s3.py"],
+    )
+
+
+def _caas_service(place: Place) -> Service:
+    port = place.ports["caas"]
+    return Service(
+        name="caas",
+        purpose="io.net CaaS API (stand-in)",
+        address=place.caas_url,
+        command=[
+            sys.executable,
+            "-m",
+            "localcloud.caas",
+            f"--host={LOOPBACK}",
+            f"--port={port}",
+            f"--db={place.directory / 'caas.sqlite3'}",
+            f"--network={place.network}",
+            f"--place-id={place.place_id}",
+        ],
+        env={"IONET_API_KEY": place.ionet_api_key},
+        healthy=lambda: connects(LOOPBACK, port),
+        ports=[(LOOPBACK, port)],
+        sources=[_HERE / "caas"],
+        stop_timeout_s=15,
+    )
+
+
+def _engine_status(place: Place) -> ServiceStatus:
+    try:
+        there = docker_engine.network_exists(place)
+    except EngineUnavailableError:
+        return ServiceStatus("docker", "engine and network", "", None, "stopped")
+    health = "healthy" if there else "no network"
+    return ServiceStatus("docker", "engine and network", place.network, None, health)
+
+
+def _status(supervised: Supervised, service: Service) -> ServiceStatus:
+    process = supervised.process(service.name)
+    if process is None:
+        return ServiceStatus(service.name, service.purpose, service.address, None, "stopped")
+    health = "healthy" if service.healthy() else "not answering"
+    return ServiceStatus(service.name, service.purpose, service.address, process.pid, health)
+
+
+def _end(supervised: Supervised, service: Service, report: Report) -> None:
+    begin = time.monotonic()
+    stopped = supervised.stop(service)
+    report(_line(service.name, "stopped" if stopped else "was not running", begin))
+
+
+def _remove_from_engine(place: Place, report: Report) -> None:
+    begin = time.monotonic()
+    try:
+        containers = docker_engine.remove_containers(place)
+        removed = docker_engine.remove_network(place)
+    except EngineUnavailableError:
+        report(_line("network", "no engine runs, so no container and no network is left", begin))
+        return
+    what = f"{place.network} {'removed' if removed else 'was not there'}"
+    report(_line("network", f"{what}, {containers} container(s) removed", begin))
+
+
+def _supervised(place: Place) -> Supervised:
+    return Supervised(run_folder=place.run_folder, log_folder=place.log_folder)
+
+
+@contextmanager
+def _alone(place: Place) -> Iterator[None]:
+    """Keep a second start or stop of this checkout out until this one is done."""
+    place.run_folder.mkdir(parents=True, exist_ok=True)
+    with (place.run_folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _line(name: str, what: str, begin: float) -> str:
+    return f"{name:<11} {what} ({time.monotonic() - begin:.1f} s)"
