@@ -18,7 +18,8 @@ from runs import curve, show
 from runs.errors import EXIT_INTERRUPTED, RunsError
 from runs.follow import Follower
 from runs.judge import Patience
-from runs.source import Source, Target, Words
+from runs.source import Source
+from runs.stack import Target, Words
 from runs.watch import watch as follow_to_the_end
 
 EXIT_CODES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
@@ -86,6 +87,17 @@ def as_json(metrics: Iterable[Metric]) -> list[dict[str, Any]]:
     return [{k: v for k, v in asdict(m).items() if v is not None} for m in metrics]
 
 
+def round_ticks(steps: Sequence[int], *, count: int = 6) -> list[int]:
+    """Return whole, round step numbers between the first and the last step, for an axis."""
+    if not steps:
+        return []
+    first, last = min(steps), max(steps)
+    rough = max(1.0, (last - first) / count)
+    scale = 10 ** math.floor(math.log10(rough))
+    stride = int(next(m for m in (1, 2, 5, 10) if m * scale >= rough) * scale)
+    return list(range(-(-first // stride) * stride, last + 1, stride))
+
+
 def csv_lines(metrics: Iterable[Metric]) -> Iterator[str]:
     """Yield a header and one line a step, an absent value being empty."""
     names = list(Metric.__dataclass_fields__)
@@ -108,14 +120,21 @@ def _draw(metrics: Sequence[Metric], *, title: str, width: int, height: int, col
     figure.plot_size(width, height)
     if not colour:
         figure.theme("colorless")
-    for points, marker, name in ((losses, "hd", "loss"), (bpbs, "●", "val bpb ●")):
+    for points, marker, name, side in (
+        (losses, "hd", "loss", "left"),
+        (bpbs, "●", "val bpb ●", "right"),
+    ):
         if not points:
             continue
-        signal = figure.signal([p[0] for p in points], [p[1] for p in points], marker=marker)
+        signal = figure.signal(
+            [p[0] for p in points], [p[1] for p in points], marker=marker, yside=side
+        )
         if marker == "hd":
             signal.lines()
         figure.draw(signal)
         title += f"   {name} {points[0][1]:.4f} → {points[-1][1]:.4f}"
+    ticks = round_ticks([step for step, _ in losses + bpbs])
+    figure.ruler("x", "lower").ticks(ticks, [f"{tick:,}" for tick in ticks])
     figure.title(title)
     text = str(figure.build())
     return text if colour else str(untyped.uncolorize(text))

@@ -18,7 +18,7 @@ from container.records import STATUS_KEY, VERDICT_KEY, RecordError, RunStatus, V
 from runs import judge
 from runs.bucket import READERS, Bucket
 from runs.errors import RunsError
-from runs.source import Target
+from runs.stack import Target
 
 LOOK_EVERY_S = 2.0
 BUCKET_EVERY_S = 6.0  # while the machine itself answers

@@ -6,16 +6,10 @@ Asks the Pulumi CLI and Cloudflare; reads nothing of a run (bucket.py) and print
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import re
-import shutil
-import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import boto3
 import requests
@@ -23,33 +17,19 @@ from botocore.config import Config
 
 from runs.bucket import READERS, Bucket
 from runs.errors import NoSuchRunError, RefusedError, SettingMissingError, UnreachableError
+from runs.stack import (
+    Target,
+    Words,
+    is_run_prefix,
+    of_run,
+    pick,
+    pulumi_json,
+    run_of_prefix,
+    targets_of,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
 CLOUDFLARE_URL = "https://api.cloudflare.com/client/v4"
-PULUMI_WITHIN_S = 60
 _CONNECT_AND_READ_S = (5, 15)
-_PREFIX = re.compile(r"(?P<stack_and_run>.+)-(?P<identity>[0-9a-f]{8})-(?P<training>[0-9a-f]{8})")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """One run: its key in the stack and its prefix in the bucket; the rest only from a stack."""
-
-    run: str
-    prefix: str
-    status_url: str = ""
-    deployment_id: str = ""
-    estimated_cost_usd: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Words:
-    """What the command line says about where to look."""
-
-    stack: str = ""
-    bucket: str = ""
-    prefix: str = ""
-    run: str = ""
 
 
 class Source:
@@ -64,14 +44,14 @@ class Source:
         """The stack outputs, secrets masked; empty for a destroyed stack and with `--bucket`."""
         if self.words.bucket:
             return {}
-        return _pulumi_json(["stack", "output", "--json"], self.words, self.environ)
+        return pulumi_json(["stack", "output", "--json"], self.words, self.environ)
 
     @cached_property
     def config(self) -> dict[str, str]:
         """The stack's plain config values by name without namespace; empty with `--bucket`."""
         if self.words.bucket:
             return {}
-        found = _pulumi_json(["config", "--json"], self.words, self.environ)
+        found = pulumi_json(["config", "--json"], self.words, self.environ)
         return {
             name.removeprefix("trainstack:"): str(entry.get("value", ""))
             for name, entry in found.items()
@@ -173,12 +153,22 @@ class Source:
                 "the access token is a secret output of the stack: use --stack, not --bucket."
             )
         words = ["stack", "output", "--json", "--show-secrets"]
-        token = _of_run(_pulumi_json(words, self.words, self.environ).get("access_token"), run)
+        token = of_run(pulumi_json(words, self.words, self.environ).get("access_token"), run)
         if not token:
             raise SettingMissingError(
                 f"the stack has no output access_token for run {run}: bring the stack up first."
             )
         return token
+
+    def secret_config(self, name: str) -> str:
+        """Return a secret config value of the stack, or "" when there is none; never print it."""
+        if self.words.bucket:
+            return ""
+        try:
+            found = pulumi_json(["config", "get", name, "--json"], self.words, self.environ)
+        except SettingMissingError:
+            return ""
+        return str(found.get("value", ""))
 
     def _in_bucket(self) -> list[Target]:
         stack = "" if self.words.bucket else self.words.stack
@@ -186,7 +176,7 @@ class Source:
         return [
             Target(run=run_of_prefix(prefix), prefix=prefix)
             for prefix in folders
-            if _PREFIX.fullmatch(prefix) and prefix.startswith(f"{stack}-" if stack else "")
+            if is_run_prefix(prefix) and prefix.startswith(f"{stack}-" if stack else "")
         ] or [Target(run=prefix, prefix=prefix) for prefix in folders if not stack]
 
     def _nothing_found(self) -> str:
@@ -239,84 +229,3 @@ class Source:
             f"{base} says that CLOUDFLARE_API_TOKEN is not valid.\n"
             "It is expired, revoked, of another account, or of another world: set a live one."
         )
-
-
-def targets_of(outputs: Mapping[str, Any]) -> list[Target]:
-    """Read stack outputs: one value each, or one entry a run when the stack holds several."""
-    prefixes = outputs.get("r2_prefix")
-    if not prefixes:
-        return []
-    if not isinstance(prefixes, dict):
-        prefixes = {run_of_prefix(str(prefixes)): str(prefixes)}
-    return [
-        Target(
-            run=run,
-            prefix=str(prefix).strip("/"),
-            status_url=_of_run(outputs.get("status_url"), run).rstrip("/"),
-            deployment_id=_of_run(outputs.get("deployment_id"), run),
-            estimated_cost_usd=_of_run(outputs.get("estimated_cost_usd"), run),
-        )
-        for run, prefix in cast("dict[str, Any]", prefixes).items()
-    ]
-
-
-def run_of_prefix(prefix: str) -> str:
-    """Return the run's key from `<stack>-<run>-<identity>-<hash>`, else the whole prefix."""
-    match = _PREFIX.fullmatch(prefix)
-    if match is None or "-" not in match["stack_and_run"]:
-        return prefix
-    return match["stack_and_run"].split("-", 1)[1]
-
-
-def pick(targets: list[Target], wanted: str) -> list[Target]:
-    """Return the targets that `wanted` names: a prefix, a run's key, or the start of a prefix."""
-    if not wanted:
-        return targets
-    wanted = wanted.strip("/")
-    for fits in (
-        [t for t in targets if t.prefix == wanted],
-        [t for t in targets if t.run == wanted],
-        [t for t in targets if t.prefix.startswith(wanted)],
-    ):
-        if fits:
-            return fits
-    return []
-
-
-def _of_run(value: Any, run: str) -> str:
-    if isinstance(value, dict):
-        value = cast("dict[str, Any]", value).get(run)
-    return "" if value is None else str(value)
-
-
-def _pulumi_json(command: list[str], words: Words, environ: Mapping[str, str]) -> dict[str, Any]:
-    program = shutil.which("pulumi", path=environ.get("PATH"))
-    if program is None:
-        raise SettingMissingError(
-            "pulumi is not on PATH, so the stack's outputs cannot be read.\n"
-            "In the local world: source .local/env. Without a stack: --bucket NAME --prefix PREFIX"
-        )
-    stack = ["--stack", words.stack] if words.stack else []
-    try:
-        done = subprocess.run(
-            [program, *command, *stack, "--non-interactive"],
-            cwd=ROOT,
-            env=dict(environ),
-            capture_output=True,
-            text=True,
-            timeout=PULUMI_WITHIN_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise UnreachableError(
-            f"`pulumi {' '.join(command[:2])}` gave no answer within {PULUMI_WITHIN_S} s."
-        ) from None
-    if done.returncode != 0:
-        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise SettingMissingError(
-            f"`pulumi {' '.join(command[:2])}` failed: {why}\n"
-            "Select a stack (--stack dev); in the local world: source .local/env. "
-            "Without a stack: --bucket NAME --prefix PREFIX"
-        )
-    found: Any = json.loads(done.stdout or "{}")
-    return cast("dict[str, Any]", found)

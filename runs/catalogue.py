@@ -1,0 +1,113 @@
+"""All runs of a bucket, one line each: how they ended, how far they came, what they take up.
+
+Reads in parallel; a prefix that holds no run's records is left out.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+from container.records import (
+    MANIFEST_KEY,
+    METRICS_PREFIX,
+    RUN_KEY,
+    STATUS_KEY,
+    VERDICT_KEY,
+    Manifest,
+    RunRecord,
+    RunStatus,
+    Verdict,
+)
+from runs import curve, judge
+from runs.bucket import READERS, Bucket
+from runs.stack import run_of_prefix
+
+_LAST_METRIC_OBJECTS = 5  # the last one may hold evaluations only
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One run in the bucket."""
+
+    prefix: str
+    run: str
+    standing: judge.Standing
+    recipe: str
+    created_at: str
+    step: int | None
+    total_steps: int | None
+    loss: float | None
+    elapsed_s: float
+    dollars: float
+    objects: int
+    size_bytes: int
+    complete: bool  # has a manifest
+
+
+def entries(bucket: Bucket, *, now: datetime) -> list[Entry]:
+    """Return every run in the bucket, the newest first."""
+    prefixes = bucket.folders()
+    with ThreadPoolExecutor(READERS) as pool:
+        found = pool.map(partial(_entry, bucket, now=now), prefixes)
+        runs = [entry for entry in found if entry is not None]
+    return sorted(runs, key=lambda entry: (entry.created_at, entry.prefix), reverse=True)
+
+
+def last_loss(bucket: Bucket, prefix: str) -> float | None:
+    """Return the last training loss, from the newest metric objects only."""
+    keys = curve.in_order(o.key for o in bucket.objects(f"{prefix}/{METRICS_PREFIX}"))
+    for key in reversed(keys[-_LAST_METRIC_OBJECTS:]):
+        losses = [m.loss for m in curve.parse(bucket.read(key) or b"") if m.loss is not None]
+        if losses:
+            return losses[-1]
+    return None
+
+
+def _entry(bucket: Bucket, prefix: str, *, now: datetime) -> Entry | None:
+    verdict = bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict)
+    status = bucket.record(f"{prefix}/{STATUS_KEY}", RunStatus)
+    record = bucket.record(f"{prefix}/{RUN_KEY}", RunRecord)
+    if verdict is None and status is None and record is None:
+        return None
+    manifest = bucket.record(f"{prefix}/{MANIFEST_KEY}", Manifest)
+    if manifest is not None:
+        sizes = [artifact.size_bytes for artifact in manifest.artifacts]
+    else:
+        sizes = [found.size_bytes for found in bucket.objects(f"{prefix}/")]
+    loss = status.loss if status is not None else None
+    return Entry(
+        prefix=prefix,
+        run=_name(prefix, status, record),
+        standing=_standing(verdict, status, now=now),
+        recipe=record.recipe if record else status.recipe if status else "",
+        created_at=record.created_at if record else status.started_at if status else "",
+        step=status.step if status else None,
+        total_steps=status.total_steps if status else None,
+        loss=loss if loss is not None else last_loss(bucket, prefix),
+        elapsed_s=verdict.elapsed_s if verdict else status.elapsed_s if status else 0.0,
+        dollars=verdict.dollars if verdict else status.dollars if status else 0.0,
+        objects=len(sizes),
+        size_bytes=sum(sizes),
+        complete=manifest is not None,
+    )
+
+
+def _name(prefix: str, status: RunStatus | None, record: RunRecord | None) -> str:
+    if record is not None and record.run:
+        return record.run
+    return status.run if status is not None and status.run else run_of_prefix(prefix)
+
+
+def _standing(
+    verdict: Verdict | None, status: RunStatus | None, *, now: datetime
+) -> judge.Standing:
+    heartbeat = None if status is None else judge.hear(None, status.beat_at, now=now, now_s=0.0)
+    return judge.stand(
+        verdict=verdict,
+        beat_age_s=None if heartbeat is None else judge.age_s(heartbeat, now_s=0.0),
+        waited_s=0.0,
+        patience=judge.Patience(),
+    )

@@ -1,0 +1,114 @@
+"""A run's whole output, put together from the log objects in its prefix; follows a live one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from container.records import LOGS_PREFIX, VERDICT_KEY, Verdict
+from runs.bucket import Bucket, StoredObject
+from runs.follow import Clock
+
+FOLLOW_EVERY_S = 4.0
+_OBJECT = re.compile(r"(?P<attempt>\d+)-(?P<stage>.+)-(?P<seq>\d+)\.log")
+# Colours may pass; what else a remote log could tell a terminal to do may not.
+_CONTROL = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # title, clipboard, links
+    r"|\x1b\[(?![0-9;:]*m)[0-?]*[ -/]*[@-~]"  # cursor, screen, keyboard; `m` is the colours
+    r"|\x1b(?!\[[0-9;:]*m)"
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f\x80-\x9f]"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One log object: some lines of one stage of one attempt."""
+
+    key: str
+    attempt: int
+    stage: str
+    seq: int
+
+
+def parts_in_order(
+    objects: Iterable[StoredObject], *, stage: str = "", attempt: int | None = None
+) -> list[Part]:
+    """Return the log objects asked for: by attempt, stages as they began, then sequence."""
+    found: list[tuple[Part, StoredObject]] = []
+    for stored in objects:
+        part = _part(stored.key)
+        if part is None or (stage and part.stage != stage):
+            continue
+        if attempt is None or part.attempt == attempt:
+            found.append((part, stored))
+    began: dict[tuple[int, str], tuple[datetime, int]] = {}
+    for part, stored in found:
+        key = (part.attempt, part.stage)
+        at = (stored.modified_at, part.seq)
+        began[key] = min(began.get(key, at), at)
+    found.sort(key=lambda f: (f[0].attempt, began[f[0].attempt, f[0].stage], f[0].stage, f[0].seq))
+    return [part for part, _ in found]
+
+
+def read(bucket: Bucket, parts: list[Part]) -> Iterator[tuple[Part, bytes]]:
+    """Yield each part with its bytes."""
+    for part, (_, raw) in zip(parts, bucket.read_many([p.key for p in parts]), strict=True):
+        yield part, raw or b""
+
+
+def follow(
+    bucket: Bucket,
+    prefix: str,
+    *,
+    clock: Clock,
+    choose: Callable[[Iterable[StoredObject]], list[Part]],
+) -> Iterator[tuple[Part, bytes]]:
+    """Yield parts as they arrive, until the verdict is there and all before it was read."""
+    seen: set[str] = set()
+    while True:
+        ended = bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict) is not None
+        parts = choose(bucket.objects(f"{prefix}/{LOGS_PREFIX}"))
+        fresh = [part for part in parts if part.key not in seen]
+        seen.update(part.key for part in fresh)
+        yield from read(bucket, fresh)
+        if ended:
+            return
+        clock.sleep(FOLLOW_EVERY_S)
+
+
+def lines(pieces: Iterable[tuple[Part, bytes]]) -> Iterator[tuple[Part, str]]:
+    """Yield whole lines, each with the part that it began in; a line may span two objects."""
+    rest: dict[tuple[int, str], tuple[Part, bytes]] = {}
+    last: tuple[int, str] | None = None
+    for part, raw in pieces:
+        now = (part.attempt, part.stage)
+        if last is not None and last != now and last in rest:
+            yield _decoded(*rest.pop(last))
+        last = now
+        first, held = rest.pop(now, (part, b""))
+        *whole, open_end = (held + raw).split(b"\n")
+        for n, line in enumerate(whole):
+            yield _decoded(first if n == 0 else part, line)
+        if open_end:
+            rest[now] = (part if whole else first, open_end)
+    for held_part, open_end in rest.values():
+        yield _decoded(held_part, open_end)
+
+
+def tamed(line: str) -> str:
+    """Return a line that is safe on a terminal: colours stay, a progress bar's last state too."""
+    last = next((piece for piece in reversed(line.split("\r")) if piece), "")
+    return _CONTROL.sub("", last)
+
+
+def _decoded(part: Part, line: bytes) -> tuple[Part, str]:
+    return part, line.decode("utf-8", errors="replace")
+
+
+def _part(key: str) -> Part | None:
+    match = _OBJECT.fullmatch(key.rpartition("/")[2])
+    if match is None:
+        return None
+    return Part(key=key, attempt=int(match["attempt"]), stage=match["stage"], seq=int(match["seq"]))

@@ -1,0 +1,134 @@
+"""A stack as the Pulumi CLI tells of it: outputs, config, and the runs that they name.
+
+Asks the CLI and nobody else; pure below `pulumi_json`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from runs.errors import SettingMissingError, UnreachableError
+
+ROOT = Path(__file__).resolve().parent.parent
+PULUMI_WITHIN_S = 60
+_PREFIX = re.compile(r"(?P<stack_and_run>.+)-(?P<identity>[0-9a-f]{8})-(?P<training>[0-9a-f]{8})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """One run: its key in the stack and its prefix in the bucket; the rest only from a stack."""
+
+    run: str
+    prefix: str
+    status_url: str = ""
+    deployment_id: str = ""
+    estimated_cost_usd: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Words:
+    """What the command line says about where to look."""
+
+    stack: str = ""
+    bucket: str = ""
+    prefix: str = ""
+    run: str = ""
+
+
+def pulumi_json(command: list[str], words: Words, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Return what a `pulumi … --json` prints.
+
+    Raises SettingMissingError when it cannot be run, or says no; what it printed stays hidden but
+    for the last line of its complaint, as an answer may hold secrets.
+    """
+    program = shutil.which("pulumi", path=environ.get("PATH"))
+    if program is None:
+        raise SettingMissingError(
+            "pulumi is not on PATH, so the stack's outputs cannot be read.\n"
+            "In the local world: source .local/env. Without a stack: --bucket NAME --prefix PREFIX"
+        )
+    stack = ["--stack", words.stack] if words.stack else []
+    try:
+        done = subprocess.run(
+            [program, *command, *stack, "--non-interactive"],
+            cwd=ROOT,
+            env=dict(environ),
+            capture_output=True,
+            text=True,
+            timeout=PULUMI_WITHIN_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise UnreachableError(
+            f"`pulumi {' '.join(command[:2])}` gave no answer within {PULUMI_WITHIN_S} s."
+        ) from None
+    if done.returncode != 0:
+        why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise SettingMissingError(
+            f"`pulumi {' '.join(command[:2])}` failed: {why}\n"
+            "Select a stack (--stack dev); in the local world: source .local/env. "
+            "Without a stack: --bucket NAME --prefix PREFIX"
+        )
+    found: Any = json.loads(done.stdout or "{}")
+    return cast("dict[str, Any]", found)
+
+
+def targets_of(outputs: Mapping[str, Any]) -> list[Target]:
+    """Read stack outputs: one value each, or one entry a run when the stack holds several."""
+    prefixes = outputs.get("r2_prefix")
+    if not prefixes:
+        return []
+    if not isinstance(prefixes, dict):
+        prefixes = {run_of_prefix(str(prefixes)): str(prefixes)}
+    return [
+        Target(
+            run=run,
+            prefix=str(prefix).strip("/"),
+            status_url=of_run(outputs.get("status_url"), run).rstrip("/"),
+            deployment_id=of_run(outputs.get("deployment_id"), run),
+            estimated_cost_usd=of_run(outputs.get("estimated_cost_usd"), run),
+        )
+        for run, prefix in cast("dict[str, Any]", prefixes).items()
+    ]
+
+
+def run_of_prefix(prefix: str) -> str:
+    """Return the run's key from `<stack>-<run>-<identity>-<hash>`, else the whole prefix."""
+    match = _PREFIX.fullmatch(prefix)
+    if match is None or "-" not in match["stack_and_run"]:
+        return prefix
+    return match["stack_and_run"].split("-", 1)[1]
+
+
+def is_run_prefix(name: str) -> bool:
+    """Say whether a name is built as the program builds run prefixes."""
+    return _PREFIX.fullmatch(name) is not None
+
+
+def pick(targets: list[Target], wanted: str) -> list[Target]:
+    """Return the targets that `wanted` names: a prefix, a run's key, or the start of a prefix."""
+    if not wanted:
+        return targets
+    wanted = wanted.strip("/")
+    for fits in (
+        [t for t in targets if t.prefix == wanted],
+        [t for t in targets if t.run == wanted],
+        [t for t in targets if t.prefix.startswith(wanted)],
+    ):
+        if fits:
+            return fits
+    return []
+
+
+def of_run(value: Any, run: str) -> str:
+    """Return an output of one run, from a map or from the one value of a single run."""
+    if isinstance(value, dict):
+        value = cast("dict[str, Any]", value).get(run)
+    return "" if value is None else str(value)
