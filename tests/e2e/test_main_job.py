@@ -1,0 +1,258 @@
+"""The whole line with the real engine: up, train, verify, no change, refresh, destroy."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions
+import pytest
+import requests
+
+from container.records import Manifest, Verdict
+from tests.e2e.scratch_stack import ROOT, Cloud, CommandFailedError, ScratchStack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(900)]
+
+NewStack = Callable[..., ScratchStack]
+
+
+def wait_for(condition: Callable[[], bool], *, what: str, within_s: float = 120) -> None:
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {within_s} s"
+        time.sleep(0.2)
+
+
+def mine(cloud: Cloud, stack: ScratchStack) -> list[str]:
+    return [name for name in cloud.live_deployments() if f"-{stack.name}-" in name]
+
+
+def read(s3: Any, bucket: str, key: str) -> bytes:
+    body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    return body
+
+
+def metrics_of(s3: Any, bucket: str, prefix: str) -> list[dict[str, Any]]:
+    listing = s3.list_objects_v2(Bucket=bucket, Prefix=f"{prefix}/metrics/")
+    return [
+        json.loads(line)
+        for found in listing.get("Contents", [])
+        for line in read(s3, bucket, found["Key"]).splitlines()
+    ]
+
+
+def containers_of(deployment_id: str) -> list[str]:
+    label = f"label=trainstack.deployment={deployment_id}"
+    command = ["docker", "ps", "--all", "--quiet", "--filter", label]
+    return subprocess.check_output(command, text=True).split()
+
+
+def test_a_run_trains_lands_in_the_bucket_and_is_given_back(
+    new_stack: NewStack, cloud: Cloud
+) -> None:
+    stack = new_stack(keepAlive=True)
+    stack.up()
+    outputs = stack.outputs()
+    bucket, prefix = outputs["bucket"], outputs["r2_prefix"]
+    assert {
+        "deployment_id",
+        "r2_prefix",
+        "bucket",
+        "image",
+        "status_url",
+        "estimated_cost_usd",
+    } <= (outputs.keys())
+    assert "@sha256:" in outputs["image"]
+    assert len(mine(cloud, stack)) == 1
+
+    stack.refresh("--expect-no-changes")
+
+    watched = stack.runs("watch")
+    assert watched.returncode == 0, watched.stdout + watched.stderr
+
+    s3 = cloud.operator_s3()
+    verdict = Verdict.from_json(read(s3, bucket, f"{prefix}/verdict.json"))
+    assert (verdict.outcome, verdict.exit_code) == ("succeeded", 0)
+    manifest = Manifest.from_json(read(s3, bucket, f"{prefix}/manifest.json"))
+    kinds = {artifact.key.split("/")[0] for artifact in manifest.artifacts}
+    assert {"checkpoints", "tokenizer", "report", "logs", "metrics"} <= kinds
+    for artifact in manifest.artifacts:
+        stored = read(s3, bucket, f"{prefix}/{artifact.key}")
+        assert (len(stored), hashlib.sha256(stored).hexdigest()) == (
+            artifact.size_bytes,
+            artifact.sha256,
+        ), artifact.key
+
+    losses = [
+        m["loss"] for m in metrics_of(s3, bucket, prefix) if m["stage"] == "base" and m["loss"]
+    ]
+    assert losses[-1] < losses[0] - 1.0
+
+    said = requests.post(
+        f"{outputs['status_url']}/v1/chat/completions",
+        headers={"Authorization": f"Bearer {outputs['access_token']}"},
+        json={"messages": [{"role": "user", "content": "What is a string?"}], "max_tokens": 24},
+        timeout=120,
+    )
+    assert said.status_code == 200, said.text
+    assert said.json()["choices"][0]["message"]["content"].strip()
+
+    stack.up("--expect-no-changes")
+    stack.refresh("--expect-no-changes")
+
+    farewell = stack.destroy()
+    assert bucket in farewell, "the message says what is kept"
+    assert mine(cloud, stack) == []
+    assert [name for name in cloud.tokens() if stack.name in name] == []
+    assert read(s3, bucket, f"{prefix}/verdict.json")
+    assert containers_of(outputs["deployment_id"]) == []
+
+
+def test_an_engine_killed_while_it_rents_leaves_one_machine_which_the_next_up_adopts(
+    new_stack: NewStack, cloud: Cloud
+) -> None:
+    stack = new_stack()
+    up = subprocess.Popen(
+        stack.command("up", "--yes", "--skip-preview"),
+        cwd=ROOT,
+        env=stack.env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: len(mine(cloud, stack)) == 1, what="a machine is rented")
+    finally:
+        up.send_signal(signal.SIGKILL)
+        up.wait()
+    rented = mine(cloud, stack)
+
+    stack.pulumi("cancel", "--yes")
+    stack.up()
+
+    assert mine(cloud, stack) == rented
+    stack.destroy()
+    assert mine(cloud, stack) == []
+
+
+def test_a_second_stack_adopts_a_bucket_that_is_there_and_destroy_keeps_it(
+    new_stack: NewStack, cloud: Cloud
+) -> None:
+    bucket = "trainstack-shared"
+    first = new_stack(bucket=bucket)
+    first.up()
+    s3 = cloud.operator_s3()
+    s3.put_object(Bucket=bucket, Key="precious", Body=b"kept")
+
+    second = new_stack(bucket=bucket)
+    second.up()
+    assert first.outputs()["r2_prefix"] != second.outputs()["r2_prefix"]
+    first.destroy()
+    second.destroy()
+
+    assert read(s3, bucket, "precious") == b"kept"
+
+
+def test_a_changed_hyperparameter_of_a_live_run_replaces_its_machine(
+    new_stack: NewStack, cloud: Cloud
+) -> None:
+    settings = {"depth": 2, "num_iterations": 100_000}
+    stack = new_stack(recipeSettings=settings)
+    stack.up()
+    before = stack.outputs()
+
+    stack.configure(recipeSettings={**settings, "depth": 3})
+    stack.up()
+
+    after = stack.outputs()
+    assert after["deployment_id"] != before["deployment_id"]
+    assert after["r2_prefix"] != before["r2_prefix"]
+    assert len(mine(cloud, stack)) == 1
+
+
+def test_a_sweep_gives_one_entry_a_run(new_stack: NewStack, cloud: Cloud) -> None:
+    stack = new_stack(
+        runs={"shallow": {"recipeSettings": {"depth": 1}}, "deep": {"recipeSettings": {"depth": 2}}}
+    )
+    stack.up()
+    outputs = stack.outputs()
+    for name in ("deployment_id", "r2_prefix", "status_url", "estimated_cost_usd"):
+        assert outputs[name].keys() == {"shallow", "deep"}
+    assert len(set(outputs["deployment_id"].values())) == 2
+    assert len(mine(cloud, stack)) == 2
+
+
+def test_all_bad_values_are_told_at_once_before_anyone_is_called(
+    new_stack: NewStack, cloud: Cloud
+) -> None:
+    stack = new_stack(gpuTypo="H100", durationHours=0, bucket="NO", recipe="nanochat-d99")
+    with pytest.raises(CommandFailedError) as failed:
+        stack.up()
+    told = str(failed.value)
+    for key in ("gpuTypo", "durationHours", "bucket", "recipe"):
+        assert f"trainstack:{key}" in told
+    assert "Traceback" not in told
+    assert mine(cloud, stack) == []
+
+
+def test_planted_secrets_appear_in_no_output_log_or_plain_state(
+    new_stack: NewStack, cloud: Cloud
+) -> None:
+    stack = new_stack()
+    talk = stack.up("--logtostderr", "-v=3") + stack.preview("--diff")
+    state = stack.pulumi("stack", "export")
+    outputs = stack.outputs()
+    planted = [
+        stack.env["IONET_API_KEY"],
+        stack.env["CLOUDFLARE_API_TOKEN"],
+        stack.env["REGISTRY_SECRET"],
+        outputs["access_token"],
+    ]
+    page = requests.get(outputs["status_url"], timeout=30).text
+    logs = "".join(
+        path.read_text(errors="replace")
+        for path in Path(stack.env["TRAINSTACK_LOCAL_CLOUD"]).glob("log/*.log")
+    )
+    for secret in planted:
+        for place, text in {"talk": talk, "state": state, "page": page, "logs": logs}.items():
+            assert secret not in text, f"a secret stands in the {place}"
+
+
+def test_the_env_file_leaves_the_local_world_as_it_entered_it(local_world: dict[str, str]) -> None:
+    env_file = Path(local_world["TRAINSTACK_LOCAL_CLOUD"]) / "env"
+    shown = subprocess.run(
+        ["sh", "-c", f". '{env_file}'; trainstack_leave; env"],
+        env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert not re.search(r"^(TRAINSTACK|PULUMI|IONET|CLOUDFLARE|R2|REGISTRY)_", shown, re.M)
+    assert re.search(r"^PATH=/usr/bin:/bin$", shown, re.M)
+
+
+def test_a_revoked_run_token_opens_nothing_any_more(new_stack: NewStack, cloud: Cloud) -> None:
+    stack = new_stack()
+    stack.up()
+    (container,) = containers_of(stack.outputs()["deployment_id"])
+    inspected = json.loads(subprocess.check_output(["docker", "inspect", container]))
+    env = dict(pair.split("=", 1) for pair in inspected[0]["Config"]["Env"])
+    s3 = cloud.s3(key_id=env["R2_ACCESS_KEY_ID"], secret=env["R2_SECRET_ACCESS_KEY"])
+    s3.put_object(Bucket=env["R2_BUCKET"], Key="probe", Body=b"")
+
+    stack.destroy()
+
+    with pytest.raises(botocore.exceptions.ClientError) as refused:
+        s3.put_object(Bucket=env["R2_BUCKET"], Key="probe", Body=b"")
+    assert refused.value.response.get("Error", {}).get("Code") in {
+        "AccessDenied",
+        "InvalidAccessKeyId",
+    }
