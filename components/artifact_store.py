@@ -1,0 +1,126 @@
+"""ArtifactStore: the R2 bucket, made or adopted and always kept, and the runs' tokens for it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import pulumi_cloudflare as cloudflare
+from pulumi import ComponentResource, Input, Output, ResourceOptions
+
+from components.cloudflare import Bucket, Client, secret_access_key
+from components.config_keys import MAX_HOURS
+from components.settings import Settings
+
+BUCKET_ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
+"""Permission group "Workers R2 Storage Bucket Item Write": reads, writes and lists objects of the
+buckets that it is given, and nothing else. The id is the same in every account."""
+
+TOKEN_LIFE = timedelta(hours=MAX_HOURS + 24)
+"""Covers the longest rental that the config allows, and a day for what comes before it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunCredentials:
+    """S3 access of one run to this bucket."""
+
+    access_key_id: Output[str]
+    secret_access_key: Output[str]
+    expire_on: Output[str]
+    token: cloudflare.AccountToken
+
+
+class ArtifactStore(ComponentResource):
+    """The bucket. `found` is the bucket if it exists: see `find_or_make_bucket`."""
+
+    bucket: Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: Settings,
+        found: Bucket | None,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("trainstack:index:ArtifactStore", name, None, opts)
+        self._settings = settings
+        account_id, bucket = settings.account_id, settings.bucket
+        jurisdiction = settings.jurisdiction
+        # A bucket is only ever imported: adding `import_` to one that the stack had made itself
+        # would replace it, that is, delete what was trained.
+        declared = cloudflare.R2Bucket(
+            f"{name}-bucket",
+            account_id=account_id,
+            name=bucket,
+            jurisdiction=jurisdiction,
+            storage_class=found.storage_class if found else "Standard",
+            opts=ResourceOptions(
+                parent=self,
+                import_=f"{account_id}/{bucket}/{jurisdiction}" if found else None,
+                retain_on_delete=True,
+            ),
+        )
+        self.bucket = declared.name
+        self.register_outputs({"bucket": self.bucket})
+
+    def run_credentials(
+        self, name: str, *, token_name: Input[str], opts: ResourceOptions
+    ) -> RunCredentials:
+        """Declare a token that can read and write this bucket only, and derive its S3 access.
+
+        Another token name makes another token. The expiry is fixed when the token is made.
+        """
+        wanted = self._settings
+        resource = ".".join(
+            (
+                "com.cloudflare.edge.r2.bucket",
+                f"{wanted.account_id}_{wanted.jurisdiction}_{wanted.bucket}",
+            )
+        )
+        token = cloudflare.AccountToken(
+            name,
+            account_id=wanted.account_id,
+            name=token_name,
+            expires_on=expiry(datetime.now(UTC)),
+            policies=[
+                cloudflare.AccountTokenPolicyArgs(
+                    effect="allow",
+                    permission_groups=[
+                        cloudflare.AccountTokenPolicyPermissionGroupArgs(id=BUCKET_ITEM_WRITE)
+                    ],
+                    # Compact and sorted, as Cloudflare answers: else every update sees a change.
+                    resources=json.dumps({resource: "*"}, separators=(",", ":"), sort_keys=True),
+                )
+            ],
+            opts=ResourceOptions.merge(
+                opts,
+                ResourceOptions(
+                    ignore_changes=["expiresOn"],
+                    replace_on_changes=["name"],
+                    depends_on=[self],
+                ),
+            ),
+        )
+        return RunCredentials(
+            access_key_id=token.id,
+            secret_access_key=Output.secret(token.value.apply(secret_access_key)),
+            expire_on=token.expires_on.apply(lambda moment: moment or ""),
+            token=token,
+        )
+
+
+def expiry(now: datetime) -> str:
+    """Return the expiry of a token made now, as Cloudflare writes it."""
+    return (now + TOKEN_LIFE).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def find_or_make_bucket(
+    client: Client, name: str, *, jurisdiction: str, dry_run: bool
+) -> Bucket | None:
+    """Return the bucket, made if it is missing; in a preview None stands for "will be made"."""
+    found = client.find_bucket(name, jurisdiction=jurisdiction)
+    if found or dry_run:
+        return found
+    return client.make_bucket(name, jurisdiction=jurisdiction)

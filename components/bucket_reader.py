@@ -1,0 +1,191 @@
+"""Reading a run's verdict in its bucket, and nothing else of the run; no decision about renting.
+
+Asked with the operator's own access where there is one, as the run's may have expired; else with
+the run's. Whoever asks must be able to rely on None: it means that the bucket answered "no such
+object", never that it did not answer.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from components import cloudflare
+from components.cloudflare import S3Access
+from components.errors import TrainstackError
+from container.records import VERDICT_KEY, RecordError, Verdict
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CONNECT_TIMEOUT_S = 10
+READ_TIMEOUT_S = 30
+ATTEMPTS = 4
+ABSENT_CODES = frozenset({"NoSuchKey", "404"})
+
+
+class BucketUnreachableError(TrainstackError):
+    """The bucket gave no answer that tells whether the run has ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunPlace:
+    """Where a run's records stand."""
+
+    account_id: str
+    endpoint: str
+    bucket: str
+    prefix: str
+
+
+class BucketReader:
+    """One bucket, through one S3 access."""
+
+    def __init__(self, access: S3Access, *, endpoint: str, bucket: str) -> None:
+        self._access = access
+        self._endpoint = endpoint
+        self._bucket = bucket
+
+    def find_verdict(self, prefix: str) -> Verdict | None:
+        """Return the verdict under a run prefix; raises BucketUnreachableError when unknown."""
+        raw = self.find_object(f"{prefix}/{VERDICT_KEY}")
+        if raw is None:
+            return None
+        try:
+            return Verdict.from_json(raw)
+        except RecordError as error:
+            raise BucketUnreachableError(
+                f"the verdict at {self._bucket}/{prefix} cannot be read ({error}). Use the version of "
+                "this project that wrote it."
+            ) from None
+
+    def find_object(self, key: str) -> bytes | None:
+        """Return an object's bytes, or None when the bucket says that there is none."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            return self.client().get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            if code in ABSENT_CODES:
+                return None
+            raise self._unreachable(key, code) from None
+        except BotoCoreError as error:
+            raise self._unreachable(key, type(error).__name__) from None
+
+    def set_aside_verdict(self, verdict: Verdict, *, prefix: str) -> None:
+        """Keep a `stopped` verdict under another name, so that the run can go on."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        key = f"{prefix}/{VERDICT_KEY}"
+        kept = f"{prefix}/attempts/{verdict.attempt}-stopped.json"
+        try:
+            self.client().put_object(Bucket=self._bucket, Key=kept, Body=verdict.to_json())
+            self.client().delete_object(Bucket=self._bucket, Key=key)
+        except (BotoCoreError, ClientError) as error:
+            raise self._unreachable(key, type(error).__name__) from None
+
+    def client(self) -> S3Client:
+        """Return the boto3 client, with the settings that R2 needs."""
+        return s3_client(self._access, endpoint=self._endpoint)
+
+    def _unreachable(self, key: str, why: str) -> BucketUnreachableError:
+        return BucketUnreachableError(
+            f"{self._bucket}/{key} cannot be read ({why}), so it is not known whether the run has "
+            "ended. Check CLOUDFLARE_API_TOKEN and the network, then try again."
+        )
+
+
+@lru_cache(maxsize=16)
+def s3_client(access: S3Access, *, endpoint: str) -> S3Client:
+    """Make a client for R2: no checksum trailers, which it refuses, and bounded waiting."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(  # pyright: ignore[reportUnknownMemberType] - overloads of other services
+        "s3",
+        endpoint_url=endpoint,
+        region_name="auto",
+        aws_access_key_id=access.access_key_id,
+        aws_secret_access_key=access.secret_access_key,
+        config=Config(
+            signature_version="s3v4",
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path"},
+        ),
+    )
+
+
+def find_verdict(
+    place: RunPlace, *, run_access: S3Access | None, config: Mapping[str, str] | None = None
+) -> Verdict | None:
+    """Return a run's verdict, or None when there is surely none.
+
+    Tries the operator's access (CLOUDFLARE_API_TOKEN, or the stack's `cloudflare:apiToken`), then
+    the run's own. Raises BucketUnreachableError when neither can tell.
+    """
+    last: TrainstackError | None = None
+    token = operator_token(config or {})
+    if token:
+        try:
+            access = _operator_access(token, place.account_id, cloudflare_base_url())
+            return _reader(access, place).find_verdict(place.prefix)
+        except TrainstackError as error:
+            last = error
+    if run_access is not None:
+        try:
+            return _reader(run_access, place).find_verdict(place.prefix)
+        except TrainstackError as error:
+            last = last or error
+    raise last or BucketUnreachableError(
+        "it is not known whether the run has ended: CLOUDFLARE_API_TOKEN is not set. Set it, or source "
+        "the local world's env file."
+    )
+
+
+def operator_token(config: Mapping[str, str]) -> str:
+    """Return the operator's Cloudflare token: from the environment first, then the stack config."""
+    return os.environ.get("CLOUDFLARE_API_TOKEN") or config.get("cloudflare:apiToken") or ""
+
+
+def cloudflare_base_url() -> str:
+    """Return Cloudflare's address in this environment; "" is the real one."""
+    return os.environ.get("CLOUDFLARE_BASE_URL", "")
+
+
+def _reader(access: S3Access, place: RunPlace) -> BucketReader:
+    return BucketReader(access, endpoint=place.endpoint, bucket=place.bucket)
+
+
+@lru_cache(maxsize=4)
+def _operator_access(token: str, account_id: str, base_url: str) -> S3Access:
+    return cloudflare.Client(token, account_id=account_id, base_url=base_url).operator_access()
+
+
+def has_family_verdict(place: RunPlace, *, family: str) -> bool:
+    """Tell, with the operator's access, whether any prefix of one identity holds a verdict."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    token = operator_token({})
+    if not token:
+        raise BucketUnreachableError("CLOUDFLARE_API_TOKEN is not set.")
+    access = _operator_access(token, place.account_id, cloudflare_base_url())
+    client = s3_client(access, endpoint=place.endpoint)
+    try:
+        listed = client.list_objects_v2(Bucket=place.bucket, Prefix=f"{family}-", Delimiter="/")
+    except (BotoCoreError, ClientError) as error:
+        raise BucketUnreachableError(
+            f"{place.bucket} cannot be listed ({type(error).__name__})."
+        ) from None
+    prefixes = [
+        str(found.get("Prefix", "")).rstrip("/") for found in listed.get("CommonPrefixes", [])
+    ]
+    reader = _reader(access, place)
+    return any(reader.find_verdict(prefix) is not None for prefix in prefixes)

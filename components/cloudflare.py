@@ -1,0 +1,179 @@
+"""Cloudflare's API, for what its Pulumi provider cannot do: find a bucket, name the operator's token."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import requests
+import tenacity
+
+from components.errors import TrainstackError
+
+DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 30.0
+RETRY_FOR_S = 60.0
+NOT_FOUND = 404
+CONFLICT = 409
+NO_SUCH_BUCKET = 10006
+
+
+class CloudflareError(TrainstackError):
+    """Cloudflare refused, or could not be asked; a transient failure is never taken for absence."""
+
+
+class _UnclearError(CloudflareError):
+    pass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bucket:
+    """A bucket that exists, as far as declaring it needs."""
+
+    name: str
+    storage_class: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class S3Access:
+    """A key pair for R2's S3 side."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+def secret_access_key(token_value: str) -> str:
+    """Return the S3 secret that belongs to an API token: the SHA-256 of its value, in hex.
+
+    https://developers.cloudflare.com/r2/api/tokens/
+    """
+    return hashlib.sha256(token_value.encode()).hexdigest()
+
+
+class Client:
+    """Calls of one account with the operator's token."""
+
+    def __init__(
+        self, token: str, *, account_id: str, base_url: str = "", retry_for_s: float = RETRY_FOR_S
+    ) -> None:
+        self._token = token
+        self._account_id = account_id
+        self._base_url = (base_url or DEFAULT_BASE_URL).rstrip("/")
+        self._retry_for_s = retry_for_s
+
+    def find_bucket(self, name: str, *, jurisdiction: str) -> Bucket | None:
+        """Return the bucket, or None when Cloudflare says that there is none."""
+        status, result = self._call("GET", self._buckets(name), jurisdiction=jurisdiction)
+        if status == NOT_FOUND:
+            return None
+        return Bucket(name=name, storage_class=str(result.get("storage_class") or "Standard"))
+
+    def make_bucket(self, name: str, *, jurisdiction: str) -> Bucket:
+        """Create the bucket; one that is there already is as good."""
+        body = {"name": name, "storageClass": "Standard"}
+        status, _ = self._call("POST", self._buckets(), jurisdiction=jurisdiction, body=body)
+        if status == CONFLICT:
+            found = self.find_bucket(name, jurisdiction=jurisdiction)
+            if found:
+                return found
+            raise CloudflareError(
+                f"bucket {name} cannot be made: the name is taken in another jurisdiction than "
+                f"{jurisdiction}. Choose another trainstack:bucket, or its trainstack:jurisdiction."
+            )
+        return Bucket(name=name, storage_class="Standard")
+
+    def operator_access(self) -> S3Access:
+        """Return the operator's own S3 access: the token's id, and the hash of its value."""
+        paths = (f"/accounts/{self._account_id}/tokens/verify", "/user/tokens/verify")
+        for path in paths:
+            try:
+                _, result = self._call("GET", path)
+            except _UnclearError:
+                raise
+            except CloudflareError:
+                continue
+            if result.get("id"):
+                return S3Access(
+                    access_key_id=str(result["id"]),
+                    secret_access_key=secret_access_key(self._token),
+                )
+        raise CloudflareError(
+            "Cloudflare does not accept CLOUDFLARE_API_TOKEN. Set a token with the permissions Workers "
+            "R2 Storage Write and Account API Tokens Write."
+        )
+
+    def _buckets(self, name: str = "") -> str:
+        return f"/accounts/{self._account_id}/r2/buckets" + (f"/{name}" if name else "")
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        jurisdiction: str = "",
+        body: Mapping[str, str] | None = None,
+    ) -> tuple[int, dict[str, Any]]:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(_UnclearError),
+            wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
+            stop=tenacity.stop_after_delay(self._retry_for_s),
+            reraise=True,
+        )
+        return retrying(self._call_once, method, path, jurisdiction, body)
+
+    def _call_once(
+        self, method: str, path: str, jurisdiction: str, body: Mapping[str, str] | None
+    ) -> tuple[int, dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
+        if jurisdiction:
+            headers["cf-r2-jurisdiction"] = jurisdiction
+        try:
+            response = requests.request(
+                method,
+                self._base_url + path,
+                headers=headers,
+                json=body,
+                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                allow_redirects=False,
+            )
+            answer: Any = response.json()
+        except (requests.RequestException, ValueError) as error:
+            raise _UnclearError(
+                f"Cloudflare gave no usable answer to {method} {path} ({type(error).__name__}). "
+                "Check the network, then try again."
+            ) from None
+        status = response.status_code
+        if status in {408, 429} or status >= 500:
+            raise _UnclearError(f"Cloudflare answered {method} {path} with {status}. Try again.")
+        members = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
+        unroutable = status == NOT_FOUND and NO_SUCH_BUCKET not in _codes(members)
+        if unroutable or not (response.ok or status in {NOT_FOUND, CONFLICT}):
+            raise CloudflareError(
+                f"Cloudflare refused {method} {path} with {status}{_messages(members)}. Check "
+                "trainstack:cloudflareAccountId and that CLOUDFLARE_API_TOKEN has the permissions "
+                "Workers R2 Storage Write and Account API Tokens Write."
+            )
+        result = members.get("result")
+        return status, cast("dict[str, Any]", result) if isinstance(result, dict) else {}
+
+
+def _codes(answer: dict[str, Any]) -> list[Any]:
+    return [error.get("code") for error in _errors(answer)]
+
+
+def _messages(answer: dict[str, Any]) -> str:
+    texts = [
+        f"{error.get('code', '')} {error.get('message', '')}".strip() for error in _errors(answer)
+    ]
+    return f": {'; '.join(texts)}" if texts else ""
+
+
+def _errors(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    errors = answer.get("errors")
+    if not isinstance(errors, list):
+        return []
+    items = cast("list[Any]", errors)
+    return [cast("dict[str, Any]", error) for error in items if isinstance(error, dict)]

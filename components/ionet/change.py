@@ -1,0 +1,83 @@
+"""What a changed program means for a deployment that exists: keep, extend, replace or refuse; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+REPLACE_KEYS = (
+    "bucket",
+    "entrypoint",
+    "env",
+    "gpuType",
+    "gpusPerContainer",
+    "identity",
+    "image",
+    "locations",
+    "r2Endpoint",
+    "r2Prefix",
+    "run",
+    "trafficPort",
+)
+"""A change of one of these is another machine or another run. They make up the private name."""
+
+CREDENTIAL_KEYS = ("accessKeyId", "secretAccessKey", "wandbApiKey", "accessToken")
+"""Handed to the container when it starts; the API can only change them by re-creating it."""
+
+Kind = Literal["keep", "extend", "replace", "refuse"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """The decision; `keys` are what changed, `remedy` is set for a refusal."""
+
+    kind: Kind
+    keys: tuple[str, ...] = ()
+    remedy: str = ""
+
+
+def decide(old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
+    """Compare what was rented with what is wanted now.
+
+    A value that is not known yet (in a preview) counts as changed. Everything that is neither in
+    REPLACE_KEYS nor in CREDENTIAL_KEYS nor `durationHours` changes nothing on the machine.
+    """
+    replacing = _changed(old, new, REPLACE_KEYS)
+    if replacing:
+        return Change(kind="replace", keys=replacing)
+    credentials = _changed(old, new, CREDENTIAL_KEYS)
+    if credentials:
+        return Change(kind="refuse", keys=credentials, remedy=NEW_CREDENTIALS)
+    old_hours, new_hours = old.get("durationHours"), new.get("durationHours")
+    if old_hours == new_hours:
+        return Change(kind="keep")
+    if isinstance(old_hours, int) and isinstance(new_hours, int) and new_hours > old_hours:
+        return Change(kind="extend", keys=("durationHours",))
+    return Change(
+        kind="refuse",
+        keys=("durationHours",),
+        remedy=FEWER_HOURS.format(old=old_hours, new=new_hours),
+    )
+
+
+NEW_CREDENTIALS = (
+    "A live run keeps the credentials that it started with: giving it others would re-create its "
+    "container. Let it end first, put the old ones back, or raise trainstack:rerun, which destroys this "
+    "run and starts another."
+)
+FEWER_HOURS = (
+    "The hours are paid in advance and cannot be given back in part: {old} were bought, {new} are asked "
+    "for. Set trainstack:durationHours back to {old}; `pulumi destroy` ends the rental early."
+)
+
+
+def _changed(
+    old: Mapping[str, Any], new: Mapping[str, Any], keys: tuple[str, ...]
+) -> tuple[str, ...]:
+    return tuple(key for key in keys if _plain(old.get(key)) != _plain(new.get(key)))
+
+
+def _plain(value: Any) -> Any:
+    # What is empty vanishes on its way through the engine.
+    return None if value in ("", [], {}, ()) else value

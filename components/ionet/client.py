@@ -1,0 +1,217 @@
+"""The io.net CaaS API over HTTP: one method a call, bounded in time; no decision beyond yes, no, unclear.
+
+Reading and deleting are tried again after an unclear answer. Renting and extending are sent once,
+as the API knows no idempotency key: whoever calls them looks up what became of an unclear one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+import requests
+import tenacity
+
+from components.ionet import models
+from components.ionet.errors import (
+    KeyRefusedError,
+    NotFoundError,
+    RequestRefusedError,
+    UnclearError,
+)
+
+DEFAULT_BASE_URL = "https://api.io.solutions"
+ACCOUNT_BASE = "/enterprise/v1/io-cloud/caas"
+CONNECT_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 60.0  # the service has taken 30 s to answer
+RETRY_FOR_S = 180.0
+TOO_MANY_REQUESTS = 429
+PAGE_SIZE = 100
+MAX_PAGES = 200
+
+_Decoded = TypeVar("_Decoded")
+
+
+class Client:
+    """Calls of one account. Raises the classes of `errors`; keeps the key out of every message."""
+
+    def __init__(
+        self,
+        api_key: str,
+        *,
+        base_url: str = DEFAULT_BASE_URL,
+        retry_for_s: float = RETRY_FOR_S,
+        read_timeout_s: float = READ_TIMEOUT_S,
+    ) -> None:
+        self._base_url = base_url.rstrip("/")
+        self._session = requests.Session()
+        self._session.headers.update({"x-api-key": api_key, "Accept": "application/json"})
+        self._retry_for_s = retry_for_s
+        self._timeout = (CONNECT_TIMEOUT_S, read_timeout_s)
+
+    def hardware(self) -> list[models.Hardware]:
+        """Return the catalogue of the account."""
+        return self._read("/hardware", decode=models.hardware_rows)
+
+    def places(self, hardware_id: models.HardwareId, *, gpus: int) -> list[models.Place]:
+        """Return where network hardware can be had with that many GPUs in one container."""
+        query = {"hardware_id": str(hardware_id), "hardware_qty": str(gpus)}
+        return self._read("/available-replicas", decode=models.places, query=query)
+
+    def price_usd(
+        self,
+        *,
+        hardware_id: models.HardwareId,
+        location_ids: Sequence[models.LocationRef],
+        gpus: int,
+        hours: int,
+    ) -> Decimal:
+        """Return the whole bill for one container, fees included. It reserves nothing."""
+        codes = [ref for ref in location_ids if isinstance(ref, str)]
+        query = {
+            "hardware_id": str(hardware_id),
+            "location_ids": ",".join(codes) if codes else json.dumps(list(location_ids)),
+            "gpus_per_container": str(gpus),
+            "duration_hours": str(hours),
+            "replica_count": "1",
+        }
+        return self._read("/price", decode=models.total_cost_usd, query=query)
+
+    def deployments(self) -> list[models.DeploymentRow]:
+        """Return all deployments, past ones too.
+
+        Whether the first page is 0 or 1 is not documented, so page 0 is asked for when the pages
+        from 1 on hold less than the total.
+        """
+        found: dict[str, models.DeploymentRow] = {}
+        total = 0
+        for page in range(1, MAX_PAGES):
+            before = len(found)
+            total = self._page(page, found)
+            if len(found) >= total or len(found) == before:
+                break
+        if len(found) < total:
+            self._page(0, found)
+        return list(found.values())
+
+    def deployment(self, deployment_id: str) -> models.Deployment:
+        """Return the details of one deployment; raises NotFoundError when it is unknown."""
+        return self._read(f"/deployment/{deployment_id}", decode=models.deployment)
+
+    def workers(self, deployment_id: str) -> list[models.Worker]:
+        """Return the containers of a deployment."""
+        return self._read(f"/deployment/{deployment_id}/containers", decode=models.workers)
+
+    def deploy(self, request: models.DeployRequest) -> str | None:
+        """Rent. Returns the id, or None when the answer was a yes without one.
+
+        Sent once; raises UnclearError when the machine may exist all the same.
+        """
+        answer = self._send("POST", "/deploy", body=request.to_json())
+        return models.deployment_id(answer)
+
+    def extend(self, deployment_id: str, *, hours: int) -> None:
+        """Buy that many hours more. Sent once: it adds up."""
+        self._send("POST", f"/deployment/{deployment_id}/extend", body={"duration_hours": hours})
+
+    def delete(self, deployment_id: str) -> None:
+        """Ask for the end of a deployment; raises NotFoundError when it is unknown or ended."""
+        self._retrying(lambda: self._send("DELETE", f"/deployment/{deployment_id}"))
+
+    def confirm_gone(self, deployment_id: str) -> bool:
+        """Tell whether a deployment that was "not found" is really gone.
+
+        A bad key also gets a 400, so this makes a call that only a good key can make, and believes
+        the list when it still shows the deployment alive.
+        """
+        rows = {row.id: row for row in self.deployments()}
+        row = rows.get(deployment_id)
+        return row is None or row.life == "ended"
+
+    def _page(self, page: int, found: dict[str, models.DeploymentRow]) -> int:
+        query = {"page": str(page), "page_size": str(PAGE_SIZE)}
+        rows, total = self._read("/deployments", decode=models.deployment_page, query=query)
+        found.update({row.id: row for row in rows})
+        return total
+
+    def _read(
+        self,
+        path: str,
+        *,
+        decode: Callable[[Any], _Decoded],
+        query: dict[str, str] | None = None,
+    ) -> _Decoded:
+        def once() -> _Decoded:
+            answer = self._send("GET", path, query=query)
+            try:
+                return decode(answer)
+            except models.WireError as error:
+                raise UnclearError(
+                    f"io.net answered GET {path} in an unknown shape: {error}."
+                ) from None
+
+        return self._retrying(once)
+
+    def _retrying(self, call: Callable[[], _Decoded]) -> _Decoded:
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(UnclearError),
+            wait=tenacity.wait_random_exponential(multiplier=0.5, max=15),
+            stop=tenacity.stop_after_delay(self._retry_for_s),
+            reraise=True,
+        )
+        return retrying(call)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: dict[str, str] | None = None,
+        body: dict[str, Any] | None = None,
+    ) -> Any:
+        what = f"{method} {path}"
+        try:
+            response = self._session.request(
+                method,
+                self._base_url + ACCOUNT_BASE + path,
+                params=query,
+                json=body,
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except requests.RequestException as error:
+            # The text of the exception holds the address, and may hold more: the class says enough.
+            raise UnclearError(
+                f"io.net gave no answer to {what} ({type(error).__name__}). "
+                "Check the network and the service's status, then try again."
+            ) from None
+        answer = _json_of(response)
+        if response.ok and (answer is not None or not response.content):
+            return answer
+        raise _error_of(what, status=response.status_code, answer=answer)
+
+
+def _json_of(response: requests.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _error_of(what: str, *, status: int, answer: Any) -> Exception:
+    says = models.problem_text(answer)
+    text = f"io.net refused {what} with {status}" + (f": {says}" if says else ".")
+    if status in {401, 403} or (status == 400 and models.is_key_problem(answer)):
+        return KeyRefusedError(
+            f"io.net refused the API key ({what}: {status}). Make a key for the project IO Cloud "
+            "and set IONET_API_KEY or `pulumi config set --secret trainstack:ionetApiKey`."
+        )
+    if status == 404 or (status == 400 and "not found" in says.lower()):
+        if answer is None:
+            return UnclearError(f"io.net answered {what} with {status} and no JSON.")
+        return NotFoundError(text, status=status)
+    if status == TOO_MANY_REQUESTS or status >= 500 or status < 400 or answer is None:
+        return UnclearError(f"io.net gave no usable answer to {what} ({status}). Try again.")
+    return RequestRefusedError(text, status=status)

@@ -1,0 +1,193 @@
+"""Pulumi's property maps of the three dynamic resources, decoded to frozen types; no I/O.
+
+Numbers arrive as floats, None and empty values vanish on the way, and what is not known yet (in a
+preview) is an Unknown: this is the one place that knows so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from pulumi.output import Unknown
+
+from components.bucket_reader import RunPlace
+from components.cloudflare import S3Access
+from components.ionet.models import DeployRequest
+from components.ionet.offers import Offer, Wish
+
+Props = Mapping[str, Any]
+
+OFFER = "offer"
+INTEGERS = ("durationHours", "gpusPerContainer", "maxCostUsd", "trafficPort")
+
+
+class _UnknownValue:
+    """Differs from everything, itself included: what is not known yet counts as changed."""
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    def __hash__(self) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "unknown"
+
+
+UNKNOWN = _UnknownValue()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rental:
+    """What a CaasDeployment asks for, once everything is known."""
+
+    cloud: str
+    private_name: str
+    name_prefix: str  # of this identity: what bears it is this run's, whatever its other inputs
+    run: str
+    wish: Wish
+    offer: Offer
+    max_cost_usd: int
+    place: RunPlace
+    image: str
+    entrypoint: tuple[str, ...]
+    traffic_port: int
+    env: Mapping[str, str]
+    credentials_expire_on: str
+    access: S3Access
+    access_token: str = field(repr=False)
+    wandb_api_key: str = field(repr=False)
+    registry_username: str
+    registry_secret: str = field(repr=False)
+
+    def request(self, *, private_name: str) -> DeployRequest:
+        """Return the request that rents it under that name."""
+        secrets = {
+            "R2_ACCESS_KEY_ID": self.access.access_key_id,
+            "R2_SECRET_ACCESS_KEY": self.access.secret_access_key,
+            "ACCESS_TOKEN": self.access_token,
+            "WANDB_API_KEY": self.wandb_api_key,
+        }
+        return DeployRequest(
+            private_name=private_name,
+            duration_hours=self.wish.hours,
+            gpus_per_container=self.wish.gpus,
+            hardware_id=self.offer.hardware_id,
+            location_ids=self.offer.location_ids,
+            image=self.image,
+            entrypoint=self.entrypoint,
+            traffic_port=self.traffic_port,
+            env={
+                **self.env,
+                "DURATION_HOURS": str(self.wish.hours),
+                "PRICE_USD_PER_HOUR": str(self.offer.price_usd_per_hour),
+            },
+            secret_env={name: value for name, value in secrets.items() if value},
+            registry_username=self.registry_username,
+            registry_secret=self.registry_secret,
+        )
+
+
+def known(props: Props) -> dict[str, Any]:
+    """Return the properties with integers restored and Unknowns as one value equal to nothing."""
+    return {key: _restored(key, value) for key, value in props.items() if not key.startswith("__")}
+
+
+def wish(props: Props) -> Wish:
+    """Read the wish, which is known in a preview too."""
+    found = known(props)
+    return Wish(
+        gpu_type=found["gpuType"],
+        gpus=found["gpusPerContainer"],
+        locations=tuple(found.get("locations") or ()),
+        hours=found["durationHours"],
+    )
+
+
+def offer(props: Props) -> Offer | None:
+    """Return the offer that was chosen before, if any."""
+    text = props.get(OFFER)
+    return Offer.from_text(text) if isinstance(text, str) else None
+
+
+def rental(props: Props) -> Rental:
+    """Decode a deployment's complete properties."""
+    found = known(props)
+    chosen = offer(props)
+    if chosen is None:
+        raise ValueError("a deployment without a chosen offer")
+    return Rental(
+        cloud=found["cloud"],
+        private_name=found["privateName"],
+        name_prefix=found["namePrefix"],
+        run=found["run"],
+        wish=wish(props),
+        offer=chosen,
+        max_cost_usd=found["maxCostUsd"],
+        place=place(props),
+        image=found["image"],
+        entrypoint=tuple(found["entrypoint"]),
+        traffic_port=found["trafficPort"],
+        env=cast("dict[str, str]", found.get("env") or {}),
+        credentials_expire_on=found.get("credentialsExpireOn") or "",
+        access=access(props),
+        access_token=found.get("accessToken") or "",
+        wandb_api_key=found.get("wandbApiKey") or "",
+        registry_username=found.get("registryUsername") or "",
+        registry_secret=found.get("registrySecret") or "",
+    )
+
+
+def place(props: Props) -> RunPlace:
+    """Return where the run's records stand."""
+    return RunPlace(
+        account_id=props["accountId"],
+        endpoint=props["r2Endpoint"],
+        bucket=props["bucket"],
+        prefix=props["r2Prefix"],
+    )
+
+
+def access(props: Props) -> S3Access:
+    """Return the run's own S3 access."""
+    return S3Access(access_key_id=props["accessKeyId"], secret_access_key=props["secretAccessKey"])
+
+
+def inputs_of(state: Props, *, outputs: tuple[str, ...]) -> dict[str, Any]:
+    """Return the inputs within a resource's state: all but what its creation added."""
+    return {
+        key: value
+        for key, value in state.items()
+        if key not in outputs and not key.startswith("__")
+    }
+
+
+def moment(text: str) -> datetime | None:
+    """Parse an ISO 8601 time; None when it is not one."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _restored(key: str, value: Any) -> Any:
+    if isinstance(value, Unknown):
+        return UNKNOWN
+    if key in INTEGERS and isinstance(value, float):
+        return int(value)
+    if isinstance(value, Mapping):
+        items = cast("Mapping[str, Any]", value).items()
+        return {name: _restored(name, item) for name, item in items}
+    if isinstance(value, list):
+        return [_restored("", item) for item in cast("list[Any]", value)]
+    return value
+
+
+def known_text(props: Props, key: str) -> str:
+    """Return a text property; "" when it is not set or not known yet."""
+    value = props.get(key)
+    return value if isinstance(value, str) else ""

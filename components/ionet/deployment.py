@@ -1,0 +1,102 @@
+"""The dynamic resources as a program declares them: RunIdentity, CaasDeployment, DeploymentReady."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from pulumi import Input, Output, ResourceOptions
+from pulumi.dynamic import Resource
+
+from components.ionet.provider import (
+    CaasDeploymentProvider,
+    DeploymentReadyProvider,
+    RunIdentityProvider,
+)
+
+ENTRYPOINT = ("/bin/bash", "/app/container/train_and_upload.sh")
+TRAFFIC_PORT = 8000
+SECRET_INPUTS = ("accessKeyId", "secretAccessKey", "accessToken", "wandbApiKey", "registrySecret")
+
+
+class CaasDeploymentArgs(TypedDict):
+    """Inputs of a CaasDeployment; `change.REPLACE_KEYS` names those that replace it."""
+
+    cloud: Input[str]
+    accountId: Input[str]
+    privateName: Input[str]
+    namePrefix: Input[str]
+    identity: Input[str]
+    run: Input[str]
+    r2Endpoint: Input[str]
+    r2Prefix: Input[str]
+    bucket: Input[str]
+    image: Input[str]
+    gpuType: Input[str]
+    gpusPerContainer: Input[int]
+    locations: Input[list[str]]
+    durationHours: Input[int]
+    maxCostUsd: Input[int]
+    entrypoint: Input[list[str]]
+    trafficPort: Input[int]
+    env: Input[dict[str, Input[str]]]
+    credentialsExpireOn: Input[str]
+    accessKeyId: Input[str]
+    secretAccessKey: Input[str]
+    accessToken: Input[str]
+    wandbApiKey: Input[str]
+    registryUsername: Input[str]
+    registrySecret: Input[str]
+
+
+class RunIdentity(Resource, module="ionet", name="RunIdentity"):
+    """The random identity of a run (its id), and the bearer token of its chat."""
+
+    accessToken: Output[str]  # noqa: N815 - properties are named as in the state
+
+    def __init__(
+        self, name: str, *, run: str, rerun: int, opts: ResourceOptions | None = None
+    ) -> None:
+        props: dict[str, Any] = {"run": run, "rerun": rerun, "accessToken": None}
+        secret = ResourceOptions(additional_secret_outputs=["accessToken"])
+        super().__init__(RunIdentityProvider(), name, props, ResourceOptions.merge(opts, secret))
+
+
+class CaasDeployment(Resource, module="ionet", name="CaasDeployment"):
+    """A rented container (its id is the deployment's)."""
+
+    estimatedCostUsd: Output[float]  # noqa: N815
+    priceUsdPerHour: Output[str]  # noqa: N815
+
+    def __init__(
+        self, name: str, args: CaasDeploymentArgs, opts: ResourceOptions | None = None
+    ) -> None:
+        props: dict[str, Any] = {**args, "estimatedCostUsd": None, "priceUsdPerHour": None}
+        for key in SECRET_INPUTS:
+            props[key] = Output.secret(props[key])
+        super().__init__(CaasDeploymentProvider(), name, props, opts)
+
+
+class DeploymentReady(Resource, module="ionet", name="DeploymentReady"):
+    """The first heartbeat of a deployment, and the address of its status page."""
+
+    statusUrl: Output[str]  # noqa: N815
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        deployment: CaasDeployment,
+        args: CaasDeploymentArgs,
+        timeout_minutes: int,
+        opts: ResourceOptions | None = None,
+    ) -> None:
+        props: dict[str, Any] = {
+            "deploymentId": deployment.id,
+            "timeoutMinutes": timeout_minutes,
+            "statusUrl": None,
+            **{
+                key: args[key]
+                for key in ("cloud", "run", "accountId", "r2Endpoint", "bucket", "r2Prefix")
+            },
+        }
+        super().__init__(DeploymentReadyProvider(), name, props, opts)

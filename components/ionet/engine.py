@@ -1,0 +1,40 @@
+"""Whether the Pulumi engine that this provider process works for is still there; no other duty.
+
+A provider outlives a killed engine and would go on with its call, rent a machine, and hand the id to
+nobody (seen with Pulumi 3.259). The engine's address is among the process's arguments.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import sys
+from collections.abc import Sequence
+
+from components.ionet.errors import EngineGoneError
+
+CONNECT_TIMEOUT_S = 5.0
+_ADDRESS = re.compile(r"^(127\.0\.0\.1|localhost|\[::1\]):(\d{1,5})$")
+
+
+def address_in(arguments: Sequence[str]) -> tuple[str, int] | None:
+    """Return the engine's host and port from a provider's arguments."""
+    for argument in arguments:
+        found = _ADDRESS.match(argument)
+        if found:
+            return found.group(1).strip("[]"), int(found.group(2))
+    return None
+
+
+def require_alive(arguments: Sequence[str] | None = None) -> None:
+    """Raise EngineGoneError when nobody listens at the engine's address any more."""
+    address = address_in(sys.argv if arguments is None else arguments)
+    if address is None:
+        return  # not started by an engine
+    try:
+        socket.create_connection(address, timeout=CONNECT_TIMEOUT_S).close()
+    except OSError:
+        raise EngineGoneError(
+            "the Pulumi engine has ended while a machine was about to be rented. Nothing was rented: "
+            "run `pulumi up` again."
+        ) from None

@@ -1,0 +1,64 @@
+"""Errors of the rental: one class for each decision that a caller takes; no I/O."""
+
+from __future__ import annotations
+
+from components.errors import TrainstackError
+
+
+class IonetError(TrainstackError):
+    """Base of everything that can go wrong between this program and io.net."""
+
+
+class KeyRefusedError(IonetError):
+    """The key is missing, wrong, expired or of another project: a person must act."""
+
+
+class RequestRefusedError(IonetError):
+    """A clear no to this very request; the same request again gets the same answer."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotFoundError(RequestRefusedError):
+    """The service says that this is unknown; `Client.confirm_gone` tells whether to believe it."""
+
+
+class UnclearError(IonetError):
+    """No usable answer: network, timeout, server error, a page that is no JSON.
+
+    What was asked may have happened or not. Never to be taken for absence.
+    """
+
+
+class NoOfferError(IonetError):
+    """Nothing in the catalogue fits the wish; the message lists what was there."""
+
+
+class TooDearError(IonetError):
+    """The offer would cost more than the configured cap; nothing was rented."""
+
+
+class ChangeRefusedError(IonetError):
+    """A live run cannot take this change; the message has the remedy."""
+
+
+class RunEndedError(IonetError):
+    """The run has its verdict; it is not rented again under the same identity."""
+
+
+class EngineGoneError(IonetError):
+    """The Pulumi engine that asked for this has ended; nothing was rented."""
+
+
+class NotGoneError(IonetError):
+    """The deployment still exists after the time allowed; it stays in the state."""
+
+
+class NotReadyError(IonetError):
+    """The rented machine gave no sign of life in time, or ended before; it stays in the state."""
+
+
+class WrongWorldError(IonetError):
+    """The addresses in the environment belong to another world than the resource in the state."""

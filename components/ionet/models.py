@@ -1,0 +1,315 @@
+"""Wire types of the io.net CaaS API, decoded strictly where money hangs on it; no HTTP, no choice.
+
+Glossary
+  hardware    one row of the catalogue. Integer ids are network hardware, priced for one GPU; string
+              ids are regional whole nodes, priced for the whole configuration.
+  offer       a row at a place, chosen for a wish (see offers.py)
+  deployment  what is rented; "cluster" is the vendor's other word for it
+  worker      the container of a deployment, as the vendor calls it
+  private name  our name of a deployment: unique in the account, shown in the list only
+
+Facts: https://docs.io.net/reference/caas
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal, cast
+
+HardwareId = int | str
+LocationRef = int | str
+
+Life = Literal["alive", "ending", "ended"]
+
+ENDED_STATUSES = frozenset({"completed", "failed", "destroyed"})
+ENDING_STATUSES = frozenset({"termination requested"})
+
+
+class WireError(ValueError):
+    """An answer that is JSON but not of the shape that this program knows."""
+
+
+def life_of(status: str) -> Life:
+    """Fold the vendor's status words; an unknown word counts as alive, as it may bill."""
+    word = status.strip().lower()
+    if word in ENDED_STATUSES:
+        return "ended"
+    return "ending" if word in ENDING_STATUSES else "alive"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """One row of the catalogue; a price of None or zero means "not quoted", never "free"."""
+
+    hardware_id: HardwareId
+    name: str
+    available: int | None
+    price_usd_per_hour: Decimal | None
+    max_gpus_per_container: int | None
+    location: str | None
+
+    @property
+    def regional(self) -> bool:
+        """Whether the row is a whole node, priced as one configuration."""
+        return isinstance(self.hardware_id, str)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where network hardware can be had now, and how many containers of it."""
+
+    location_id: int
+    iso2: str
+    available_replicas: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeploymentRow:
+    """One line of the list: the only place where the private name comes back."""
+
+    id: str
+    name: str
+    status: str
+    created_at: str = ""
+
+    @property
+    def life(self) -> Life:
+        """Whether this deployment can still run, and bill."""
+        return life_of(self.status)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployment:
+    """Details of one deployment."""
+
+    id: str
+    status: str
+    amount_paid_usd: Decimal
+    total_gpus: int
+    compute_minutes_served: int
+    compute_minutes_remaining: int
+
+    @property
+    def life(self) -> Life:
+        """Whether this deployment can still run, and bill."""
+        return life_of(self.status)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """The container of a deployment; `public_url` is "" until it runs."""
+
+    container_id: str
+    status: str
+    public_url: str
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeployRequest:
+    """What is asked for when a machine is rented."""
+
+    private_name: str
+    duration_hours: int
+    gpus_per_container: int
+    hardware_id: HardwareId
+    location_ids: tuple[LocationRef, ...]
+    image: str
+    entrypoint: tuple[str, ...]
+    traffic_port: int
+    env: Mapping[str, str]
+    secret_env: Mapping[str, str] = field(repr=False)
+    registry_username: str = ""
+    registry_secret: str = field(default="", repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the body; the vendor wants a dollar sign of the entrypoint written twice."""
+        registry = {"image_url": self.image}
+        if self.registry_username:
+            registry["registry_username"] = self.registry_username
+            registry["registry_secret"] = self.registry_secret
+        return {
+            "resource_private_name": self.private_name,
+            "duration_hours": self.duration_hours,
+            "gpus_per_container": self.gpus_per_container,
+            "hardware_id": self.hardware_id,
+            "location_ids": list(self.location_ids),
+            "container_config": {
+                "replica_count": 1,
+                "traffic_port": self.traffic_port,
+                "entrypoint": [part.replace("$", "$$") for part in self.entrypoint],
+                "env_variables": dict(self.env),
+                "secret_env_variables": dict(self.secret_env),
+            },
+            "registry_config": registry,
+        }
+
+
+def hardware_rows(answer: Any) -> list[Hardware]:
+    """Find the catalogue rows in an answer, whose envelope has varied; skip what is no row."""
+    rows: list[Hardware] = []
+    for found in _objects(answer):
+        hardware_id = found.get("hardware_id")
+        if isinstance(hardware_id, bool) or not isinstance(hardware_id, int | str):
+            continue
+        sold_out = found.get("sold_out") is True
+        rows.append(
+            Hardware(
+                hardware_id=hardware_id,
+                name=str(found.get("hardware_name") or ""),
+                available=0 if sold_out else _integer(found.get("available")),
+                price_usd_per_hour=_decimal(found.get("price")),
+                max_gpus_per_container=_integer(found.get("max_gpus_per_container")),
+                location=str(found["location"]).upper() if found.get("location") else None,
+            )
+        )
+    return rows
+
+
+def places(answer: Any) -> list[Place]:
+    """Decode the answer of available-replicas."""
+    return [
+        Place(
+            location_id=_required(found, "id", int),
+            iso2=str(found.get("iso2") or "").upper(),
+            available_replicas=_integer(found.get("available_replicas")) or 0,
+        )
+        for found in _list(_member(answer, "data"))
+    ]
+
+
+def total_cost_usd(answer: Any) -> Decimal:
+    """Decode the answer of price: the whole bill, fees included."""
+    total = _decimal(_member(answer, "data").get("total_cost_usdc"))
+    if total is None:
+        raise WireError("price: no total_cost_usdc")
+    return total
+
+
+def deployment_page(answer: Any) -> tuple[list[DeploymentRow], int]:
+    """Decode one page of the list: its rows, and how many there are in all."""
+    data = _member(answer, "data")
+    rows = [
+        DeploymentRow(
+            id=_required(found, "id", str),
+            name=str(found.get("name") or ""),
+            status=_required(found, "status", str),
+            created_at=str(found.get("created_at") or ""),
+        )
+        for found in _list(data.get("deployments"))
+    ]
+    return rows, _integer(data.get("total")) or 0
+
+
+def deployment(answer: Any) -> Deployment:
+    """Decode the details of a deployment, with or without the envelope."""
+    found = _mapping(answer)
+    data = _mapping(found["data"]) if "data" in found else found
+    return Deployment(
+        id=_required(data, "id", str),
+        status=_required(data, "status", str),
+        amount_paid_usd=_decimal(data.get("amount_paid")) or Decimal(0),
+        total_gpus=_integer(data.get("total_gpus")) or 0,
+        compute_minutes_served=_integer(data.get("compute_minutes_served")) or 0,
+        compute_minutes_remaining=_integer(data.get("compute_minutes_remaining")) or 0,
+    )
+
+
+def workers(answer: Any) -> list[Worker]:
+    """Decode the containers of a deployment."""
+    return [
+        Worker(
+            container_id=str(found.get("container_id") or ""),
+            status=str(found.get("status") or ""),
+            public_url=str(found.get("public_url") or "").rstrip("/"),
+            events=tuple(
+                str(event.get("message") or "") for event in _list(found.get("container_events"))
+            ),
+        )
+        for found in _list(_member(answer, "data").get("workers"))
+    ]
+
+
+def deployment_id(answer: Any) -> str | None:
+    """Find the new deployment's id at any depth: its place has varied. None when there is none."""
+    for name in ("deployment_id", "cluster_id", "id"):
+        for found in _objects(answer):
+            value = found.get(name)
+            if isinstance(value, str) and value:
+                return value
+    return None
+
+
+def problem_text(answer: Any) -> str:
+    """Return what an error answer says: `detail`, a string or a list; "" when there is none."""
+    if not isinstance(answer, dict):
+        return ""
+    detail = cast("dict[str, Any]", answer).get("detail")
+    if isinstance(detail, str):
+        return detail[:300]
+    parts = [
+        f"{'.'.join(str(place) for place in item.get('loc', []))}: {item.get('msg', '')}"
+        for item in _list(detail)
+    ]
+    return "; ".join(parts)[:300]
+
+
+def is_key_problem(answer: Any) -> bool:
+    """Tell the answer that bad keys have got on a 400: `key_set` and no `detail`."""
+    return isinstance(answer, dict) and "key_set" in answer and "detail" not in answer
+
+
+def _objects(answer: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(answer, dict):
+        found = cast("dict[str, Any]", answer)
+        yield found
+        for value in found.values():
+            yield from _objects(value)
+    elif isinstance(answer, list):
+        for value in cast("list[Any]", answer):
+            yield from _objects(value)
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise WireError("an object was expected")
+    return cast("dict[str, Any]", value)
+
+
+def _member(answer: Any, name: str) -> Any:
+    found = _mapping(answer)
+    if name not in found:
+        raise WireError(f"{name} is missing")
+    return found[name]
+
+
+def _list(value: Any) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        return []
+    items = cast("list[Any]", value)
+    return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
+
+
+def _required(found: dict[str, Any], name: str, kind: type) -> Any:
+    value = found.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise WireError(f"{name} is missing or no {kind.__name__}")
+    return value
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value)
+
+
+def _decimal(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        found = Decimal(str(value))
+    except ArithmeticError:
+        return None
+    return found if found.is_finite() else None

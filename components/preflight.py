@@ -1,0 +1,158 @@
+"""The check before a machine is rented: bucket and image, with the credentials that the run gets.
+
+Three outcomes a check: passed; refused, which ends the update before anything is rented; unknown,
+which never blocks and says what was not checked. Run as `python -m components.preflight`; everything
+it needs is in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from components import bucket_reader, image_registry
+from components.bucket_reader import RunPlace, s3_client
+from components.cloudflare import S3Access
+from components.errors import TrainstackError
+
+PROPAGATION_S = 90.0
+"""A new token "may take up to a minute" to work everywhere, says Cloudflare."""
+
+PAUSE_S = 2.0
+REFUSALS = frozenset(
+    {"AccessDenied", "Unauthorized", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
+    | {"401", "403", "ExpiredToken"}
+)
+
+Outcome = Literal["passed", "refused", "unknown"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """The outcome of one check, and a sentence."""
+
+    outcome: Outcome
+    text: str
+
+
+def main(env: Mapping[str, str] = os.environ) -> int:
+    """Run both checks; return 1 when one is refused."""
+    findings = [check_bucket(env), check_image(env)]
+    for found in findings:
+        stream = sys.stderr if found.outcome == "refused" else sys.stdout
+        print(f"preflight: {found.outcome}: {found.text}", file=stream)
+    return 1 if any(found.outcome == "refused" for found in findings) else 0
+
+
+def check_bucket(
+    env: Mapping[str, str],
+    *,
+    wait_s: float = PROPAGATION_S,
+    sleep: Callable[[float], None] = time.sleep,
+    now: Callable[[], float] = time.monotonic,
+) -> Finding:
+    """Write, read, compare and delete an object with the run's own credentials."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, prefix = env["R2_BUCKET"], env["RUN_PREFIX"]
+    started = now()
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            _round_trip(env, key=f"{prefix}/preflight-{secrets.token_hex(4)}")
+        except ClientError as error:
+            why = str(error.response.get("Error", {}).get("Code", "")) or type(error).__name__
+            refused = why in REFUSALS
+        except BotoCoreError as error:
+            why, refused = type(error).__name__, False
+        except _DiffersError:
+            return Finding(
+                outcome="refused", text=f"bucket {bucket} gave back other bytes than were written."
+            )
+        else:
+            waited = f", after {now() - started:.0f} s" if tries > 1 else ""
+            return Finding(
+                outcome="passed",
+                text=f"bucket {bucket}: wrote, read, compared and deleted an object{waited}",
+            )
+        if now() - started >= wait_s:
+            break
+        sleep(PAUSE_S)
+    if refused:
+        ended = _has_ended(env)
+        if ended:
+            return Finding(outcome="unknown", text=ended)
+        return Finding(
+            outcome="refused",
+            text=f"bucket {bucket} refused the run's own credentials for {wait_s:.0f} s ({why}). Nothing "
+            "was rented. Check trainstack:bucket and trainstack:jurisdiction; if the run's token has "
+            "expired or was revoked, raise trainstack:rerun.",
+        )
+    return Finding(
+        outcome="refused",
+        text=f"bucket {bucket} at {env['R2_ENDPOINT']} could not be used for {wait_s:.0f} s ({why}). "
+        "Nothing was rented. Check the network and trainstack:cloudflareAccountId, then try again.",
+    )
+
+
+def check_image(env: Mapping[str, str]) -> Finding:
+    """Ask the registry for the image's manifest, as the rented machine will."""
+    image = env.get("IMAGE", "")
+    if "@" not in image:
+        return Finding(outcome="unknown", text="the image has no digest; it was not looked up")
+    found = image_registry.find_manifest(
+        image, username=env.get("REGISTRY_USERNAME", ""), secret=env.get("REGISTRY_SECRET", "")
+    )
+    if found.outcome == "present":
+        return Finding(outcome="passed", text=f"image {image} is in its registry")
+    if found.outcome == "absent":
+        return Finding(
+            outcome="refused",
+            text=f"image {image}: {found.why}. Nothing was rented. Check trainstack:imageRepository and "
+            "the registry's username and secret.",
+        )
+    return Finding(outcome="unknown", text=f"image {image} was not looked up: {found.why}")
+
+
+class _DiffersError(Exception):
+    pass
+
+
+def _round_trip(env: Mapping[str, str], *, key: str) -> None:
+    access = S3Access(
+        access_key_id=env["R2_ACCESS_KEY_ID"], secret_access_key=env["R2_SECRET_ACCESS_KEY"]
+    )
+    client = s3_client(access, endpoint=env["R2_ENDPOINT"])
+    written = secrets.token_bytes(64)
+    client.put_object(Bucket=env["R2_BUCKET"], Key=key, Body=written)
+    read = client.get_object(Bucket=env["R2_BUCKET"], Key=key)["Body"].read()
+    client.delete_object(Bucket=env["R2_BUCKET"], Key=key)
+    if read != written:
+        raise _DiffersError
+
+
+def _has_ended(env: Mapping[str, str]) -> str:
+    """A finished run's token may have expired: then nothing will be rented, and nothing is amiss."""
+    place = RunPlace(
+        account_id=env["CLOUDFLARE_ACCOUNT_ID"],
+        endpoint=env["R2_ENDPOINT"],
+        bucket=env["R2_BUCKET"],
+        prefix=env["RUN_PREFIX"],
+    )
+    try:
+        ended = bucket_reader.has_family_verdict(place, family=env["RUN_FAMILY"])
+    except TrainstackError:
+        return ""
+    if not ended:
+        return ""
+    return "the run's credentials have expired, and the run has its verdict: nothing will be rented"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,119 @@
+"""RunImage: the training image, built from `container/`, pushed, and used by digest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pulumi
+import pulumi_docker as docker
+from pulumi import ComponentResource, Output, ResourceOptions
+
+from components.settings import ImageSettings, short_hash
+
+PLATFORM = "linux/amd64"
+TAG_LENGTH = 16
+
+
+class RunImage(ComponentResource):
+    """The image in the registry; `digest` is the reference that machines pull."""
+
+    digest: Output[str]
+
+    def __init__(
+        self, name: str, *, args: ImageSettings, context: Path, opts: ResourceOptions | None = None
+    ) -> None:
+        super().__init__("trainstack:index:RunImage", name, None, opts)
+        tag = content_tag(context, target=args.target, build_args=args.build_args)
+        # The context's content does not travel with the path: the tag makes a change a rebuild.
+        image = docker.Image(
+            f"{name}-build",
+            image_name=f"{args.server}/{args.repository}:{tag}",
+            build=docker.DockerBuildArgs(
+                context=relative(context),
+                dockerfile=relative(context / "Dockerfile"),
+                target=args.target,
+                args=dict(args.build_args),
+                platform=PLATFORM,
+            ),
+            registry=docker.RegistryArgs(
+                server=args.server,
+                username=args.username,
+                password=Output.secret(args.secret),
+            ),
+            opts=ResourceOptions(parent=self),
+        )
+        self.digest = image.repo_digest
+        self.register_outputs({"digest": self.digest})
+
+
+def content_tag(context: Path, *, target: str, build_args: Mapping[str, str]) -> str:
+    """Return a tag that changes with the context's content, the target and the build arguments.
+
+    Files that `.dockerignore` names are left out, as the build does not see them.
+    """
+    ignored = (
+        Ignored((context / ".dockerignore").read_text().splitlines())
+        if (context / ".dockerignore").exists()
+        else Ignored([])
+    )
+    seen = hashlib.sha256(short_hash([target, dict(build_args)]).encode())
+    for path in sorted(context.rglob("*")):
+        name = path.relative_to(context).as_posix()
+        if path.is_dir() or ignored.matches(name):
+            continue
+        mode = "x" if path.stat().st_mode & 0o100 else "-"
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        seen.update(f"{name}\0{mode}\0{digest}\n".encode())
+    return seen.hexdigest()[:TAG_LENGTH]
+
+
+class Ignored:
+    """The patterns of a `.dockerignore`: the last that matches a path or a folder above it decides.
+
+    https://docs.docker.com/build/concepts/context/#dockerignore-files
+    """
+
+    def __init__(self, lines: list[str]) -> None:
+        self._rules: list[tuple[bool, re.Pattern[str]]] = []
+        for line in lines:
+            text = line.strip()
+            if not text or text.startswith("#"):
+                continue
+            keep = text.startswith("!")
+            self._rules.append((keep, _pattern(text.lstrip("!").strip("/"))))
+
+    def matches(self, name: str) -> bool:
+        """Tell whether the build leaves out this file, named relative to the context."""
+        parts = name.split("/")
+        above = ["/".join(parts[: count + 1]) for count in range(len(parts))]
+        ignored = False
+        for keep, pattern in self._rules:
+            if any(pattern.fullmatch(path) for path in above):
+                ignored = not keep
+        return ignored
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    out = ""
+    index = 0
+    while index < len(text):
+        if text.startswith("**/", index):
+            out, index = out + "(?:.*/)?", index + 3
+        elif text.startswith("**", index):
+            out, index = out + ".*", index + 2
+        elif text[index] == "*":
+            out, index = out + "[^/]*", index + 1
+        elif text[index] == "?":
+            out, index = out + "[^/]", index + 1
+        else:
+            out, index = out + re.escape(text[index]), index + 1
+    return re.compile(out)
+
+
+def relative(path: Path) -> str:
+    """Return a path as it stands in the state: relative to the project, so that checkouts agree."""
+    root = Path(pulumi.runtime.get_root_directory() or Path.cwd())
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

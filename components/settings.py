@@ -1,0 +1,235 @@
+"""Stack config and environment to one frozen Settings, or one error with everything that is wrong.
+
+Pure: asks nobody. It runs before anything is asked of anyone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from components.config_keys import PROJECT_NAMESPACE, RunKeys, StackKeys, parse
+from components.errors import TrainstackError
+from components.world import World, world_problems
+from container.recipe import Recipe, RecipeError, SettingValue, apply_settings, load_recipe
+
+MAX_NAME_LENGTH = 128  # of a deployment's private name
+IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
+SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
+DEFAULT_RUN = "main"
+REHEARSAL = "rehearsal"
+
+
+class SettingsError(TrainstackError):
+    """The stack's config cannot be used; the message lists every bad key at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """One training run, all defaults and overrides applied."""
+
+    name: str
+    recipe: str
+    recipe_settings: Mapping[str, SettingValue]
+    nanochat_commit: str
+    gpu_type: str
+    gpus_per_container: int
+    locations: tuple[str, ...]
+    duration_hours: int
+    max_cost_usd: int
+    device_batch_size: int
+    keep_alive: bool
+    wandb_run: str
+    rerun: int
+
+    @property
+    def training_hash(self) -> str:
+        """What makes two runs different trainings: 8 hex digits, part of the run prefix."""
+        parts = (self.recipe, self.recipe_settings, self.nanochat_commit, self.gpus_per_container)
+        return short_hash(parts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings:
+    """The one image that all runs of the stack share, and where it is pushed."""
+
+    server: str
+    repository: str
+    username: str
+    secret: str = field(repr=False)
+    target: str
+    build_args: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that the program needs to know, checked."""
+
+    project: str
+    stack: str
+    world: World
+    account_id: str
+    bucket: str
+    jurisdiction: str
+    r2_endpoint: str
+    image: ImageSettings
+    runs: tuple[RunSettings, ...]
+    ready_timeout_minutes: int
+    cloudflare_api_token: str = field(repr=False)
+    wandb_api_key: str = field(repr=False)
+
+
+def short_hash(value: Any) -> str:
+    """Return the first 8 hex digits of the SHA-256 of a JSON value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def load_settings(
+    config: Mapping[str, str],
+    *,
+    secret_keys: frozenset[str],
+    env: Mapping[str, str],
+    project: str,
+    stack: str,
+) -> Settings:
+    """Check the stack's whole config map, as Pulumi hands it over, and the environment.
+
+    Raises SettingsError that names every bad key with its value (unless it is secret) and what is
+    allowed.
+    """
+    prefix = PROJECT_NAMESPACE + ":"
+    raw = {
+        key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)
+    }
+    secret = {key.removeprefix(prefix) for key in secret_keys} | set(SECRET_KEYS)
+    problems = [
+        f"{prefix}{key}: must be stored encrypted: pulumi config set --secret {prefix}{key}"
+        for key in SECRET_KEYS
+        if key in raw and prefix + key not in secret_keys
+    ]
+    keys = parse(raw, secret=secret, problems=problems)
+    cloud = keys.cloud if keys else raw.get("cloud", "io.net")
+    problems += world_problems(cloud, env=env, config=config)
+    runs = _runs(keys, project=project, stack=stack, problems=problems) if keys else ()
+    if problems or keys is None:
+        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise SettingsError(
+            f"stack {stack} cannot be used, {count} (nothing was asked of anyone):\n{listed}"
+        )
+    world = World.from_env(cloud, env=env)
+    recipe = next(iter(runs)).recipe
+    return Settings(
+        project=project,
+        stack=stack,
+        world=world,
+        account_id=keys.cloudflareAccountId,
+        bucket=keys.bucket,
+        jurisdiction=keys.jurisdiction,
+        r2_endpoint=world.r2_endpoint(keys.cloudflareAccountId, jurisdiction=keys.jurisdiction),
+        image=_image(keys, world=world, env=env, recipe=load_recipe(recipe)),
+        runs=runs,
+        ready_timeout_minutes=keys.readyTimeoutMinutes,
+        cloudflare_api_token=env.get("CLOUDFLARE_API_TOKEN")
+        or config.get("cloudflare:apiToken", ""),
+        wandb_api_key=keys.wandbApiKey,
+    )
+
+
+def _runs(
+    keys: StackKeys, *, project: str, stack: str, problems: list[str]
+) -> tuple[RunSettings, ...]:
+    runs: list[RunSettings] = []
+    targets: set[str] = set()
+    for name, overrides in (keys.runs or {DEFAULT_RUN: RunKeys()}).items():
+        where = f"{PROJECT_NAMESPACE}:" + (f"runs.{name}." if keys.runs else "")
+        chosen = {
+            field_name: getattr(overrides, field_name)
+            if getattr(overrides, field_name) is not None
+            else getattr(keys, field_name)
+            for field_name in RunKeys.model_fields
+        }
+        if overrides.recipe is None or overrides.recipe == keys.recipe:
+            chosen["recipeSettings"] = {**keys.recipeSettings, **(overrides.recipeSettings or {})}
+        elif overrides.recipeSettings is None:
+            chosen["recipeSettings"] = {}  # those of the stack belong to another recipe
+        try:
+            recipe = apply_settings(load_recipe(chosen["recipe"]), chosen["recipeSettings"])
+        except RecipeError as error:
+            problems.append(f"{where}recipe: {error}")
+            continue
+        targets.add(_target(recipe))
+        run = RunSettings(
+            name=name,
+            recipe=recipe.name,
+            recipe_settings=cast("dict[str, SettingValue]", chosen["recipeSettings"]),
+            nanochat_commit=keys.nanochatCommit or recipe.nanochat_commit,
+            gpu_type=chosen["gpuType"],
+            gpus_per_container=chosen["gpusPerContainer"],
+            locations=tuple(sorted({country.upper() for country in chosen["locations"]})),
+            duration_hours=chosen["durationHours"],
+            max_cost_usd=chosen["maxCostUsd"],
+            device_batch_size=chosen["deviceBatchSize"],
+            keep_alive=chosen["keepAlive"],
+            wandb_run=chosen["wandbRun"],
+            rerun=chosen["rerun"],
+        )
+        problems += _unfit(run, recipe, where=where)
+        length = len(f"{project}-{stack}-{name}") + IDENTITY_AND_HASH_LENGTH
+        if length > MAX_NAME_LENGTH:
+            problems.append(
+                f"{where}name: {project}-{stack}-{name} is {length - MAX_NAME_LENGTH} characters too "
+                "long for a deployment's name; use a shorter stack or run name"
+            )
+        runs.append(run)
+    if len(targets) > 1:
+        problems.append(
+            f"{PROJECT_NAMESPACE}:runs: the runs of one stack share one image; put rehearsal and "
+            "nanochat recipes into different stacks"
+        )
+    return tuple(runs)
+
+
+def _unfit(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
+    problems: list[str] = []
+    on_cpu = run.gpu_type.upper() == "CPU"
+    if on_cpu and recipe.gpu_type.upper() != "CPU":
+        problems.append(
+            f"{where}gpuType = {json.dumps(run.gpu_type)}: {recipe.name} needs GPUs, such as "
+            f"{recipe.gpu_type}"
+        )
+    hours = recipe.expected_hours * (recipe.gpus / run.gpus_per_container if recipe.gpus else 1)
+    if not run.recipe_settings and hours > run.duration_hours:
+        problems.append(
+            f"{where}durationHours = {run.duration_hours}: {recipe.name} takes about {hours:.1f} h on "
+            f"{run.gpus_per_container} x {run.gpu_type}"
+        )
+    return problems
+
+
+def _image(
+    keys: StackKeys, *, world: World, env: Mapping[str, str], recipe: Recipe
+) -> ImageSettings:
+    target = _target(recipe)
+    commit = keys.nanochatCommit or recipe.nanochat_commit
+    args = (
+        {"BASE_IMAGE": world.base_image}
+        if target == REHEARSAL
+        else {"CUDA_BASE": keys.cudaBase, "NANOCHAT_COMMIT": commit}
+    )
+    return ImageSettings(
+        server=world.registry_server or keys.registryServer,
+        repository=keys.imageRepository,
+        username=keys.registryUsername or env.get("REGISTRY_USERNAME", ""),
+        secret=keys.registrySecret or env.get("REGISTRY_SECRET", ""),
+        target=target,
+        build_args={name: value for name, value in args.items() if value},
+    )
+
+
+def _target(recipe: Recipe) -> str:
+    return REHEARSAL if recipe.name == REHEARSAL else "nanochat"

@@ -1,0 +1,82 @@
+"""The two worlds, io.net and the local cloud: their addresses, and that they never mix; pure.
+
+Addresses come from the environment only (`source .local/env`), so that a stack file can never
+point a paid run at a rehearsal's services, or the other way round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LOCAL_MARK = "TRAINSTACK_LOCAL_CLOUD"
+LOCAL = "local"
+LOCAL_ADDRESSES = ("IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL")
+LEAVE = "run `trainstack_leave` or open a new terminal"
+ENTER = "run `source .local/env` first (`make up` makes it)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """Where the services of one world answer; "" means the real, public address."""
+
+    cloud: str
+    ionet_base_url: str
+    cloudflare_base_url: str
+    r2_endpoint_url: str
+    dataset_mirror_url: str
+    registry_server: str
+    base_image: str
+
+    @classmethod
+    def from_env(cls, cloud: str, *, env: Mapping[str, str]) -> World:
+        """Read the addresses; `world_problems` must have found none."""
+        return cls(
+            cloud=cloud,
+            ionet_base_url=env.get("IONET_BASE_URL", ""),
+            cloudflare_base_url=env.get("CLOUDFLARE_BASE_URL", ""),
+            r2_endpoint_url=env.get("R2_ENDPOINT_URL", ""),
+            dataset_mirror_url=env.get("DATASET_MIRROR_URL", ""),
+            registry_server=env.get("REGISTRY_SERVER", ""),
+            base_image=env.get("TRAINSTACK_BASE_IMAGE", ""),
+        )
+
+    def r2_endpoint(self, account_id: str, *, jurisdiction: str) -> str:
+        """Return the S3 address of the account's buckets in that jurisdiction."""
+        if self.r2_endpoint_url:
+            return self.r2_endpoint_url
+        place = "" if jurisdiction == "default" else f".{jurisdiction}"
+        return f"https://{account_id}{place}.r2.cloudflarestorage.com"
+
+
+def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, str]) -> list[str]:
+    """Return what is wrong with the environment for a stack of that cloud, one line each."""
+    problems = mixed_worlds(cloud, env=env)
+    credentials = {
+        "IONET_API_KEY": "trainstack:ionetApiKey",
+        "CLOUDFLARE_API_TOKEN": "cloudflare:apiToken",
+    }
+    for name, key in credentials.items():
+        if not env.get(name) and not config.get(key):
+            problems.append(
+                f"{name}: is not set; set it, or `pulumi config set --secret {key}`"
+                if cloud != LOCAL
+                else f"{name}: is not set; {ENTER}"
+            )
+    return problems
+
+
+def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:
+    """Return one line for each variable that belongs to the other world."""
+    if cloud == LOCAL:
+        missing = [name for name in (LOCAL_MARK, *LOCAL_ADDRESSES) if not env.get(name)]
+        return (
+            [f"trainstack:cloud = local: {', '.join(missing)} not set; {ENTER}"] if missing else []
+        )
+    present = [name for name in (LOCAL_MARK, *LOCAL_ADDRESSES) if env.get(name)]
+    if not present:
+        return []
+    return [
+        f"trainstack:cloud = {cloud}: the local cloud's {', '.join(present)} must not be set for a "
+        f"paid run; {LEAVE}"
+    ]
