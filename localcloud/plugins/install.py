@@ -4,7 +4,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,9 @@ class PluginInstallError(Exception):
     """The engine did not take a plugin; the message has what it said."""
 
 
-def install_plugins(pulumi: Path | str, env: Mapping[str, str]) -> list[str]:
+def install_plugins(
+    pulumi: Path | str, env: Mapping[str, str], report: Callable[[str], None] | None = None
+) -> list[str]:
     """Install what is missing or has changed; return the names of what was installed.
 
     `env` names the PULUMI_HOME that they go to. What is installed is a launcher that names this
@@ -42,9 +44,13 @@ def install_plugins(pulumi: Path | str, env: Mapping[str, str]) -> list[str]:
             "PULUMI_HOME is not set, and stand-ins must never land in the usual one (~/.pulumi), "
             "where paid stacks would find them. Name a folder of the local cloud's own."
         )
-    return [
-        plugin.name for plugin in PLUGINS if _install(plugin, str(pulumi), dict(env), Path(home))
-    ]
+    installed: list[str] = []
+    for plugin in PLUGINS:
+        if _install(plugin, str(pulumi), dict(env), Path(home)):
+            installed.append(plugin.name)
+            if report is not None:
+                report(f"plugins: installed the stand-in for {plugin.name} {plugin.version}")
+    return installed
 
 
 def launcher(plugin: Plugin) -> str:
