@@ -140,6 +140,8 @@ class Attempt(Record):
     reason: str  # why this attempt: "first start", "restarted", ...
     gpus: list[str] = field(default_factory=list[str])
     resumed_from: str = ""  # key of the checkpoint, "" when from the start
+    point: str = ""  # where it went on: "<first stage to run>@<step>"; equal ones are counted
+    device_batch_size: int = 0  # that it began with; 0 when unknown
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,205 @@
+"""One attempt at the run, under the lease: look, record, verify, stages, flush; says how it ended.
+
+Writes everything but the manifest and the verdict.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from container.bucket import BucketError, ObjectChangedError
+from container.context import RunContext, StoppedError
+from container.pipeline import Pipeline
+from container.records import (
+    ATTEMPTS_PREFIX,
+    RUN_KEY,
+    STATUS_KEY,
+    Attempt,
+    Outcome,
+    RunRecord,
+)
+from container.resume import SAME_POINT_LIMIT, differences
+from container.stage_work import StageFailedError
+from container.verify import Gpu, gpu_memory_in_use, verify
+
+OWN_STAGES_BEFORE, OWN_STAGES_AFTER = ("verify",), ("flush", "verdict")
+
+
+class RefusedError(Exception):
+    """This container must not touch the run that it found on its prefix; there is no verdict."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEnd:
+    """How the run ended; becomes the verdict."""
+
+    outcome: Outcome
+    stage: str
+    reason: str
+    exit_code: int = 0
+    log_tail: list[str] = field(default_factory=list[str])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """How often things are looked at; tests are in a hurry."""
+
+    look_s: float = 1.0  # for complete checkpoints
+    status_s: float = 10.0  # R2 allows one write a second to a key
+    cut_s: float = 15.0  # log and metric segments
+    gpu_s: float = 15.0
+
+
+def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
+    """Run all stages; raises RefusedError, or StoppedError when another container took over."""
+    board, found = context.board, context.found
+    names = [stage.name for stage in context.recipe.stages]
+    board.plan([*OWN_STAGES_BEFORE, *names, *OWN_STAGES_AFTER])
+    board.begin_stage("verify")
+    pipeline = Pipeline(context)
+    helpers = _Helpers(context, pipeline, timing)
+    helpers.start()
+    try:
+        for note in found.notes:
+            context.journal.event(note)
+        point = found.point(context.recipe)
+        checks, gpus = verify(
+            context.environment, context.recipe, context.bucket, clock=context.clock
+        )
+        _record_start(context, gpus, point=point)
+        for check in checks:
+            context.journal.event(f"{check.name}: {check.outcome}, {check.detail}")
+        refused = [f"{one.name} ({one.detail})" for one in checks if one.outcome == "refused"]
+        if refused:
+            reason = f"the machine is not what was ordered: {'; '.join(refused)}"
+            return RunEnd(outcome="failed", stage="verify", reason=reason)
+        times = found.times_at(point)
+        if times >= SAME_POINT_LIMIT:
+            reason = f"{times} attempts in a row ended without getting beyond {point}"
+            return RunEnd(outcome="failed", stage=point.partition("@")[0], reason=reason)
+        board.end_stage("verify", "done")
+        board.say("training")
+        pipeline.run()
+        return _flush(context, pipeline)
+    except StageFailedError as error:
+        return RunEnd(
+            outcome="failed",
+            stage=error.stage,
+            reason=error.reason,
+            exit_code=error.end.exit_code,
+            log_tail=error.end.tail,
+        )
+    except StoppedError:
+        if context.kill.is_set():
+            raise
+        return RunEnd(outcome="stopped", stage=board.stage, reason="stopped on request (SIGTERM)")
+    finally:
+        helpers.stop()
+
+
+def _flush(context: RunContext, pipeline: Pipeline) -> RunEnd:
+    context.board.begin_stage("flush")
+    context.board.say("uploading what is left")
+    context.journal.cut()
+    while not context.uploader.wait_empty(1.0):
+        if context.ending:
+            raise StoppedError
+    context.board.end_stage("flush", "done")
+    reason = "all stages done"
+    if pipeline.optional_failures:
+        reason += f", without: {'; '.join(pipeline.optional_failures)}"
+    last = context.recipe.stages[-1].name if context.recipe.stages else "flush"
+    return RunEnd(outcome="succeeded", stage=last, reason=reason)
+
+
+def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
+    """Write `run.json` (the first attempt) and `attempts/<n>.json`."""
+    environment, found = context.environment, context.found
+    models = [gpu.model for gpu in gpus]
+    record = RunRecord(
+        run=environment.run,
+        recipe=environment.recipe,
+        settings=context.recipe.values(),
+        nanochat_commit=str(context.values()["nanochat_commit"]),
+        image_digest=environment.image_digest,
+        gpus=models,
+        world_size=environment.world_size,
+        price_usd_per_hour=float(environment.price_usd_per_hour),
+        duration_hours=environment.duration_hours,
+        created_at=context.board.started_at,
+    )
+    if found.run is not None:
+        mixed = differences(found.run, record)
+        if mixed:
+            raise RefusedError(f"this prefix belongs to another run: {'; '.join(mixed)}")
+    stage, _, step = point.partition("@")
+    markers = found.markers.get(stage, [])
+    attempt = Attempt(
+        number=found.attempt,
+        started_at=context.board.started_at,
+        host=socket.gethostname(),
+        reason="first start" if found.attempt == 1 else "restarted without a verdict",
+        gpus=models,
+        resumed_from=markers[0].key if markers else "",
+        point=point,
+        device_batch_size=context.device_batch_size,
+    )
+    if found.attempt > 1:
+        context.journal.event(f"attempt {found.attempt} goes on with {stage}, step {step}")
+
+    def write() -> None:
+        if found.run is None:
+            try:
+                context.bucket.put(RUN_KEY, record.to_json(), only_if_absent=True)
+            except ObjectChangedError:
+                context.journal.event("run.json is there already")
+        context.bucket.put(f"{ATTEMPTS_PREFIX}{found.attempt}.json", attempt.to_json())
+
+    context.persist(write, what="cannot write the start of the attempt")
+
+
+class _Helpers:
+    """Threads beside the stages: checkpoints and segments, the status record, GPU memory."""
+
+    def __init__(self, context: RunContext, pipeline: Pipeline, timing: Timing) -> None:
+        self._context = context
+        self._ended = threading.Event()
+        self._threads = [
+            self._every(timing.look_s, pipeline.look_for_checkpoints),
+            self._every(timing.cut_s, context.journal.cut),
+            self._every(timing.status_s, lambda: put_status(context)),
+        ]
+        self._memory: int | None = None
+        if context.environment.expects_gpu:
+            context.board.gpu_memory = lambda: self._memory
+            self._threads.append(self._every(timing.gpu_s, self._look_at_gpus))
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._ended.set()
+
+    def _every(self, seconds: float, call: Callable[[], object]) -> threading.Thread:
+        def work() -> None:
+            while not self._ended.is_set():
+                call()
+                self._ended.wait(seconds)
+
+        return threading.Thread(target=work, daemon=True)
+
+    def _look_at_gpus(self) -> None:
+        self._memory = gpu_memory_in_use()
+
+
+def put_status(context: RunContext) -> bool:
+    """Replace `status.json`; a status that does not arrive is made up for by the next."""
+    try:
+        context.bucket.put(STATUS_KEY, context.board.snapshot().to_json())
+    except BucketError:
+        return False
+    return True

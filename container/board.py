@@ -1,0 +1,160 @@
+"""What the run is doing right now: one thread-safe place that the page and the records read."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from decimal import Decimal
+
+from container.clock import Clock
+from container.progress import Horizon, Progress, TrainingStep
+from container.records import Outcome, RunStatus, StageState, StageStatus
+
+CURVE_POINTS = 4000  # when there are more, every second one is dropped: the page stays small
+
+
+class Board:
+    """Collects state from all threads; hands out consistent snapshots."""
+
+    def __init__(self, *, run: str, recipe: str, price_usd_per_hour: Decimal, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._run = run
+        self._recipe = recipe
+        self._price = price_usd_per_hour
+        self._begin = clock.monotonic()
+        self._started_at = clock.stamp()
+        self._earlier_s = 0.0
+        self._attempt = 0
+        self._message = "starting"
+        self._stage = ""
+        self._order: list[str] = []
+        self._states: dict[str, StageState] = {}
+        self._elapsed: dict[str, float] = {}
+        self._stage_begin: dict[str, float] = {}
+        self._last: TrainingStep | None = None
+        self._total_steps: int | None = None
+        self._outcome: Outcome | None = None
+        self._curve: list[tuple[str, int, float]] = []
+        self.bytes_counter: Callable[[], tuple[int, int]] = lambda: (0, 0)
+        self.gpu_memory: Callable[[], int | None] = lambda: None
+        self.log_lines: deque[str] = deque(maxlen=60)
+
+    def plan(self, stages: list[str]) -> None:
+        """Set the list of stages, all waiting."""
+        with self._lock:
+            self._order = stages
+            for name in stages:
+                self._states.setdefault(name, "waiting")
+
+    def count_earlier(self, *, attempt: int, elapsed_s: float) -> None:
+        """Say which attempt this is, and how long the attempts before it ran."""
+        with self._lock:
+            self._attempt = attempt
+            self._earlier_s = elapsed_s
+
+    def begin_stage(self, name: str, *, background: bool = False) -> None:
+        """A stage starts; its steps are counted from nothing."""
+        with self._lock:
+            self._states[name] = "running"
+            self._stage_begin[name] = self._clock.monotonic()
+            if not background:
+                self._stage = name
+                self._last = None
+                self._total_steps = None
+
+    def end_stage(self, name: str, state: StageState) -> None:
+        """A stage ended as done, skipped or failed."""
+        with self._lock:
+            self._states[name] = state
+            if name in self._stage_begin:
+                self._elapsed[name] = self._clock.monotonic() - self._stage_begin.pop(name)
+
+    def say(self, message: str) -> None:
+        """Set the one-line message of the status."""
+        with self._lock:
+            self._message = message
+
+    def end(self, outcome: Outcome, *, elapsed_s: float | None = None) -> None:
+        """The verdict is written; the run's time stops at `elapsed_s`."""
+        with self._lock:
+            self._outcome = outcome
+            self._earlier_s = self.elapsed_s() if elapsed_s is None else elapsed_s
+            self._begin = -1.0
+
+    def progress(self, found: Progress) -> None:
+        """Take in what a log line said."""
+        with self._lock:
+            if isinstance(found, Horizon):
+                self._total_steps = found.total_steps
+            elif isinstance(found, TrainingStep):
+                self._last = found
+                self._total_steps = found.total_steps or self._total_steps
+                if found.loss is not None:
+                    self._curve.append((self._stage, found.step, found.loss))
+                    if len(self._curve) > CURVE_POINTS:
+                        del self._curve[1::2]
+
+    def curve(self) -> list[tuple[str, int, float]]:
+        """Return (stage, step, loss), oldest first."""
+        with self._lock:
+            return list(self._curve)
+
+    def elapsed_s(self) -> float:
+        """Return the run's seconds over all attempts."""
+        with self._lock:
+            running = 0.0 if self._begin < 0 else self._clock.monotonic() - self._begin
+            return self._earlier_s + running
+
+    def dollars(self) -> Decimal:
+        """Return what the run cost so far: time over all attempts x hourly price."""
+        hours = Decimal(str(round(self.elapsed_s(), 3))) / Decimal(3600)
+        return (hours * self._price).quantize(Decimal("0.0001"))
+
+    @property
+    def started_at(self) -> str:
+        return self._started_at
+
+    @property
+    def stage(self) -> str:
+        return self._stage
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return self._outcome
+
+    def snapshot(self) -> RunStatus:
+        """Return the status record of this moment."""
+        uploaded, pending = self.bytes_counter()
+        with self._lock:
+            last = self._last
+            return RunStatus(
+                run=self._run,
+                attempt=self._attempt,
+                recipe=self._recipe,
+                stage=self._stage,
+                stages=[
+                    StageStatus(name=name, state=self._states[name], elapsed_s=self._seconds(name))
+                    for name in self._order
+                ],
+                step=last.step if last else None,
+                total_steps=self._total_steps,
+                loss=last.loss if last else None,
+                tokens_per_s=last.tokens_per_s if last else None,
+                mfu=last.mfu if last else None,
+                gpu_memory_bytes=self.gpu_memory(),
+                uploaded_bytes=uploaded,
+                pending_bytes=pending,
+                started_at=self._started_at,
+                beat_at=self._clock.stamp(),
+                elapsed_s=round(self.elapsed_s(), 1),
+                dollars=float(self.dollars()),
+                message=self._message,
+                outcome=self._outcome,
+            )
+
+    def _seconds(self, name: str) -> float:
+        if name in self._stage_begin:
+            return round(self._clock.monotonic() - self._stage_begin[name], 1)
+        return round(self._elapsed.get(name, 0.0), 1)

@@ -1,0 +1,169 @@
+"""Serves the finished model: keeps the recipe's chat process alive, speaks OpenAI before it.
+
+The process listens on loopback only; who may ask is the status page's concern.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import urllib3
+
+from container.recipe import Chat
+
+RESTART_PAUSES_S = (1.0, 5.0, 30.0)
+
+
+class ChatError(Exception):
+    """The model's process does not answer."""
+
+
+class ChatServer:
+    """One chat process and the client to it."""
+
+    def __init__(
+        self,
+        chat: Chat,
+        *,
+        model: str,
+        command: Callable[[int], tuple[Sequence[str], Mapping[str, str], str]],
+        on_line: Callable[[str], None],
+    ) -> None:
+        self.model = model
+        self._chat = chat
+        self._command = command
+        self._on_line = on_line
+        self._port = _free_port()
+        self._process: subprocess.Popen[str] | None = None
+        self._stopping = threading.Event()
+        self._pool = urllib3.PoolManager(retries=False)
+        self._url = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> bool:
+        """Start the process; return whether it answered in time."""
+        threading.Thread(target=self._keep_alive, name="chat", daemon=True).start()
+        deadline = time.monotonic() + self._chat.start_limit_s
+        while time.monotonic() < deadline and not self._stopping.wait(0.2):
+            try:
+                if self._pool.request("GET", f"{self._url}/health", timeout=2.0).status == 200:
+                    return True
+            except urllib3.exceptions.HTTPError:
+                continue
+        return False
+
+    def stop(self) -> None:
+        """End the process and all its children."""
+        self._stopping.set()
+        process = self._process
+        if process is not None and process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+    def complete(self, body: dict[str, Any]) -> tuple[int, Iterator[bytes]]:
+        """Answer an OpenAI chat request; raises ChatError."""
+        openai = self._chat.dialect == "openai"
+        path = "/v1/chat/completions" if openai else "/chat/completions"
+        asked = body if openai else _for_nanochat(body)
+        try:
+            answer = self._pool.request(
+                "POST",
+                self._url + path,
+                body=json.dumps(asked).encode(),
+                headers={"Content-Type": "application/json"},
+                timeout=urllib3.Timeout(connect=5.0, read=300.0),
+                preload_content=False,
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise ChatError(
+                f"the model's process does not answer: {type(error).__name__}"
+            ) from None
+        if openai or answer.status != 200:
+            return answer.status, answer.stream(4096)
+        if body.get("stream"):
+            return 200, _stream(_tokens(answer), self.model)
+        return 200, iter([_whole("".join(_tokens(answer)), self.model)])
+
+    def _keep_alive(self) -> None:
+        for pause_s in (*RESTART_PAUSES_S, *[RESTART_PAUSES_S[-1]] * 1000):
+            if self._stopping.is_set():
+                return
+            argv, env, cwd = self._command(self._port)
+            try:
+                self._process = subprocess.Popen(
+                    argv,
+                    cwd=cwd,
+                    env={**env, "PYTHONUNBUFFERED": "1"},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    errors="replace",
+                    start_new_session=True,
+                )
+            except OSError as error:
+                self._on_line(f"cannot start the chat: {error.strerror}")
+                return
+            if self._process.stdout is not None:
+                for line in self._process.stdout:
+                    self._on_line(line.rstrip())
+            code = self._process.wait()
+            if self._stopping.is_set():
+                return
+            self._on_line(f"the chat process ended with {code}; starting it again")
+            self._stopping.wait(pause_s)
+
+
+def _for_nanochat(body: dict[str, Any]) -> dict[str, Any]:
+    """Keep what nanochat's chat_web knows; it streams always."""
+    names = ("messages", "temperature", "max_tokens", "top_k")
+    return {name: body[name] for name in names if name in body}
+
+
+def _tokens(answer: urllib3.BaseHTTPResponse) -> Iterator[str]:
+    rest = b""
+    for chunk in answer.stream(4096):
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if not line.startswith(b"data: "):
+                continue
+            try:
+                found: object = json.loads(line[6:])
+            except ValueError:
+                continue
+            token = cast("dict[str, object]", found).get("token") if isinstance(found, dict) else ""
+            if isinstance(token, str):
+                yield token
+
+
+def _stream(tokens: Iterator[str], model: str) -> Iterator[bytes]:
+    head = {**_head(model), "object": "chat.completion.chunk"}
+    for token in tokens:
+        choice = {"index": 0, "delta": {"content": token}, "finish_reason": None}
+        yield f"data: {json.dumps({**head, 'choices': [choice]})}\n\n".encode()
+    last: dict[str, object] = {"index": 0, "delta": {}, "finish_reason": "stop"}
+    yield f"data: {json.dumps({**head, 'choices': [last]})}\n\n".encode()
+    yield b"data: [DONE]\n\n"
+
+
+def _whole(text: str, model: str) -> bytes:
+    message = {"role": "assistant", "content": text}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return json.dumps({**_head(model), "object": "chat.completion", "choices": [choice]}).encode()
+
+
+def _head(model: str) -> dict[str, object]:
+    return {"id": f"chatcmpl-{secrets.token_hex(8)}", "created": int(time.time()), "model": model}
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]

@@ -1,0 +1,86 @@
+"""What all parts of one attempt share: the collaborators, and how templates are filled."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from container.board import Board
+from container.bucket import Bucket, BucketError
+from container.clock import Clock
+from container.environment import RunEnvironment
+from container.journal import Journal
+from container.recipe import Recipe, SettingValue, render
+from container.resume import Found
+from container.upload import Uploader
+
+APP = Path(__file__).resolve().parent.parent
+
+T = TypeVar("T")
+
+
+class StoppedError(Exception):
+    """The run was asked to stop (SIGTERM), or another container took it over."""
+
+
+@dataclass(kw_only=True)
+class RunContext:
+    """One attempt. `stop` asks for an orderly end, `kill` for one without a word."""
+
+    recipe: Recipe
+    environment: RunEnvironment
+    found: Found
+    bucket: Bucket
+    uploader: Uploader
+    board: Board
+    journal: Journal
+    clock: Clock
+    stop: threading.Event
+    kill: threading.Event
+    process_env: Mapping[str, str]
+    device_batch_size: int
+
+    @property
+    def work_dir(self) -> Path:
+        return self.environment.work_dir
+
+    @property
+    def ending(self) -> bool:
+        """Whether the attempt is to end."""
+        return self.stop.is_set() or self.kill.is_set()
+
+    def values(self, **more: SettingValue) -> dict[str, SettingValue]:
+        """Return all template values."""
+        values = self.recipe.values()
+        values |= {
+            "workdir": str(self.work_dir),
+            "app": str(APP),
+            "python": sys.executable,
+            "world_size": self.environment.world_size,
+            "device_batch_size": self.device_batch_size,
+            "mirror_url": self.environment.mirror_url,
+            "wandb_run": self.environment.wandb_run,
+            "nanochat_commit": self.environment.nanochat_commit or self.recipe.nanochat_commit,
+        }
+        values["tag"] = render(self.recipe.tag, values)
+        return values | more
+
+    def fill(self, template: str) -> str:
+        """Fill a template that names no resume step."""
+        return render(template, self.values())
+
+    def persist(self, call: Callable[[], T], *, what: str) -> T:
+        """Call until the bucket answers; raises StoppedError when the attempt is to end."""
+        pause_s = 1.0
+        while not self.ending:
+            try:
+                return call()
+            except BucketError as error:
+                self.journal.event(f"{what}: {error}; retrying")
+            self.stop.wait(pause_s)
+            pause_s = min(pause_s * 2, 30.0)
+        raise StoppedError

@@ -1,0 +1,132 @@
+"""Everything that is said: to the container's log at once, to the bucket in segments while it runs.
+
+Segments are cut on disk first, so that an unreachable bucket or a restart of the container loses
+nothing. A full disk costs the segment, never the run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, TextIO
+
+from container.board import Board
+from container.clock import Clock
+from container.records import LOGS_PREFIX, METRICS_PREFIX, Metric
+from container.upload import LOGS, Batch, Uploader
+
+SEGMENT_BYTES = 4 * 2**20
+
+
+class Journal:
+    """Writes log lines and metrics of one attempt."""
+
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        board: Board,
+        clock: Clock,
+        secrets: Sequence[str] = (),
+        out: TextIO | None = None,
+    ) -> None:
+        self._folder = folder
+        self._board = board
+        self._clock = clock
+        self._out = out or sys.stdout
+        self._secrets = [text for text in secrets if len(text) >= 8]
+        self._lock = threading.RLock()
+        self._attempt = 0
+        self._uploader: Uploader | None = None
+        self._open: dict[str, IO[bytes]] = {}  # by segment base name: "logs/3-base", "metrics/3"
+        self._sequence: dict[str, int] = {}
+        self._early: list[tuple[str, str]] = []
+        self._full_disk = False
+
+    def begin(self, *, attempt: int, uploader: Uploader) -> None:
+        """Start shipping: what an earlier start of this container left on disk goes first."""
+        with self._lock:
+            self._attempt = attempt
+            self._uploader = uploader
+            for path in sorted(self._folder.glob("*/*")):
+                if path.is_file():
+                    self._ship(path, self._key_of(path))
+            for stage, text in self._early:
+                self._write_log(stage, text)
+            self._early.clear()
+
+    def event(self, text: str, *, stage: str = "") -> None:
+        """Log one event of the supervisor: stage, elapsed time and dollars in front."""
+        stage = stage or self._board.stage or "start"
+        seconds = int(self._board.elapsed_s())
+        clock = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+        self.line(stage, f"trainstack | {stage} | {clock} | ${self._board.dollars():.2f} | {text}")
+
+    def line(self, stage: str, text: str) -> None:
+        """Log one line of a stage's output as it is."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        with self._lock:
+            self._out.write(text + "\n")
+            self._out.flush()
+            self._board.log_lines.append(text)
+            if self._uploader is None:
+                self._early.append((stage, text))
+            else:
+                self._write_log(stage, text)
+
+    def metric(self, metric: Metric) -> None:
+        """Add one line to the loss curve in the bucket."""
+        line = json.dumps({k: v for k, v in asdict(metric).items() if v is not None})
+        with self._lock:
+            if self._uploader is not None:
+                self._append(f"{METRICS_PREFIX}{self._attempt}", line, ending=".jsonl")
+
+    def cut(self) -> None:
+        """Ship what is written since the last cut."""
+        with self._lock:
+            for name in list(self._open):
+                self._cut_one(name, ending=".jsonl" if name.startswith(METRICS_PREFIX) else ".log")
+
+    def _write_log(self, stage: str, text: str) -> None:
+        self._append(f"{LOGS_PREFIX}{self._attempt}-{stage}", text, ending=".log")
+
+    def _append(self, name: str, text: str, *, ending: str) -> None:
+        try:
+            file = self._open.get(name)
+            if file is None:
+                path = self._path(name, ending)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = self._open[name] = path.open("ab")
+            file.write(text.encode("utf-8", "replace") + b"\n")
+            if file.tell() >= SEGMENT_BYTES:
+                self._cut_one(name, ending=ending)
+            self._full_disk = False
+        except OSError as error:
+            if not self._full_disk:
+                self._full_disk = True
+                self._out.write(f"trainstack | cannot keep the log on disk: {error.strerror}\n")
+
+    def _cut_one(self, name: str, *, ending: str) -> None:
+        file = self._open.pop(name)
+        path = self._path(name, ending)
+        try:
+            file.close()
+        except OSError:
+            return
+        self._sequence[name] = self._sequence.get(name, 0) + 1
+        self._ship(path, self._key_of(path))
+
+    def _path(self, name: str, ending: str) -> Path:
+        return self._folder / f"{name}-{self._sequence.get(name, 0):05d}{ending}"
+
+    def _key_of(self, path: Path) -> str:
+        return path.relative_to(self._folder).as_posix()
+
+    def _ship(self, path: Path, key: str) -> None:
+        assert self._uploader is not None  # noqa: S101  # only called once shipping began
+        self._uploader.add(Batch(name=key, files=[(path, key)], priority=LOGS, remove_files=True))

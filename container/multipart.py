@@ -1,0 +1,181 @@
+"""Sends one file: sha256 while reading, equal parts in parallel, parts already there not again.
+
+R2 wants all parts but the last of one size, at most 10,000 of them, each at least 5 MiB. Memory is
+bounded by `slots` parts for all files together, whatever their size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from container.bucket import Bucket, BucketUnavailableError, ObjectChangedError, translated
+from container.records import Artifact
+
+PART_BYTES = 16 * 2**20
+MOST_PARTS = 9_000
+
+
+class FileChangedError(Exception):
+    """The file changed or vanished while it was read: it was not complete."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    number: int
+    etag: str
+
+
+class FileSender:
+    """Sends files; safe to call from several threads."""
+
+    def __init__(self, bucket: Bucket, *, pool: Executor, slots: int, part_bytes: int) -> None:
+        self._bucket = bucket
+        self._pool = pool
+        self._slots = threading.BoundedSemaphore(slots)
+        self._part_bytes = part_bytes
+
+    def send(self, path: Path, key: str, *, known: Artifact | None = None) -> Artifact:
+        """Upload a file and return its artefact, verified by size and by each part's MD5.
+
+        Does nothing when `known` says that this very content is there. Raises BucketError (call
+        again: parts that arrived are kept) or FileChangedError.
+        """
+        try:
+            before = path.stat()
+            with path.open("rb") as file:
+                if known is not None and known.size_bytes == before.st_size:
+                    if hashlib.file_digest(file, "sha256").hexdigest() == known.sha256:
+                        return known
+                    file.seek(0)
+                if before.st_size <= self._part_bytes:
+                    digest = self._small(file, key, before.st_size)
+                else:
+                    digest = self._large(file, key, before.st_size)
+            after = path.stat()
+        except FileNotFoundError:
+            raise FileChangedError(f"{path.name} vanished") from None
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise FileChangedError(f"{path.name} was written to while it was read")
+        found = self._bucket.head(key)
+        if found is None or found[0] != before.st_size:
+            raise BucketUnavailableError(f"{key}: the bucket does not hold what was sent")
+        return Artifact(key=key, size_bytes=before.st_size, sha256=digest)
+
+    def _small(self, file: BinaryIO, key: str, size: int) -> str:
+        body = file.read()
+        if len(body) != size:
+            raise FileChangedError(f"{key} changed while it was read")
+        digest = hashlib.sha256(body).hexdigest()
+        etag = self._bucket.put(key, body, metadata={"sha256": digest})
+        _same(etag, body, key)
+        return digest
+
+    def _large(self, file: BinaryIO, key: str, size: int) -> str:
+        part_bytes = max(self._part_bytes, -(-size // MOST_PARTS))
+        part_bytes = -(-part_bytes // 2**20) * 2**20
+        upload_id, there = self._find_or_begin(key, part_bytes, size)
+        digest = hashlib.sha256()
+        futures: list[Future[_Part]] = []
+        sent = 0
+        try:
+            for number in range(1, -(-size // part_bytes) + 1):
+                self._slots.acquire()
+                try:
+                    body = file.read(min(part_bytes, size - sent))
+                    sent += len(body)
+                    digest.update(body)
+                    call = self._part(key, upload_id, number, body, there.get(number, ""))
+                    future = self._pool.submit(call)
+                except BaseException:
+                    self._slots.release()
+                    raise
+                futures.append(future)
+                if any(one.done() and one.exception() for one in futures[-64:]):
+                    break
+        finally:
+            parts = _outcomes(futures)
+        if sent != size:
+            raise FileChangedError(f"{key} became shorter while it was read")
+        self._complete(key, upload_id, parts)
+        return digest.hexdigest()
+
+    def _find_or_begin(self, key: str, part_bytes: int, size: int) -> tuple[str, dict[int, str]]:
+        """Return an upload to go on with, and the ETags of its parts of the right size."""
+        bucket = self._bucket
+        full = bucket.full(key)
+        with translated("list uploads of", key):
+            answer = bucket.client.list_multipart_uploads(Bucket=bucket.name, Prefix=full)
+            uploads = [one for one in answer.get("Uploads", []) if one.get("Key") == full]
+            for upload in uploads[:1]:
+                upload_id = upload.get("UploadId", "")
+                there: dict[int, str] = {}
+                pages = bucket.client.get_paginator("list_parts")
+                for page in pages.paginate(Bucket=bucket.name, Key=full, UploadId=upload_id):
+                    for part in page.get("Parts", []):
+                        number = part.get("PartNumber", 0)
+                        wanted = min(part_bytes, size - (number - 1) * part_bytes)
+                        if part.get("Size") == wanted:
+                            there[number] = part.get("ETag", "")
+                return upload_id, there
+        with translated("begin the upload of", key):
+            begun = bucket.client.create_multipart_upload(Bucket=bucket.name, Key=full)
+        return begun["UploadId"], {}
+
+    def _part(
+        self, key: str, upload_id: str, number: int, body: bytes, there: str
+    ) -> Callable[[], _Part]:
+        def send() -> _Part:
+            try:
+                if there and there.strip('"') == _md5(body):
+                    return _Part(number, there)
+                with translated(f"write part {number} of", key):
+                    answer = self._bucket.client.upload_part(
+                        Bucket=self._bucket.name,
+                        Key=self._bucket.full(key),
+                        UploadId=upload_id,
+                        PartNumber=number,
+                        Body=body,
+                    )
+                _same(answer["ETag"], body, f"part {number} of {key}")
+                return _Part(number, answer["ETag"])
+            finally:
+                self._slots.release()
+
+        return send
+
+    def _complete(self, key: str, upload_id: str, parts: list[_Part]) -> None:
+        with translated("complete", key):
+            self._bucket.client.complete_multipart_upload(
+                Bucket=self._bucket.name,
+                Key=self._bucket.full(key),
+                UploadId=upload_id,
+                MultipartUpload={
+                    "Parts": [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+                },
+            )
+
+
+def _outcomes(futures: list[Future[_Part]]) -> list[_Part]:
+    """Wait for all, then return the parts or raise the first error."""
+    errors = [error for error in (future.exception() for future in futures) if error]
+    if errors:
+        raise errors[0]
+    return [future.result() for future in futures]
+
+
+def _same(etag: str, body: bytes, what: str) -> None:
+    # Both R2 and SeaweedFS answer the MD5 as ETag of a plain object and of a part; a server that
+    # answers something else (encryption) cannot be checked this way.
+    found = etag.strip('"')
+    if len(found) == 32 and found != _md5(body):
+        raise ObjectChangedError(f"{what}: the bucket received other bytes than were sent")
+
+
+def _md5(body: bytes) -> str:
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()

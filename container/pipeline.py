@@ -1,0 +1,147 @@
+"""The recipe's stages in order: skipped when done, in the background when data, else to their end.
+
+How one stage is run is `stage_work`'s; lease, verify, verdict and page are the supervisor's.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from container.context import RunContext, StoppedError
+from container.recipe import Stage
+from container.records import Artifact
+from container.resume import fetch, local_path
+from container.stage_work import StageFailedError, StageWork
+
+
+@dataclass
+class Pipeline:
+    """Runs the stages of one attempt."""
+
+    context: RunContext
+    optional_failures: list[str] = field(default_factory=list[str])
+    _working: list[StageWork] = field(default_factory=list[StageWork])
+    _background: list[_Background] = field(default_factory=list["_Background"])
+
+    def run(self) -> None:
+        """Run all stages; raises StageFailedError or StoppedError."""
+        names = {stage.name for stage in self.context.recipe.stages}
+        for stage in self.context.recipe.stages:
+            self._join(before=stage.name)
+            if self.context.ending:
+                raise StoppedError
+            if stage.needed_by in names:
+                background = _Background(stage, self)
+                self._background.append(background)
+                background.start()
+            else:
+                self.run_stage(stage)
+        self._join(before="")
+
+    def look_for_checkpoints(self) -> None:
+        """Queue what became complete; called every second or so while stages run."""
+        for work in list(self._working):
+            work.look()
+
+    def run_stage(self, stage: Stage, *, background: bool = False) -> None:
+        """Run one stage to its end, or skip it."""
+        context = self.context
+        if self._skips(stage):
+            return
+        context.board.begin_stage(stage.name, background=background)
+        context.journal.event("stage started", stage=stage.name)
+        work = StageWork(context, stage)
+        self._working.append(work)
+        try:
+            elapsed_s = work.to_the_end()
+        except StageFailedError as error:
+            context.board.end_stage(stage.name, "failed")
+            if not stage.optional:
+                raise
+            self.optional_failures.append(f"{stage.name}: {error.reason}")
+            context.journal.event(f"goes on without it: {error.reason}", stage=stage.name)
+            return
+        finally:
+            self._working.remove(work)
+        context.board.end_stage(stage.name, "done")
+        context.journal.event(f"stage done in {elapsed_s:.0f} s", stage=stage.name)
+        context.journal.cut()
+
+    def _join(self, *, before: str) -> None:
+        """Wait for the background stages that the named one needs; all of them for ""."""
+        for background in list(self._background):
+            if before in ("", background.stage.needed_by):
+                background.join()
+                self._background.remove(background)
+                if background.error is not None:
+                    raise background.error
+
+    def _skips(self, stage: Stage) -> bool:
+        """Whether the stage need not run; brings its artefacts back."""
+        found = self.context.found
+        if stage.only_for and all(found.done(name) for name in stage.only_for):
+            self._skip(stage, f"only {', '.join(stage.only_for)} needed it")
+            return True
+        if not found.done(stage.name):
+            return False
+        bad = restore(self.context, stage)
+        if bad:
+            self._forget(stage, bad)
+        if bad or missing_outputs(self.context, stage):
+            return False
+        self._skip(stage, "done by an earlier attempt")
+        return True
+
+    def _skip(self, stage: Stage, why: str) -> None:
+        self.context.board.end_stage(stage.name, "skipped")
+        self.context.journal.event(f"stage skipped: {why}", stage=stage.name)
+
+    def _forget(self, stage: Stage, bad: list[Artifact]) -> None:
+        """A stage whose artefacts are damaged is not done, nor is what came after it."""
+        found = self.context.found
+        names = [one.name for one in self.context.recipe.stages]
+        for name in names[names.index(stage.name) :]:
+            found.stages.pop(name, None)
+        keys = {artifact.key for artifact in bad}
+        for markers in found.markers.values():
+            for marker in [m for m in markers if keys & {one.key for one in m.artifacts}]:
+                self.context.persist(
+                    lambda key=marker.key: self.context.bucket.delete(key), what="damaged marker"
+                )
+                markers.remove(marker)
+
+
+def restore(context: RunContext, stage: Stage) -> list[Artifact]:
+    """Fetch what a stage left in the bucket; return what is not as recorded."""
+    record = context.found.stages.get(stage.name)
+    wanted: list[tuple[Artifact, Path]] = []
+    for artifact in record.artifacts if record else []:
+        path = local_path(artifact.key, stage, work_dir=context.work_dir, fill=context.fill)
+        if path is not None:
+            wanted.append((artifact, path))
+    return context.persist(
+        lambda: fetch(context.bucket, wanted, say=context.journal.event),
+        what=f"cannot fetch what {stage.name} left",
+    )
+
+
+def missing_outputs(context: RunContext, stage: Stage) -> list[str]:
+    """Return the expected outputs that are not on disk."""
+    patterns = [context.fill(output) for output in stage.outputs]
+    return [one for one in patterns if not any(context.work_dir.glob(one))]
+
+
+class _Background(threading.Thread):
+    def __init__(self, stage: Stage, pipeline: Pipeline) -> None:
+        super().__init__(name=stage.name, daemon=True)
+        self.stage = stage
+        self.error: StageFailedError | StoppedError | None = None
+        self._pipeline = pipeline
+
+    def run(self) -> None:
+        try:
+            self._pipeline.run_stage(self.stage, background=True)
+        except (StageFailedError, StoppedError) as error:
+            self.error = error

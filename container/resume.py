@@ -1,0 +1,236 @@
+"""What earlier attempts left in the bucket, and getting it back onto the disk.
+
+Only what was read here and matches by size counts; what is fetched must match by hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from container.bucket import Bucket
+from container.checkpoints import CheckpointMarker, is_marker
+from container.recipe import Recipe, Stage
+from container.records import (
+    ATTEMPTS_PREFIX,
+    RUN_KEY,
+    STATUS_KEY,
+    Artifact,
+    Attempt,
+    Record,
+    RecordError,
+    RunRecord,
+    RunStatus,
+)
+
+R = TypeVar("R", bound=Record)
+
+STAGES_PREFIX = "stages/"
+PROBE_PREFIX = "probe-"
+SAME_POINT_LIMIT = 3
+FILES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageRecord(Record):
+    """`stages/<name>.json`: a stage that is done, or the batch size that it had to go down to."""
+
+    stage: str
+    done: bool
+    attempt: int
+    device_batch_size: int = 0
+    elapsed_s: float = 0.0
+    artifacts: list[Artifact] = field(default_factory=list[Artifact])
+
+    @classmethod
+    def _from_members(cls, members: dict[str, Any]) -> Self:
+        artifacts = [Artifact(**one) for one in members.get("artifacts", [])]
+        return super()._from_members({**members, "artifacts": artifacts})
+
+    @property
+    def key(self) -> str:
+        return f"{STAGES_PREFIX}{self.stage}.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The state of the run prefix when this attempt began."""
+
+    attempt: int  # this one's number
+    earlier_s: float
+    run: RunRecord | None
+    stages: dict[str, StageRecord]
+    markers: dict[str, list[CheckpointMarker]]  # by stage, newest first, complete by size
+    artifacts: list[Artifact]  # all that markers and stage records vouch for
+    points: list[str]  # of the earlier attempts, oldest first
+    notes: list[str]  # to be logged
+
+    def done(self, stage: str) -> bool:
+        """Whether an earlier attempt finished that stage."""
+        record = self.stages.get(stage)
+        return record is not None and record.done
+
+    def point(self, recipe: Recipe) -> str:
+        """Return where the run goes on: the first stage that is not done, and its checkpoint."""
+        for stage in recipe.stages:
+            if not self.done(stage.name) and (stage.uploads or stage.progress != "none"):
+                markers = self.markers.get(stage.name, [])
+                return f"{stage.name}@{markers[0].step if markers else 0}"
+        return "flush@0"
+
+    def times_at(self, point: str) -> int:
+        """Return how many attempts in a row, up to the last, began at that point."""
+        count = 0
+        for earlier in reversed(self.points):
+            if earlier != point:
+                break
+            count += 1
+        return count
+
+
+def look(bucket: Bucket) -> Found:
+    """Read the run prefix; raises BucketError when it cannot be read."""
+    listing = bucket.list()
+    notes: list[str] = []
+    attempts = _records(bucket, listing, ATTEMPTS_PREFIX, Attempt, notes)
+    stages = {
+        one.stage: one for one in _records(bucket, listing, STAGES_PREFIX, StageRecord, notes)
+    }
+    markers: dict[str, list[CheckpointMarker]] = {}
+    for key in listing:
+        if key.startswith(PROBE_PREFIX):
+            bucket.delete(key)  # of an attempt that ended while it verified
+        if not is_marker(key):
+            continue
+        try:
+            marker = CheckpointMarker.from_json(bucket.get(key) or b"")
+        except RecordError as error:
+            notes.append(f"marker {key} ignored: {error}")
+            continue
+        bad = [one.key for one in marker.artifacts if listing.get(one.key) != one.size_bytes]
+        if bad:
+            notes.append(f"checkpoint {key} ignored: {bad[0]} is not there in full")
+            bucket.delete(key)
+            continue
+        markers.setdefault(marker.stage, []).append(marker)
+    for found in markers.values():
+        found.sort(key=lambda marker: marker.step, reverse=True)
+    kept = {one.key: one for some in markers.values() for m in some for one in m.artifacts}
+    for name, record in list(stages.items()):
+        bad = [one.key for one in record.artifacts if listing.get(one.key) != one.size_bytes]
+        if bad:
+            notes.append(f"stage {name} is done again: {bad[0]} is not there in full")
+            del stages[name]
+        else:
+            kept.update({one.key: one for one in record.artifacts})
+    status = _one(bucket, STATUS_KEY, RunStatus)
+    attempts.sort(key=lambda attempt: attempt.number)
+    return Found(
+        attempt=max((one.number for one in attempts), default=0) + 1,
+        earlier_s=status.elapsed_s if status else 0.0,
+        run=_one(bucket, RUN_KEY, RunRecord),
+        stages=stages,
+        markers=markers,
+        artifacts=list(kept.values()),
+        points=[one.point for one in attempts],
+        notes=notes,
+    )
+
+
+def differences(earlier: RunRecord, now: RunRecord) -> list[str]:
+    """Return what may not differ between attempts on one prefix, but does."""
+    pairs = {
+        "recipe": (earlier.recipe, now.recipe),
+        "nanochat commit": (earlier.nanochat_commit, now.nanochat_commit),
+        "world size": (earlier.world_size, now.world_size),
+        **{
+            f"setting {key}": (earlier.settings.get(key), now.settings.get(key))
+            for key in sorted({*earlier.settings, *now.settings})
+        },
+    }
+    return [f"{name} was {old!r}, is {new!r}" for name, (old, new) in pairs.items() if old != new]
+
+
+def fetch(
+    bucket: Bucket, wanted: Sequence[tuple[Artifact, Path]], *, say: Callable[[str], None]
+) -> list[Artifact]:
+    """Bring artefacts onto the disk, verified by hash; return those whose content is wrong.
+
+    Files that are there with the right hash stay. Raises BucketError.
+    """
+
+    def one(item: tuple[Artifact, Path]) -> Artifact | None:
+        artifact, path = item
+        if _has(path, artifact) or _download(bucket, artifact, path):
+            return None
+        say(f"{artifact.key} in the bucket has another content than its record says: ignored")
+        return artifact
+
+    with ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="fetch") as pool:
+        return [bad for bad in pool.map(one, wanted) if bad is not None]
+
+
+def local_path(
+    key: str, stage: Stage, *, work_dir: Path, fill: Callable[[str], str]
+) -> Path | None:
+    """Return where a stage's artefact lies on disk, None when no upload of the stage covers it."""
+    for upload in stage.uploads:
+        key_root, local_root = fill(upload.key).rstrip("/"), fill(upload.local).rstrip("/")
+        if key == key_root:
+            return work_dir / local_root
+        if key.startswith(key_root + "/"):
+            return work_dir / local_root / key[len(key_root) + 1 :]
+    return None
+
+
+def _has(path: Path, artifact: Artifact) -> bool:
+    try:
+        if path.stat().st_size != artifact.size_bytes:
+            return False
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == artifact.sha256
+    except OSError:
+        return False
+
+
+def _download(bucket: Bucket, artifact: Artifact, path: Path) -> bool:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".download")
+    digest, size = hashlib.sha256(), 0
+    try:
+        with part.open("wb") as file:
+            for chunk in bucket.stream(artifact.key):
+                digest.update(chunk)
+                size += len(chunk)
+                file.write(chunk)
+        if digest.hexdigest() != artifact.sha256 or size != artifact.size_bytes:
+            return False
+        part.replace(path)
+        return True
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _records(
+    bucket: Bucket, listing: dict[str, int], prefix: str, kind: type[R], notes: list[str]
+) -> list[R]:
+    found: list[R] = []
+    for key in listing:
+        if key.startswith(prefix):
+            try:
+                found.append(kind.from_json(bucket.get(key) or b""))
+            except RecordError as error:
+                notes.append(f"{key} ignored: {error}")
+    return found
+
+
+def _one(bucket: Bucket, key: str, kind: type[R]) -> R | None:
+    raw = bucket.get(key)
+    try:
+        return kind.from_json(raw) if raw is not None else None
+    except RecordError:
+        return None

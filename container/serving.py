@@ -1,0 +1,43 @@
+"""After the verdict: brings the finished model onto the disk if need be, and serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from container.chat import ChatServer
+from container.context import RunContext
+from container.environment import stage_environment
+from container.pipeline import missing_outputs, restore
+from container.recipe import render, render_argv
+from container.status_page import StatusPage
+
+
+def serve_model(context: RunContext, page: StatusPage) -> ChatServer | None:
+    """Start the recipe's chat behind the page; None when it has none or it does not start."""
+    chat = context.recipe.chat
+    if chat is None:
+        context.journal.event("this recipe has no chat", stage="serve")
+        return None
+    for stage in context.recipe.stages:
+        if context.found.done(stage.name) and missing_outputs(context, stage):
+            restore(context, stage)
+
+    def command(port: int) -> tuple[Sequence[str], Mapping[str, str], str]:
+        values = context.values(port=port)
+        env = stage_environment(context.process_env, credentials=False)
+        env |= {name: render(text, values) for name, text in chat.env.items()}
+        return render_argv(chat.argv, values), env, render(chat.cwd, values)
+
+    server = ChatServer(
+        chat,
+        model=f"{context.environment.run}-{context.fill('{tag}')}",
+        command=command,
+        on_line=lambda line: context.journal.line("serve", line),
+    )
+    if not server.start():
+        context.journal.event("the model's process does not answer", stage="serve")
+        server.stop()
+        return None
+    page.chat = server
+    context.journal.event("the model is served at /v1/chat/completions", stage="serve")
+    return server

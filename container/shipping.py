@@ -1,0 +1,188 @@
+"""Takes complete checkpoint steps from disk to the bucket, and clears the disk behind them.
+
+One `CheckpointShipper` a checkpoint folder; it looks when it is told to, from any thread.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from container.bucket import Bucket, ObjectChangedError
+from container.checkpoints import (
+    CheckpointMarker,
+    LocalStep,
+    complete_steps,
+    marker_name,
+    remove_broken,
+)
+from container.recipe import Upload
+from container.records import Artifact, RecordError
+from container.upload import MODEL, OPTIMIZER, RECORDS, Batch, Uploader
+
+SPARE_STEPS = 1.5  # free disk below this many steps: a superseded step goes before it is uploaded
+
+
+@dataclass(kw_only=True)
+class CheckpointShipper:
+    """Ships the steps below `folder` (one sub-folder a tag) to `key`."""
+
+    stage: str
+    folder: Path
+    key: str
+    upload: Upload
+    bucket: Bucket
+    uploader: Uploader
+    world_size: int
+    attempt: int
+    say: Callable[[str], None]
+    shipped: dict[tuple[str, int], Batch | None] = field(
+        default_factory=dict[tuple[str, int], "Batch | None"]
+    )  # None: was in the bucket before this attempt
+    artifacts: dict[int, list[Artifact]] = field(default_factory=dict[int, list[Artifact]])
+    _signatures: dict[tuple[str, int], object] = field(
+        default_factory=dict[tuple[str, int], object]
+    )
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def know(self, markers: Iterable[CheckpointMarker]) -> None:
+        """Take note of steps that are in the bucket."""
+        with self._lock:
+            for marker in markers:
+                self.shipped.setdefault((marker.tag, marker.step), None)
+                self.artifacts[marker.step] = marker.artifacts
+
+    def look(self, *, nobody_writes: bool = False) -> None:
+        """Queue steps that became complete; remove files that are no longer needed.
+
+        While somebody may write, a step counts when two looks in a row saw the same sizes and
+        times: call at least a second apart.
+        """
+        with self._lock:
+            for folder in self._tags():
+                steps = complete_steps(folder, self.upload, world_size=self.world_size)
+                for step in steps:
+                    name = (step.tag, step.step)
+                    if name in self.shipped:
+                        continue
+                    signature = step.signature()
+                    if nobody_writes or self._signatures.get(name) == signature:
+                        self._ship(step)
+                    self._signatures[name] = signature
+                self._clear(steps)
+
+    def newest(self, tag: str) -> LocalStep | None:
+        """Return the newest complete step on disk, after removing broken files. Nobody writes."""
+        with self._lock:
+            folder = self.folder / tag
+            broken = remove_broken(folder, self.upload, world_size=self.world_size)
+            if broken:
+                self.say(f"removed incomplete checkpoint files of step {_list(broken)} from disk")
+            steps = complete_steps(folder, self.upload, world_size=self.world_size)
+            return steps[-1] if steps else None
+
+    def batches(self) -> list[Batch]:
+        """Return the batches of this attempt."""
+        with self._lock:
+            return [batch for batch in self.shipped.values() if batch is not None]
+
+    def forget(self, marker: CheckpointMarker) -> None:
+        """A step turned out to be damaged in the bucket: when it is made again it is shipped."""
+        with self._lock:
+            self.shipped.pop((marker.tag, marker.step), None)
+            self.artifacts.pop(marker.step, None)
+
+    def newest_artifacts(self) -> list[Artifact]:
+        """Return the files of the newest step in the bucket; for the stage's record."""
+        with self._lock:
+            return self.artifacts[max(self.artifacts)] if self.artifacts else []
+
+    def _ship(self, step: LocalStep) -> None:
+        files = [(path, f"{self.key}/{step.tag}/{path.name}") for path in step.files]
+        name = f"{self.key}/{step.tag} step {step.step}"
+        weights = Batch(name=name, files=files[:2], priority=MODEL)
+        optimizer = Batch(name=f"{name} optimizer", files=files[2:], priority=OPTIMIZER)
+
+        def finish(_: list[Artifact]) -> None:
+            self._mark(step, [*weights.artifacts, *optimizer.artifacts])
+
+        marker = Batch(name=name, priority=RECORDS, after=[weights, optimizer], finish=finish)
+        self.shipped[step.tag, step.step] = marker
+        for batch in (weights, optimizer, marker):
+            self.uploader.add(batch)
+        self.say(f"checkpoint {step.tag} step {step.step} is complete ({_mib(step.size_bytes())})")
+
+    def _mark(self, step: LocalStep, artifacts: list[Artifact]) -> None:
+        key = f"{self.key}/{step.tag}/{marker_name(step.step)}"
+        marker = CheckpointMarker(
+            stage=self.stage,
+            tag=step.tag,
+            step=step.step,
+            world_size=self.world_size,
+            attempt=self.attempt,
+            artifacts=sorted(artifacts, key=lambda artifact: artifact.key),
+        )
+        with self._lock:
+            self.artifacts[step.step] = marker.artifacts
+        try:
+            self.bucket.put(key, marker.to_json(), only_if_absent=True)
+        except ObjectChangedError:
+            if not self._is_same(key, marker):
+                self.say(f"{key} was written by another attempt: left as it is")
+            return
+        self.say(f"checkpoint {step.tag} step {step.step} is in the bucket")
+
+    def _is_same(self, key: str, marker: CheckpointMarker) -> bool:
+        try:
+            return CheckpointMarker.from_json(self.bucket.get(key) or b"").artifacts == (
+                marker.artifacts
+            )
+        except RecordError:
+            return False
+
+    def _clear(self, steps: list[LocalStep]) -> None:
+        """Remove steps that are in the bucket and superseded by a newer complete one."""
+        short = self._short_of_disk(steps)
+        for step in steps[:-1]:
+            batch = self.shipped.get((step.tag, step.step), None)
+            known = (step.tag, step.step) in self.shipped
+            in_bucket = known and (batch is None or (batch.done.is_set() and not batch.dropped))
+            if in_bucket:
+                _remove(step)
+            elif known and short:
+                self.say(
+                    f"disk is short: step {step.step} is removed before it was uploaded; "
+                    f"step {steps[-1].step} supersedes it"
+                )
+                _remove(step)
+                short = self._short_of_disk(steps)
+
+    def _short_of_disk(self, steps: list[LocalStep]) -> bool:
+        if len(steps) < 2:
+            return False
+        try:
+            return shutil.disk_usage(self.folder).free < SPARE_STEPS * steps[-1].size_bytes()
+        except OSError:
+            return False
+
+    def _tags(self) -> list[Path]:
+        try:
+            return [path for path in self.folder.iterdir() if path.is_dir()]
+        except OSError:
+            return []
+
+
+def _remove(step: LocalStep) -> None:
+    for path in reversed(step.files):  # the model last: a loader finds steps by it
+        path.unlink(missing_ok=True)
+
+
+def _list(steps: list[int]) -> str:
+    return ", ".join(map(str, steps))
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:.1f} MiB"

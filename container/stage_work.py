@@ -1,0 +1,257 @@
+"""One stage to its end: from the newest checkpoint, again after a failure, its outputs shipped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from container.checkpoints import CheckpointMarker
+from container.context import RunContext, StoppedError
+from container.decision import Tries, decide
+from container.environment import stage_environment
+from container.progress import Evaluation, Progress, TrainingStep
+from container.recipe import SettingValue, Stage, Upload, render, render_argv
+from container.records import Artifact, Metric
+from container.resume import StageRecord, fetch, local_path
+from container.shipping import CheckpointShipper
+from container.stages import StageCommand, StageEnd, run_stage
+from container.upload import RECORDS, REPORT, Batch
+
+
+class StageFailedError(Exception):
+    """A stage failed for good."""
+
+    def __init__(self, stage: str, end: StageEnd, reason: str) -> None:
+        super().__init__(f"stage {stage}: {reason}")
+        self.stage = stage
+        self.end = end
+        self.reason = reason
+
+
+class StageWork:
+    """Runs one stage of one attempt."""
+
+    def __init__(self, context: RunContext, stage: Stage) -> None:
+        self._context = context
+        self._stage = stage
+        self._shippers = [
+            self._shipper(upload) for upload in stage.uploads if upload.kind == "checkpoint"
+        ]
+
+    def look(self) -> None:
+        """Queue checkpoints that became complete."""
+        for shipper in self._shippers:
+            shipper.look()
+
+    def to_the_end(self) -> float:
+        """Run until done, return the seconds; raises StageFailedError or StoppedError."""
+        begin = self._context.clock.monotonic()
+        try:
+            self._until_done()
+        finally:
+            self._look_finally()
+        elapsed_s = self._context.clock.monotonic() - begin
+        self._ship_outputs(elapsed_s=elapsed_s)
+        return elapsed_s
+
+    def _until_done(self) -> None:
+        context, stage = self._context, self._stage
+        tries = Tries()
+        while True:
+            end = self._missing(self._once())
+            decision = decide(stage, end, tries, device_batch_size=context.device_batch_size)
+            if decision.next == "done":
+                return
+            if decision.next == "stop":
+                raise StoppedError
+            if decision.next == "fail":
+                raise StageFailedError(stage.name, end, decision.reason)
+            if decision.device_batch_size is not None:
+                self._shrink(decision.device_batch_size)
+            context.journal.event(f"starts again: {decision.reason}", stage=stage.name)
+            context.board.say(f"{stage.name} started again: {decision.reason}")
+            self._look_finally()
+
+    def _once(self) -> StageEnd:
+        context, stage = self._context, self._stage
+        more: dict[str, SettingValue] = {}
+        argv = list(stage.argv)
+        step = self._resume_step()
+        if step is not None:
+            argv += stage.resume_argv
+            more["resume_step"] = step
+            context.journal.event(f"goes on from step {step}", stage=stage.name)
+        values = context.values(**more)
+        env = stage_environment(
+            context.process_env, credentials=stage.needs_credentials, bare=stage.runs_model_code
+        )
+        env |= {name: render(text, values) for name, text in stage.env.items()}
+        command = StageCommand(
+            name=stage.name,
+            argv=render_argv(argv, values),
+            env=env,
+            cwd=render(stage.cwd, values),
+            time_limit_s=stage.time_limit_s,
+            first_step_limit_s=stage.first_step_limit_s,
+            step_limit_s=stage.step_limit_s,
+            watches_steps=stage.progress == "nanochat",
+        )
+        return run_stage(
+            command,
+            on_line=lambda line: context.journal.line(stage.name, line),
+            on_progress=self._progress,
+            stop=context.stop,
+            kill=context.kill,
+            clock=context.clock,
+        )
+
+    def _missing(self, end: StageEnd) -> StageEnd:
+        """Success is exit code 0 and the expected files."""
+        if end.end != "done":
+            return end
+        patterns = [self._context.fill(output) for output in self._stage.outputs]
+        missing = [one for one in patterns if not any(self._context.work_dir.glob(one))]
+        if not missing:
+            return end
+        reason = f"exit code 0, but it left no {', '.join(missing)}"
+        return StageEnd(end="failed", exit_code=0, reason=reason, tail=end.tail)
+
+    def _resume_step(self) -> int | None:
+        """Return the newest complete step, on disk or fetched; broken files are cleared away."""
+        tag = self._context.fill("{tag}")
+        for shipper in self._shippers:
+            newest = shipper.newest(tag)
+            if not self._stage.resume_argv:
+                continue
+            markers = self._context.found.markers.get(self._stage.name, [])
+            for marker in list(markers):
+                if marker.tag != tag or (newest is not None and marker.step <= newest.step):
+                    continue
+                if self._fetch(marker):
+                    return marker.step
+                markers.remove(marker)
+            if newest is not None:
+                return newest.step
+        return None
+
+    def _fetch(self, marker: CheckpointMarker) -> bool:
+        """Bring a step onto the disk; one that is damaged in the bucket loses its marker."""
+        context = self._context
+        wanted: list[tuple[Artifact, Path]] = []
+        for artifact in marker.artifacts:
+            path = local_path(
+                artifact.key, self._stage, work_dir=context.work_dir, fill=context.fill
+            )
+            if path is not None:
+                wanted.append((artifact, path))
+
+        def bring() -> list[Artifact]:
+            return fetch(context.bucket, wanted, say=context.journal.event)
+
+        if not context.persist(bring, what=f"cannot fetch step {marker.step}"):
+            return True
+        context.persist(lambda: context.bucket.delete(marker.key), what="cannot delete a marker")
+        for shipper in self._shippers:
+            shipper.forget(marker)
+            shipper.newest(marker.tag)  # clears the files that did arrive
+        return False
+
+    def _shrink(self, device_batch_size: int) -> None:
+        """Go on with a smaller device batch, and remember it for a later attempt."""
+        context = self._context
+        context.device_batch_size = device_batch_size
+        context.journal.event(f"device batch size is now {device_batch_size}")
+        record = StageRecord(
+            stage=self._stage.name,
+            done=False,
+            attempt=context.found.attempt,
+            device_batch_size=device_batch_size,
+        )
+
+        def write(_: list[Artifact]) -> None:
+            context.bucket.put(record.key, record.to_json())
+
+        context.uploader.add(Batch(name=record.key, priority=RECORDS, finish=write))
+
+    def _ship_outputs(self, *, elapsed_s: float) -> None:
+        """Queue the stage's files, and after all its uploads the record that it is done."""
+        context, stage = self._context, self._stage
+        files: list[tuple[Path, str]] = []
+        for upload in stage.uploads:
+            if upload.kind == "file":
+                files += self._files(upload)
+        outputs = Batch(name=f"outputs of {stage.name}", files=files, priority=REPORT)
+        checkpoints = [batch for shipper in self._shippers for batch in shipper.batches()]
+
+        def write(_: list[Artifact]) -> None:
+            newest = [one for shipper in self._shippers for one in shipper.newest_artifacts()]
+            record = StageRecord(
+                stage=stage.name,
+                done=True,
+                attempt=context.found.attempt,
+                device_batch_size=context.device_batch_size,
+                elapsed_s=round(elapsed_s, 1),
+                artifacts=sorted([*outputs.artifacts, *newest], key=lambda one: one.key),
+            )
+            context.bucket.put(record.key, record.to_json())
+
+        context.uploader.add(outputs)
+        context.uploader.add(
+            Batch(
+                name=f"record of {stage.name}",
+                priority=RECORDS,
+                after=[outputs, *checkpoints],
+                finish=write,
+            )
+        )
+
+    def _files(self, upload: Upload) -> list[tuple[Path, str]]:
+        local = self._context.work_dir / self._context.fill(upload.local)
+        key = self._context.fill(upload.key).rstrip("/")
+        if local.is_file():
+            return [(local, key)]
+        return [
+            (path, f"{key}/{path.relative_to(local).as_posix()}")
+            for path in sorted(local.rglob("*"))
+            if path.is_file()
+        ]
+
+    def _progress(self, found: Progress) -> None:
+        context, name = self._context, self._stage.name
+        if context.board.stage == name:
+            context.board.progress(found)
+        if isinstance(found, TrainingStep):
+            metric = Metric(
+                stage=name,
+                step=found.step,
+                at=context.clock.stamp(),
+                total_steps=found.total_steps,
+                loss=found.loss,
+                tokens_per_s=found.tokens_per_s,
+                dt_ms=found.dt_ms,
+                mfu=found.mfu,
+            )
+            context.journal.metric(metric)
+        elif isinstance(found, Evaluation) and found.val_bpb is not None:
+            context.journal.metric(
+                Metric(stage=name, step=found.step, at=context.clock.stamp(), val_bpb=found.val_bpb)
+            )
+
+    def _look_finally(self) -> None:
+        for shipper in self._shippers:
+            shipper.look(nobody_writes=True)
+
+    def _shipper(self, upload: Upload) -> CheckpointShipper:
+        context, stage = self._context, self._stage
+        shipper = CheckpointShipper(
+            stage=stage.name,
+            folder=context.work_dir / context.fill(upload.local),
+            key=context.fill(upload.key).rstrip("/"),
+            upload=upload,
+            bucket=context.bucket,
+            uploader=context.uploader,
+            world_size=context.environment.world_size,
+            attempt=context.found.attempt,
+            say=lambda text: context.journal.event(text, stage=stage.name),
+        )
+        shipper.know(context.found.markers.get(stage.name, []))
+        return shipper

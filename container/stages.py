@@ -1,0 +1,299 @@
+"""Runs one stage's process to its end: lines, limits, stalls, stack dumps, the whole group gone.
+
+Decides what the end was; what follows from it (retry, resume, verdict) is the supervisor's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import re
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Literal
+
+from container.clock import Clock
+from container.progress import (
+    Evaluation,
+    Progress,
+    TrainingStep,
+    parse_line,
+    plain,
+    says_out_of_memory,
+)
+
+End = Literal["done", "failed", "out of memory", "stalled", "timed out", "stopped"]
+
+TAIL_LINES = 200
+NEXT_STEP_WAIT_S = 3.0  # how long a stop waits for the running step to end
+TERMINATE_WAIT_S = 2.0
+LONGEST_LINE = 16_384
+HOOKS = Path(__file__).resolve().parent / "stage_hooks"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageCommand:
+    """A stage with everything filled in."""
+
+    name: str
+    argv: Sequence[str]
+    env: Mapping[str, str]
+    cwd: str
+    time_limit_s: float
+    first_step_limit_s: float
+    step_limit_s: float
+    watches_steps: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageEnd:
+    """How a stage's process ended; `exit_code` is negative for a signal."""
+
+    end: End
+    exit_code: int
+    reason: str = ""
+    tail: list[str] = field(default_factory=list[str])
+    last_step: int | None = None
+
+
+def run_stage(
+    command: StageCommand,
+    *,
+    on_line: Callable[[str], None],
+    on_progress: Callable[[Progress], None],
+    stop: threading.Event,
+    clock: Clock,
+    kill: threading.Event | None = None,
+) -> StageEnd:
+    """Run to the end; always returns, and never leaves a process behind.
+
+    `stop` ends it at the next step, `kill` at once.
+    """
+    try:
+        process = subprocess.Popen(
+            command.argv,
+            cwd=command.cwd,
+            env=_with_hooks(command.env),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        reason = f"cannot start {command.argv[0]}: {error.strerror}"
+        return StageEnd(end="failed", exit_code=127, reason=reason, tail=[reason])
+    return _Run(command, process, on_line, on_progress, stop, kill, clock).to_the_end()
+
+
+class _Run:
+    def __init__(
+        self,
+        command: StageCommand,
+        process: subprocess.Popen[bytes],
+        on_line: Callable[[str], None],
+        on_progress: Callable[[Progress], None],
+        stop: threading.Event,
+        kill: threading.Event | None,
+        clock: Clock,
+    ) -> None:
+        self._command = command
+        self._process = process
+        self._on_line = on_line
+        self._on_progress = on_progress
+        self._stop = stop
+        self._kill = kill or threading.Event()
+        self._clock = clock
+        self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
+        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._begin = self._moved_at = clock.monotonic()
+        self._last_step: int | None = None
+        self._stop_asked_at: float | None = None
+        self._out_of_memory = ""
+        assert process.stdout is not None  # noqa: S101  # a pipe was asked for
+        self._reader = threading.Thread(
+            target=_read_lines, args=(process.stdout, self._lines), daemon=True
+        )
+        self._reader.start()
+
+    def to_the_end(self) -> StageEnd:
+        end, reason = self._watch()
+        if end == "stalled":
+            self._dump_stacks()
+        self._end_group()
+        self._drain()
+        code = self._process.returncode
+        if end == "done" and self._stop.is_set() and code != 0:
+            end, reason = "stopped", "stopped on request"
+        elif end == "done" and code != 0:
+            if self._out_of_memory:
+                end, reason = "out of memory", self._out_of_memory
+            else:
+                end, reason = "failed", _exit_reason(code)
+        return StageEnd(
+            end=end,
+            exit_code=code,
+            reason=reason,
+            tail=list(self._tail),
+            last_step=self._last_step,
+        )
+
+    def _watch(self) -> tuple[End, str]:
+        """Take lines until the process ends by itself ("done") or must be ended."""
+        while True:
+            try:
+                line = self._lines.get(timeout=0.25)
+            except queue.Empty:
+                line = ""
+            if line is None:
+                self._process.wait()
+                return "done", ""
+            stepped = self._take(line) if line else False
+            if self._process.poll() is not None and self._lines.empty():
+                return "done", ""
+            now = self._clock.monotonic()
+            if self._kill.is_set():
+                return "stopped", "ended: another container trains this run"
+            if self._stop.is_set():
+                if self._stop_asked_at is None:
+                    self._stop_asked_at = now
+                waited = now - self._stop_asked_at > NEXT_STEP_WAIT_S
+                if stepped or waited or not self._command.watches_steps:
+                    return "stopped", "stopped on request"
+            if now - self._begin > self._command.time_limit_s:
+                return "timed out", f"not done within {self._command.time_limit_s:.0f} s"
+            stall = self._stall(now)
+            if stall:
+                return "stalled", stall
+
+    def _take(self, line: str) -> bool:
+        """Handle one line; return whether a training step ended."""
+        self._tail.append(line)
+        self._on_line(line)
+        if says_out_of_memory(line):
+            self._out_of_memory = line.strip()[:300]
+        found = parse_line(line) if self._command.watches_steps else None
+        if found is None:
+            return False
+        if isinstance(found, Evaluation):
+            self._moved_at = self._clock.monotonic()
+        elif isinstance(found, TrainingStep) and found.step != self._last_step:
+            self._last_step = found.step
+            self._moved_at = self._clock.monotonic()
+        self._on_progress(found)
+        return isinstance(found, TrainingStep)
+
+    def _stall(self, now: float) -> str:
+        if not self._command.watches_steps:
+            return ""
+        if self._last_step is None:
+            if now - self._begin > self._command.first_step_limit_s:
+                return f"no first step within {self._command.first_step_limit_s:.0f} s"
+            return ""
+        if now - self._moved_at > self._command.step_limit_s:
+            return f"no step after {self._last_step} for {self._command.step_limit_s:.0f} s"
+        return ""
+
+    def _dump_stacks(self) -> None:
+        """Ask the group's Python processes for their stacks; they go to the log like any line."""
+        asked = [pid for pid in _group(self._process.pid) if _catches(pid, signal.SIGUSR1)]
+        for pid in asked:
+            try:
+                os.kill(pid, signal.SIGUSR1)
+            except OSError:
+                continue
+        deadline = self._clock.monotonic() + (2.0 if asked else 0.0)
+        while self._clock.monotonic() < deadline:
+            try:
+                line = self._lines.get(timeout=0.5)
+            except queue.Empty:
+                return
+            if line is None:
+                return
+            self._take(line)
+
+    def _end_group(self) -> None:
+        """End whatever is left of the process group, politely first."""
+        if self._process.poll() is None:
+            _signal_group(self._process.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(TERMINATE_WAIT_S)
+        _signal_group(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def _drain(self) -> None:
+        """Take the lines that are still in the pipe."""
+        deadline = self._clock.monotonic() + 2.0
+        while self._clock.monotonic() < deadline:
+            try:
+                line = self._lines.get(timeout=0.2)
+            except queue.Empty:
+                if not self._reader.is_alive():
+                    return
+                continue
+            if line is None:
+                return
+            self._take(line)
+
+
+def _read_lines(stream: IO[bytes], lines: queue.Queue[str | None]) -> None:
+    """Split at newline or carriage return; a lone progress bar becomes lines too."""
+    rest = b""
+    with stream:
+        while chunk := os.read(stream.fileno(), 65_536):
+            *whole, rest = re.split(rb"[\r\n]+", rest + chunk)
+            if len(rest) > LONGEST_LINE:
+                whole, rest = [*whole, rest], b""
+            for line in whole:
+                if line.strip():
+                    lines.put(plain(line[:LONGEST_LINE].decode("utf-8", "replace")))
+    if rest.strip():
+        lines.put(plain(rest.decode("utf-8", "replace")))
+    lines.put(None)
+
+
+def _with_hooks(env: Mapping[str, str]) -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(HOOKS), env.get("PYTHONPATH", "")]))
+    return {**env, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
+
+
+def _exit_reason(code: int) -> str:
+    if code < 0:
+        name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
+        hint = "; the host's memory may have run out" if -code == signal.SIGKILL else ""
+        return f"ended by signal {name}{hint}"
+    return f"exit code {code}"
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(group, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _group(group: int) -> list[int]:
+    found: list[int] = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if os.getpgid(int(entry.name)) == group:
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+    return found
+
+
+def _catches(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler: without one SIGUSR1 would end it."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+    found = re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)
+    return found is not None and bool(int(found[1], 16) >> (number - 1) & 1)

@@ -1,0 +1,218 @@
+"""HTTP on the traffic port: health from the first second, the status page, metrics, the chat.
+
+No secret is on any page; only the chat asks for the bearer token.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import secrets
+import socket
+import string
+import threading
+import time
+from pathlib import Path
+from typing import Any, cast
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Route
+
+from container.board import Board
+from container.chat import ChatError, ChatServer
+from container.records import RunStatus
+
+_FOLDER = Path(__file__).resolve().parent
+_START_LIMIT_S = 20.0
+
+
+class StatusPage:
+    """Serves from a thread until stopped."""
+
+    def __init__(self, board: Board, *, port: int, access_token: str) -> None:
+        self._board = board
+        self._token = access_token
+        self._template = string.Template((_FOLDER / "status.html").read_text())
+        self._chat_form = (_FOLDER / "chat.html").read_text()
+        self.chat: ChatServer | None = None  # set when the model is served
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._socket.bind(("0.0.0.0", port))  # noqa: S104  # the container's published port
+        self.port: int = self._socket.getsockname()[1]
+        routes = [
+            Route("/health", self._health),
+            Route("/", self._page),
+            Route("/status.json", self._status),
+            Route("/metrics", self._metrics),
+            Route("/v1/models", self._models),
+            Route("/v1/chat/completions", self._complete, methods=["POST"]),
+        ]
+        config = uvicorn.Config(
+            Starlette(routes=routes),
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=1,
+            server_header=False,
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [self._socket]}, name="page", daemon=True
+        )
+
+    def start(self) -> None:
+        """Serve; returns when requests are answered."""
+        self._thread.start()
+        deadline = time.monotonic() + _START_LIMIT_S
+        while not self._server.started and time.monotonic() < deadline:
+            self._thread.join(0.01)
+
+    def stop(self) -> None:
+        """Stop serving."""
+        self._server.should_exit = True
+        self._thread.join(5)
+        self._socket.close()
+
+    async def _health(self, _: Request) -> Response:
+        return PlainTextResponse("ok")
+
+    async def _status(self, _: Request) -> Response:
+        return Response(self._board.snapshot().to_json(), media_type="application/json")
+
+    async def _page(self, _: Request) -> Response:
+        return HTMLResponse(self._template.substitute(self._fields()))
+
+    async def _metrics(self, _: Request) -> Response:
+        return PlainTextResponse(prometheus(self._board.snapshot()))
+
+    async def _models(self, request: Request) -> Response:
+        refusal = self._refusal(request)
+        if refusal or self.chat is None:
+            return refusal or _error(503, "the model is not served yet")
+        model = {"id": self.chat.model, "object": "model", "created": 0, "owned_by": "trainstack"}
+        return JSONResponse({"object": "list", "data": [model]})
+
+    async def _complete(self, request: Request) -> Response:
+        refusal = self._refusal(request)
+        if refusal or self.chat is None:
+            return refusal or _error(503, "the model is not served yet; it is after the verdict")
+        try:
+            found: object = json.loads(await request.body())
+        except ValueError:
+            return _error(400, "the body is not JSON")
+        body = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        if not isinstance(body.get("messages"), list):
+            return _error(400, "the body needs `messages`, a list of {role, content}")
+        try:
+            status, chunks = await run_in_threadpool(self.chat.complete, body)
+        except ChatError as error:
+            return _error(502, str(error))
+        kind = "text/event-stream" if body.get("stream") else "application/json"
+        return StreamingResponse(chunks, status_code=status, media_type=kind)
+
+    def _refusal(self, request: Request) -> Response | None:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        if self._token and secrets.compare_digest(given.encode(), self._token.encode()):
+            return None
+        response = _error(401, "the bearer token is missing or wrong: stack output access_token")
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    def _fields(self) -> dict[str, str]:
+        now = self._board.snapshot()
+        percent = 100 * (now.step or 0) / now.total_steps if now.total_steps else 0
+        total = f" of {now.total_steps}" if now.total_steps else ""
+        state = now.outcome or now.stage or "starting"
+        fields = {
+            "run": now.run,
+            "recipe": now.recipe,
+            "attempt": str(now.attempt),
+            "state": state,
+            "state_class": {"succeeded": "succeeded", "failed": "failed-run"}.get(state, ""),
+            "message": now.message,
+            "percent": f"{min(percent, 100):.1f}",
+            "step": "–" if now.step is None else f"{now.step}{total}",
+            "loss": "–" if now.loss is None else f"{now.loss:.4f}",
+            "tokens": "–" if now.tokens_per_s is None else f"{now.tokens_per_s:,.0f}",
+            "mfu": "–" if not now.mfu else f"{now.mfu:.1f} %",
+            "gpu_memory": "–" if now.gpu_memory_bytes is None else _size(now.gpu_memory_bytes),
+            "uploaded": _size(now.uploaded_bytes),
+            "pending": _size(now.pending_bytes),
+            "elapsed": f"{now.elapsed_s // 3600:.0f} h {now.elapsed_s % 3600 // 60:02.0f} min",
+            "dollars": f"${now.dollars:.2f}",
+            "log": "\n".join(self._board.log_lines.copy()),
+        }
+        escaped = {name: html.escape(value) for name, value in fields.items()}
+        stages = [f'<span class="{one.state}">{html.escape(one.name)}</span>' for one in now.stages]
+        return escaped | {
+            "stages": "".join(stages),
+            "curve": loss_curve(self._board.curve()),
+            "chat": self._chat_form if self.chat is not None else "",
+        }
+
+
+def loss_curve(points: list[tuple[str, int, float]]) -> str:
+    """Return the loss over all steps as SVG; one line a stage, side by side."""
+    if len(points) < 2:
+        return ""
+    low, high = min(p[2] for p in points), max(p[2] for p in points)
+    span = (high - low) or 1.0
+    lines: dict[str, list[str]] = {}
+    for index, (stage, _, loss) in enumerate(points):
+        x, y = 1000 * index / (len(points) - 1), 280 - 260 * (loss - low) / span
+        lines.setdefault(stage, []).append(f"{x:.1f},{y:.1f}")
+    colours = ["#2a7de1", "#e8590c", "#2f9e44", "#9c36b5"]
+    drawn = "".join(
+        f'<polyline fill="none" stroke="{colours[n % 4]}" stroke-width="2" '
+        f'vector-effect="non-scaling-stroke" points="{" ".join(line)}"/>'
+        for n, line in enumerate(lines.values())
+    )
+    return (
+        f"<p class='mute'>loss, {high:.3f} down to {low:.3f}</p>"
+        f"<svg viewBox='0 0 1000 300' preserveAspectRatio='none'>{drawn}</svg>"
+    )
+
+
+def prometheus(now: RunStatus) -> str:
+    """Return the status in Prometheus' text format."""
+    label = f'run="{_label(now.run)}",recipe="{_label(now.recipe)}",stage="{_label(now.stage)}"'
+    values: list[tuple[str, str, float | None]] = [
+        ("step", "steps done in this stage", now.step),
+        ("total_steps", "steps of this stage", now.total_steps),
+        ("loss", "training loss", now.loss),
+        ("tokens_per_second", "training speed", now.tokens_per_s),
+        ("gpu_memory_bytes", "memory in use on all GPUs", now.gpu_memory_bytes),
+        ("uploaded_bytes", "bytes uploaded by this attempt", now.uploaded_bytes),
+        ("pending_bytes", "bytes that wait for upload", now.pending_bytes),
+        ("elapsed_seconds", "seconds over all attempts", now.elapsed_s),
+        ("cost_dollars", "cost so far", now.dollars),
+        ("attempt", "number of this attempt", now.attempt),
+        ("ended", "1 when the verdict is written", 1 if now.outcome else 0),
+    ]
+    lines: list[str] = []
+    for name, text, value in values:
+        if value is not None:
+            lines += [f"# HELP trainstack_{name} {text}", f"# TYPE trainstack_{name} gauge"]
+            lines.append(f"trainstack_{name}{{{label}}} {value}")
+    return "\n".join(lines) + "\n"
+
+
+def _error(status: int, message: str) -> JSONResponse:
+    return JSONResponse({"error": {"message": message, "type": "trainstack"}}, status_code=status)
+
+
+def _label(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+
+
+def _size(size: int) -> str:
+    return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"

@@ -1,0 +1,323 @@
+"""The run on the paid machine: page, lease, one attempt, manifest, one verdict; then serving.
+
+`python -m container.supervisor` is the image's entry. Exit codes: 0 after SIGTERM, 75 when
+another container took the run over (started again it waits), 64 for an unusable environment.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from types import FrameType
+from typing import TextIO
+
+from container import closing
+from container.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
+from container.board import Board
+from container.bucket import Bucket, BucketError, BucketRefusedError, make_client
+from container.clock import Clock
+from container.context import RunContext, StoppedError
+from container.environment import SECRET_NAMES, BadEnvironmentError, RunEnvironment
+from container.journal import Journal
+from container.lease import BEAT_S, TTL_S, LeaseKeeper
+from container.recipe import Recipe, RecipeError, apply_settings, load_recipe
+from container.records import Verdict
+from container.resume import look
+from container.serving import serve_model
+from container.status_page import StatusPage
+from container.upload import Uploader
+
+TOKEN_PATIENCE_S = 120.0  # a new token may take a minute to work everywhere
+EX_USAGE, EX_TEMPFAIL = 64, 75
+
+
+class Supervisor:
+    """One container's life."""
+
+    def __init__(
+        self,
+        environment: RunEnvironment,
+        *,
+        process_env: Mapping[str, str],
+        clock: Clock | None = None,
+        timing: Timing | None = None,
+        lease_ttl_s: float = TTL_S,
+        lease_beat_s: float = BEAT_S,
+        holder: str = "",
+        recipe: Recipe | None = None,
+        out: TextIO | None = None,
+    ) -> None:
+        self.environment = environment
+        self._process_env = process_env
+        self._clock = clock or Clock()
+        self._timing = timing or Timing()
+        self._recipe = recipe
+        self.stop = threading.Event()
+        self._kill = threading.Event()
+        self._stop_at: float | None = None
+        self.board = Board(
+            run=environment.run,
+            recipe=environment.recipe,
+            price_usd_per_hour=environment.price_usd_per_hour,
+            clock=self._clock,
+        )
+        self.journal = Journal(
+            folder=environment.work_dir / ".trainstack",
+            board=self.board,
+            clock=self._clock,
+            secrets=[process_env.get(name, "") for name in SECRET_NAMES],
+            out=out,
+        )
+        self.page = StatusPage(
+            self.board, port=environment.traffic_port, access_token=environment.access_token
+        )
+        client = make_client(
+            endpoint=environment.endpoint,
+            access_key_id=environment.access_key_id,
+            secret_access_key=environment.secret_access_key,
+        )
+        self.bucket = Bucket(client, name=environment.bucket, prefix=environment.prefix)
+        self._lease = LeaseKeeper(
+            self.bucket,
+            holder=holder or socket.gethostname(),
+            clock=self._clock,
+            ttl_s=lease_ttl_s,
+            beat_s=lease_beat_s,
+            on_lost=self._kill.set,
+        )
+        self._uploader = Uploader(
+            self.bucket,
+            clock=self._clock,
+            say=self.journal.event,
+            may_write=self._lease.may_write,
+        )
+        self.board.bytes_counter = self._uploader.counters
+
+    def request_stop(self) -> None:
+        """Ask for an orderly end; returns at once."""
+        if self._stop_at is None:
+            self._stop_at = self._clock.monotonic()
+        self.stop.set()
+
+    def run(self) -> int:
+        """Live until asked to stop; return the exit code."""
+        self.page.start()
+        self.journal.event(f"status page on port {self.page.port}")
+        try:
+            return self._run()
+        except StoppedError:
+            if self._kill.is_set():
+                self.journal.event("another container trains this run: this one ends")
+                return EX_TEMPFAIL
+            return 0
+        finally:
+            self._uploader.stop()
+            self.page.stop()
+
+    def _run(self) -> int:
+        verdict = self._first_look()
+        if verdict is None:
+            if not self._lease.acquire(stop=self.stop, say=self.journal.event):
+                return 0
+            verdict = self._persist_verdict()
+        if verdict is not None:
+            return self._serve(verdict, self._context())
+        context = self._context()
+        if isinstance(context, str):
+            return self._close(RunEnd(outcome="failed", stage="verify", reason=context), None)
+        self._lease.keep(attempt=context.found.attempt)
+        self._uploader.know(context.found.artifacts)
+        self._uploader.start()
+        self.journal.begin(attempt=context.found.attempt, uploader=self._uploader)
+        self.board.count_earlier(attempt=context.found.attempt, elapsed_s=context.found.earlier_s)
+        try:
+            end = run_attempt(context, timing=self._timing)
+        except RefusedError as error:
+            self._lease.release()
+            return self._only_serve(f"refused: {error}")
+        return self._close(end, context)
+
+    def _first_look(self) -> Verdict | None:
+        """Read the verdict; a new token is given time, an unreachable bucket all the time."""
+        begin = self._clock.monotonic()
+        said = ""
+        while not self.stop.is_set():
+            try:
+                return closing.read_verdict(self.bucket)
+            except BucketError as error:
+                late = self._clock.monotonic() - begin > TOKEN_PATIENCE_S
+                if isinstance(error, BucketRefusedError) and late:
+                    self._only_serve(f"refused: {error}")
+                    raise StoppedError from None
+                if str(error) != said:
+                    said = str(error)
+                    self.journal.event(f"waiting for the bucket: {error}")
+                    self.board.say(f"waiting for the bucket: {error}")
+            self.stop.wait(2.0)
+        raise StoppedError
+
+    def _persist_verdict(self) -> Verdict | None:
+        return self._first_look()
+
+    def _context(self) -> RunContext | str:
+        """Build what the attempt needs; a text says why there cannot be one."""
+        environment = self.environment
+        try:
+            recipe = apply_settings(
+                self._recipe or load_recipe(environment.recipe), environment.settings
+            )
+        except RecipeError as error:
+            return str(error)
+        while True:
+            try:
+                found = look(self.bucket)
+                break
+            except BucketError as error:
+                self.journal.event(f"cannot read what earlier attempts left: {error}; retrying")
+            if self.stop.wait(2.0):
+                raise StoppedError
+        ordered = environment.device_batch_size or recipe.device_batch_size
+        shrunk = [one.device_batch_size for one in found.stages.values() if one.device_batch_size]
+        return RunContext(
+            recipe=recipe,
+            environment=environment,
+            found=found,
+            bucket=self.bucket,
+            uploader=self._uploader,
+            board=self.board,
+            journal=self.journal,
+            clock=self._clock,
+            stop=self.stop,
+            kill=self._kill,
+            process_env=self._process_env,
+            device_batch_size=min([ordered, *shrunk]),
+        )
+
+    def _close(self, end: RunEnd, context: RunContext | None) -> int:
+        """Flush, write manifest and verdict, release the lease, serve."""
+        self.journal.event(f"{end.outcome}: {end.reason}")
+        self.board.begin_stage("verdict")
+        self.journal.cut()
+        if context is not None:
+            left_s = None
+            while not self._uploader.wait_empty(0.5):
+                left_s = self._grace_left_s(reserve_s=2.5)
+                if self._kill.is_set() or (left_s is not None and left_s <= 0):
+                    break
+        verdict = Verdict(
+            run=self.environment.run,
+            attempt=context.found.attempt if context else 0,
+            outcome=end.outcome,
+            stage=end.stage,
+            reason=end.reason,
+            exit_code=end.exit_code,
+            started_at=self.board.started_at,
+            ended_at=self._clock.stamp(),
+            elapsed_s=round(self.board.elapsed_s(), 1),
+            dollars=float(self.board.dollars()),
+            log_tail=end.log_tail,
+        )
+        verdict = self._write(verdict)
+        self.board.end_stage("verdict", "done")
+        if context is not None:
+            self._end_board(verdict)
+            put_status(context)
+        self._lease.release()
+        return self._serve(verdict, context or end.reason)
+
+    def _write(self, verdict: Verdict) -> Verdict:
+        """Write manifest and verdict, however long that takes, within the grace after SIGTERM."""
+        pause_s = 1.0
+        while not self._kill.is_set():
+            try:
+                closing.write_manifest(
+                    self.bucket, run=self.environment.run, known=dict(self._uploader.artifacts)
+                )
+                verdict = closing.write_verdict(self.bucket, verdict)
+                self.journal.event(f"verdict written: {verdict.outcome}")
+                return verdict
+            except BucketError as error:
+                self.journal.event(f"the verdict waits: {error}; retrying")
+            left_s = self._grace_left_s(reserve_s=0)
+            if left_s is not None and left_s <= 0:
+                break
+            self._kill.wait(pause_s)
+            pause_s = min(pause_s * 2, 30.0)
+        raise StoppedError
+
+    def _grace_left_s(self, *, reserve_s: float) -> float | None:
+        """Return the seconds left after SIGTERM; None when there was none."""
+        if self._stop_at is None:
+            return None
+        used_s = self._clock.monotonic() - self._stop_at
+        return self.environment.stop_grace_s - reserve_s - used_s
+
+    def _end_board(self, verdict: Verdict) -> None:
+        self.board.end(verdict.outcome, elapsed_s=verdict.elapsed_s)
+        self.board.say(f"{verdict.outcome}: {verdict.reason}")
+
+    def _serve(self, verdict: Verdict, context: RunContext | str) -> int:
+        """Keep the page up until SIGTERM, and the model with it when asked to."""
+        self.board.count_earlier(attempt=verdict.attempt, elapsed_s=verdict.elapsed_s)
+        self._end_board(verdict)
+        self.journal.event(f"this run has a verdict: {verdict.outcome}; serving", stage="serve")
+        chat = None
+        if (
+            self.environment.keep_alive
+            and verdict.outcome == "succeeded"
+            and isinstance(context, RunContext)
+            and not self.stop.is_set()
+        ):
+            fresh = replace(context, found=look(self.bucket))
+            chat = serve_model(fresh, self.page)
+        self.stop.wait()
+        if chat is not None:
+            chat.stop()
+        return 0
+
+    def _only_serve(self, message: str) -> int:
+        self.journal.event(message)
+        self.board.say(message)
+        self.stop.wait()
+        return 0
+
+
+def main() -> int:
+    """Start the supervisor from the process's environment."""
+    try:
+        environment = RunEnvironment.from_env(os.environ)
+    except BadEnvironmentError as error:
+        sys.stderr.write(f"trainstack: {error}\n")
+        return EX_USAGE
+    supervisor = Supervisor(environment, process_env=dict(os.environ))
+    # A handler may not take the locks of an Event: signals arrive as bytes in a pipe instead.
+    ear, mouth = os.pipe()
+    os.set_blocking(mouth, False)
+    signal.set_wakeup_fd(mouth)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _heard)
+    codes = [1]
+
+    def work() -> None:
+        try:
+            codes[0] = supervisor.run()
+        finally:
+            os.write(mouth, b"\0")
+
+    threading.Thread(target=work, name="supervisor", daemon=True).start()
+    while os.read(ear, 1) != b"\0":
+        supervisor.request_stop()
+    return codes[0]
+
+
+def _heard(number: int, frame: FrameType | None) -> None:
+    """Do nothing: the wake-up pipe has told."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())

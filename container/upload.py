@@ -1,0 +1,236 @@
+"""Carries files to the bucket: one queue by value, retried until it works, in bounded memory.
+
+A `Batch` is files that belong together; `finish` (a marker, a record) runs after the last of them
+is in the bucket, and after the batches that it comes `after`. Nothing here blocks training: while
+the bucket is away, batches wait on disk.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from container.bucket import Bucket, BucketError
+from container.clock import Clock
+from container.multipart import PART_BYTES, FileChangedError, FileSender
+from container.records import Artifact
+
+T = TypeVar("T")
+
+# Order of value: what a lost machine would cost most goes first.
+RECORDS, MODEL, REPORT, OPTIMIZER, LOGS = range(5)
+
+FILES_AT_ONCE = 4
+PARTS_IN_MEMORY = 8  # memory bound: PARTS_IN_MEMORY x part size (16 MiB: 128 MiB) + one per file
+LONGEST_PAUSE_S = 30.0
+
+
+@dataclass(eq=False, kw_only=True)
+class Batch:
+    """Files (local path, key) that count together."""
+
+    name: str
+    files: Sequence[tuple[Path, str]] = ()
+    priority: int = LOGS
+    finish: Callable[[list[Artifact]], None] | None = None  # may raise BucketError: retried
+    after: Sequence[Batch] = ()
+    remove_files: bool = False  # when they are in the bucket
+    artifacts: list[Artifact] = field(default_factory=list[Artifact])
+    done: threading.Event = field(default_factory=threading.Event)
+    dropped: str = ""  # why the batch was given up: its files changed or vanished
+    waiting_for: int = 0  # files and batches; the uploader's own count
+
+
+class Uploader:
+    """Uploads batches from threads of its own; `add` never blocks."""
+
+    def __init__(
+        self,
+        bucket: Bucket,
+        *,
+        clock: Clock,
+        say: Callable[[str], None],
+        may_write: Callable[[], bool] = lambda: True,
+        part_bytes: int = PART_BYTES,
+        shortest_pause_s: float = 1.0,
+    ) -> None:
+        self._clock = clock
+        self._say = say
+        self._may_write = may_write
+        self._pause_s = shortest_pause_s
+        self._condition = threading.Condition()
+        self._queue: list[tuple[int, int, Batch, Path | None, str]] = []
+        self._order = itertools.count()
+        self._open: set[Batch] = set()
+        self._followers: dict[Batch, list[Batch]] = {}
+        self._pending_bytes = 0
+        self._uploaded_bytes = 0
+        self._stopping = threading.Event()
+        self._failing_since: float | None = None
+        self._parts = ThreadPoolExecutor(PARTS_IN_MEMORY, thread_name_prefix="part")
+        self._sender = FileSender(
+            bucket, pool=self._parts, slots=PARTS_IN_MEMORY, part_bytes=part_bytes
+        )
+        self.artifacts: dict[str, Artifact] = {}  # by key; all that is known to be in the bucket
+        self._threads = [
+            threading.Thread(target=self._work, name=f"upload-{n}", daemon=True)
+            for n in range(FILES_AT_ONCE)
+        ]
+
+    def start(self) -> None:
+        """Start the threads."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Stop after the calls under way; what is queued stays undone."""
+        self._stopping.set()
+        with self._condition:
+            self._condition.notify_all()
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(timeout=10)
+        self._parts.shutdown(wait=False, cancel_futures=True)
+
+    def know(self, artifacts: Sequence[Artifact]) -> None:
+        """Take note of what earlier attempts left in the bucket."""
+        with self._condition:
+            self.artifacts.update({artifact.key: artifact for artifact in artifacts})
+
+    def add(self, batch: Batch) -> None:
+        """Queue a batch; returns at once."""
+        sizes = [_size(path) for path, _ in batch.files]
+        with self._condition:
+            self._open.add(batch)
+            blockers = [other for other in batch.after if other in self._open]
+            batch.waiting_for = len(batch.files) + len(blockers)
+            for blocker in blockers:
+                self._followers.setdefault(blocker, []).append(batch)
+            for (path, key), size in zip(batch.files, sizes, strict=True):
+                self._pending_bytes += size
+                self._push(batch, path, key)
+            if not batch.waiting_for:
+                self._push(batch, None, "")
+            self._condition.notify_all()
+
+    def counters(self) -> tuple[int, int]:
+        """Return bytes uploaded by this attempt, and bytes that wait."""
+        with self._condition:
+            return self._uploaded_bytes, max(self._pending_bytes, 0)
+
+    def wait_empty(self, timeout_s: float | None = None) -> bool:
+        """Wait until nothing is queued or under way; return whether that came in time."""
+        with self._condition:
+            return self._condition.wait_for(
+                lambda: not self._open or self._stopping.is_set(), timeout_s
+            ) and (not self._open)
+
+    def failing_for_s(self) -> float:
+        """Return for how long no call has succeeded, 0 when the last one did."""
+        with self._condition:
+            since = self._failing_since
+        return 0.0 if since is None else self._clock.monotonic() - since
+
+    def _push(self, batch: Batch, path: Path | None, key: str) -> None:
+        heapq.heappush(self._queue, (batch.priority, next(self._order), batch, path, key))
+
+    def _work(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._queue or self._stopping.is_set())
+                if self._stopping.is_set():
+                    return
+                _, _, batch, path, key = heapq.heappop(self._queue)
+            if path is None:
+                self._finish(batch)
+            else:
+                self._file(batch, path, key)
+
+    def _file(self, batch: Batch, path: Path, key: str) -> None:
+        size = _size(path)
+        artifact: Artifact | None = None
+        try:
+            artifact = self._persist(lambda: self._send(path, key), what=key)
+        except FileChangedError as error:
+            batch.dropped = str(error)
+            self._say(f"upload of {batch.name} given up: {error}")
+        if artifact is None and not batch.dropped:
+            return  # stopping
+        with self._condition:
+            self._pending_bytes -= size
+            if artifact is not None:
+                self._uploaded_bytes += artifact.size_bytes
+                batch.artifacts.append(artifact)
+                self.artifacts[key] = artifact
+            self._one_less(batch)
+
+    def _send(self, path: Path, key: str) -> Artifact:
+        known = self.artifacts.get(key)
+        return self._sender.send(path, key, known=known)
+
+    def _one_less(self, batch: Batch) -> None:
+        batch.waiting_for -= 1
+        if not batch.waiting_for:
+            self._push(batch, None, "")
+            self._condition.notify_all()
+
+    def _finish(self, batch: Batch) -> None:
+        if not batch.dropped and any(other.dropped for other in batch.after):
+            batch.dropped = next(other.dropped for other in batch.after if other.dropped)
+        finish = batch.finish
+        if finish is not None and not batch.dropped:
+            artifacts = sorted(batch.artifacts, key=lambda artifact: artifact.key)
+            if self._persist(lambda: finish(artifacts) or True, what=batch.name) is None:
+                return  # stopping
+        if batch.remove_files and not batch.dropped:
+            for path, _ in batch.files:
+                path.unlink(missing_ok=True)
+        with self._condition:
+            self._open.discard(batch)
+            batch.done.set()
+            for follower in self._followers.pop(batch, []):
+                self._one_less(follower)
+            self._condition.notify_all()
+
+    def _persist(self, call: Callable[[], T], *, what: str) -> T | None:
+        """Call until it succeeds; None when stopping. Pauses double, with jitter."""
+        pause_s = self._pause_s
+        while not self._stopping.is_set():
+            if not self._may_write():
+                self._stopping.wait(min(1.0, self._pause_s))
+                continue
+            try:
+                found = call()
+            except BucketError as error:
+                with self._condition:
+                    first = self._failing_since is None
+                    if first:
+                        self._failing_since = self._clock.monotonic()
+                if first:
+                    self._say(f"upload waits: {error}; training goes on, retrying {what}")
+                self._stopping.wait(pause_s * random.uniform(0.75, 1.25))  # noqa: S311
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+                continue
+            self._recovered()
+            return found
+        return None
+
+    def _recovered(self) -> None:
+        with self._condition:
+            since, self._failing_since = self._failing_since, None
+        if since is not None:
+            self._say(f"upload works again after {self._clock.monotonic() - since:.0f} s")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

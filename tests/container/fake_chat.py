@@ -1,0 +1,33 @@
+"""A stand-in for the model's chat process: echoes, in OpenAI's shape or in nanochat's."""
+
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Echo(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(b"{}", "application/json")
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        words = body["messages"][-1]["content"].split()
+        if self.path == "/chat/completions":
+            tokens = "".join(f"data: {json.dumps({'token': word + ' '})}\n\n" for word in words)
+            self.answer((tokens + 'data: {"done": true}\n\n').encode(), "text/event-stream")
+            return
+        choice = {"index": 0, "message": {"role": "assistant", "content": " ".join(words)}}
+        self.answer(json.dumps({"choices": [choice]}).encode(), "application/json")
+
+    def answer(self, body, kind):
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format, *args):  # noqa: A002  # the base class names it so
+        pass
+
+
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()

@@ -1,0 +1,109 @@
+"""A whole run in this process, against a real S3 server."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+import requests
+
+from container.bucket import Bucket
+from container.records import RunStatus
+from tests.container.conftest import TOKEN, Launch, wait_for
+from tests.container.s3_server import SECRET_KEY
+
+
+def test_a_run_trains_uploads_all_of_value_and_ends_with_one_verdict(
+    launch: Launch, bucket: Bucket
+):
+    run = launch()
+    verdict = run.verdict()
+    assert (verdict.outcome, verdict.attempt, verdict.exit_code) == ("succeeded", 1, 0), run.log
+    assert verdict.dollars > 0
+    keys = bucket.list()
+    for expected in (
+        "run.json",
+        "attempts/1.json",
+        "status.json",
+        "tokenizer/made.txt",
+        "checkpoints/base/d2/model_000006.pt",
+        "checkpoints/base/d2/optim_000002_rank0.pt",
+        "checkpoints/base/d2/complete_000004.json",
+        "checkpoints/sft/d2/complete_000006.json",
+        "report/made.txt",
+    ):
+        assert expected in keys
+    assert any(key.startswith("metrics/1-") for key in keys)
+    assert any(key.startswith("logs/1-base-") for key in keys)
+    manifest = run.manifest()
+    listed = {artifact.key for artifact in manifest.artifacts}
+    assert {key for key in keys if not key.endswith(("status.json", "lease.json"))} - listed == {
+        "manifest.json",
+        "verdict.json",
+    }
+    for artifact in manifest.artifacts:
+        content = bucket.get(artifact.key) or b""
+        assert hashlib.sha256(content).hexdigest() == artifact.sha256, artifact.key
+
+
+def test_the_loss_curve_and_the_stages_are_on_the_page_without_any_secret(launch: Launch):
+    run = launch()
+    run.verdict()
+    page = requests.get(run.url, timeout=5).text
+    assert "polyline" in page
+    assert "succeeded" in page
+    for text in (page, run.log, requests.get(run.url + "/metrics", timeout=5).text):
+        assert SECRET_KEY not in text
+        assert TOKEN not in text
+    assert "the secret is not here" in run.log
+    status = RunStatus.from_json(requests.get(run.url + "/status.json", timeout=5).content)
+    assert status.outcome == "succeeded"
+    assert {stage.state for stage in status.stages} == {"done"}
+
+
+def test_the_status_page_answers_before_the_bucket_does(launch: Launch):
+    run = launch(R2_ENDPOINT="http://127.0.0.1:9")
+    wait_for(lambda: "waiting for the bucket" in run.log)
+    assert requests.get(run.url + "/health", timeout=5).text == "ok"
+    assert run.end() == 0
+
+
+def test_a_container_on_a_prefix_with_a_verdict_does_nothing_but_serve(
+    launch: Launch, bucket: Bucket
+):
+    first = launch()
+    first.verdict()
+    first.end()
+    before = bucket.list()
+    second = launch(work="another")
+    wait_for(lambda: second.supervisor.board.outcome)
+    assert "stage started" not in second.log
+    assert second.end() == 0
+    assert bucket.list() == before
+
+
+def test_the_model_is_served_behind_the_token_once_the_verdict_is_there(launch: Launch):
+    run = launch(KEEP_ALIVE="true")
+    run.verdict()
+    wait_for(lambda: run.supervisor.page.chat, what=run.log)
+    ask = {"messages": [{"role": "user", "content": "hello there"}]}
+    url = run.url + "/v1/chat/completions"
+    assert requests.post(url, json=ask, timeout=10).status_code == 401
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = requests.post(url, json=ask, headers=headers, timeout=10)
+    assert answer.json()["choices"][0]["message"]["content"] == "hello there"
+    models = requests.get(run.url + "/v1/models", headers=headers, timeout=10).json()
+    assert models["data"][0]["id"] == "main-d2"
+    assert 'id="chat"' in requests.get(run.url, timeout=5).text
+
+
+def test_metrics_hold_each_step_once(launch: Launch, bucket: Bucket):
+    run = launch()
+    run.verdict()
+    lines = [
+        json.loads(line)
+        for key in bucket.list("metrics/")
+        for line in (bucket.get(key) or b"").splitlines()
+    ]
+    steps = [line["step"] for line in lines if line["stage"] == "base" and "loss" in line]
+    assert sorted(steps) == list(range(6))
