@@ -1,6 +1,6 @@
 """`runs doctor`: one probe per key and address, each with one of three outcomes.
 
-`refused` is a clear no and needs action; `unknown` says what could not be checked and blocks nothing.
+`refused` is a clear no and needs action; `unknown` says what was not checked and blocks nothing.
 Never changes anything anywhere, and never shows a key.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -97,10 +98,15 @@ def lines(pieces: Iterable[tuple[Part, bytes]]) -> Iterator[tuple[Part, str]]:
         yield _decoded(held_part, open_end)
 
 
+def last(found: Iterable[tuple[Part, str]], count: int) -> Iterator[tuple[Part, str]]:
+    """Yield the last lines only."""
+    yield from collections.deque(found, maxlen=count)
+
+
 def tamed(line: str) -> str:
     """Return a line that is safe on a terminal: colours stay, a progress bar's last state too."""
-    last = next((piece for piece in reversed(line.split("\r")) if piece), "")
-    return _CONTROL.sub("", last)
+    shown = next((piece for piece in reversed(line.split("\r")) if piece), "")
+    return _CONTROL.sub("", shown)
 
 
 def _decoded(part: Part, line: bytes) -> tuple[Part, str]:

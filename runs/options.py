@@ -28,6 +28,11 @@ def print_json(found: Any) -> None:
     print(json.dumps(found, indent=2))
 
 
+def harmless(text: str) -> str:
+    """Return text from a model without what could steer a terminal."""
+    return "".join(c for c in text if c.isprintable() or c in "\n\t")
+
+
 def say(text: str, *, style: str | None = None) -> None:
     """Talk to the person at the terminal, beside the result."""
     talk.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

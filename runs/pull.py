@@ -10,7 +10,7 @@ import fnmatch
 import hashlib
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -64,7 +64,13 @@ class _Work:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def plan(artifacts: Iterable[Artifact], *, folder: Path, only: str = "") -> list[Item]:
+def plan(
+    artifacts: Iterable[Artifact],
+    *,
+    folder: Path,
+    only: str = "",
+    versions: Mapping[str, str] | None = None,
+) -> list[Item]:
     """Return what to copy where; raises RunsError for a key that would leave the folder."""
     items: list[Item] = []
     for artifact in artifacts:
@@ -80,7 +86,7 @@ def plan(artifacts: Iterable[Artifact], *, folder: Path, only: str = "") -> list
                     key=artifact.key,
                     size_bytes=artifact.size_bytes,
                     sha256=artifact.sha256,
-                    version=artifact.sha256,
+                    version=artifact.sha256 or (versions or {}).get(artifact.key, ""),
                     path=folder.joinpath(*parts),
                 )
             )

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from container.records import Artifact, RunStatus, StageStatus
+from container.records import RunStatus, StageStatus
 from runs import wording
 from runs.judge import Standing, View, stages_left
 
@@ -27,6 +27,17 @@ STYLE: dict[Standing, str] = {
 _MARK = {"done": "✓", "running": "▶", "failed": "✗", "skipped": "–", "waiting": "·"}
 _MARK_STYLE = {"done": "green", "running": "cyan", "failed": "red"}
 _STAGES_SHOWN = 12  # a panel of 24 lines has no room for more; the middle ones are left out
+
+
+def plain_table(*headers: str) -> Table:
+    """Make a table without lines; a header that begins with `>` is of a right-aligned column."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for header in headers:
+        right = header.startswith(">")
+        table.add_column(
+            header.removeprefix(">"), justify="right" if right else "left", no_wrap=right
+        )
+    return table
 
 
 def plain_line(view: View) -> str:
@@ -89,7 +100,7 @@ def panel(view: View) -> RenderableType:
 
 def table_of_runs(views: Sequence[View]) -> Table:
     """Draw several runs, one line each."""
-    table = _table("run", "state", "stage", ">steps", ">loss", ">tok/s", ">time", ">cost")
+    table = plain_table("run", "state", "stage", ">steps", ">loss", ">tok/s", ">time", ">cost")
     for view in views:
         status = view.status
         table.add_row(
@@ -102,18 +113,6 @@ def table_of_runs(views: Sequence[View]) -> Table:
             wording.duration(view.elapsed_s),
             wording.usd(view.dollars),
         )
-    return table
-
-
-def table_of_artifacts(artifacts: Sequence[Artifact]) -> Table:
-    """Draw a manifest: keys, sizes, the beginning of each hash, and the sum."""
-    table = _table("artefact", ">size", "sha256")
-    table.columns[0].overflow = "fold"
-    for artifact in artifacts:
-        table.add_row(artifact.key, wording.size(artifact.size_bytes), artifact.sha256[:12])
-    table.add_section()
-    total = sum(artifact.size_bytes for artifact in artifacts)
-    table.add_row(wording.plural(len(artifacts), "object"), wording.size(total), "", style="bold")
     return table
 
 
@@ -147,16 +146,6 @@ def as_json(view: View) -> dict[str, Any]:
         "exit_code": view.verdict.exit_code if view.verdict else None,
         "trouble": view.trouble or None,
     }
-
-
-def _table(*headers: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for header in headers:
-        right = header.startswith(">")
-        table.add_column(
-            header.removeprefix(">"), justify="right" if right else "left", no_wrap=right
-        )
-    return table
 
 
 def _standing(view: View) -> Text:

@@ -5,30 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 
 from runs import show, wording
 from runs.follow import Follower
 from runs.judge import Line, View, exit_code, worth_a_line
+from runs.logs import tamed
+from runs.options import out, say
 
 LINE_EVERY_S = 5.0
 _TAIL_LINES = 20
 
 
-def watch(follower: Follower, *, out: Console, talk: Console, as_json: bool) -> int:
+def watch(follower: Follower, *, as_json: bool) -> int:
     """Follow until all runs have ended, and return the exit code of `runs watch`."""
     looks = follower.until_ended()
     if out.is_terminal and not as_json:
-        views = _live(looks, out)
+        views = _live(looks)
     else:
-        views = _lines(looks, follower, out, as_json=as_json)
+        views = _lines(looks, follower, as_json=as_json)
     for view in views:
-        _say_how_it_ended(view, talk)
+        _say_how_it_ended(view)
     return exit_code(view.standing for view in views)
 
 
-def _live(looks: Iterator[list[View]], out: Console) -> list[View]:
+def _live(looks: Iterator[list[View]]) -> list[View]:
     views: list[View] = []
     with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
         for views in looks:
@@ -43,9 +45,7 @@ def _picture(views: Sequence[View]) -> RenderableType:
     return Group(show.table_of_runs(views), *troubles)
 
 
-def _lines(
-    looks: Iterator[list[View]], follower: Follower, out: Console, *, as_json: bool
-) -> list[View]:
+def _lines(looks: Iterator[list[View]], follower: Follower, *, as_json: bool) -> list[View]:
     printed: dict[str, Line] = {}
     views: list[View] = []
     for views in looks:
@@ -65,25 +65,21 @@ def _lines(
     return views
 
 
-def _say_how_it_ended(view: View, talk: Console) -> None:
+def _say_how_it_ended(view: View) -> None:
     verdict = view.verdict
     if verdict is None:
-        talk.print(
+        say(
             f"{view.run}: {show.silence(view)}, and there is no verdict. The machine may be gone "
             "while it is still billed.\nSee `runs logs`; `pulumi up` resumes it on a new machine, "
-            "`pulumi destroy` gives this one back.",
-            markup=False,
+            "`pulumi destroy` gives this one back."
         )
         return
-    talk.print(
+    say(
         f"{view.run} {view.standing} after {wording.duration(verdict.elapsed_s)}, "
-        f"{wording.usd(verdict.dollars)}.",
-        markup=False,
+        f"{wording.usd(verdict.dollars)}."
     )
     if view.standing == "failed":
-        talk.print(
-            f"Stage {verdict.stage}, exit code {verdict.exit_code}: {verdict.reason}", markup=False
-        )
+        say(f"Stage {verdict.stage}, exit code {verdict.exit_code}: {verdict.reason}")
         for line in verdict.log_tail[-_TAIL_LINES:]:
-            talk.print(f"  | {line}", markup=False, highlight=False, soft_wrap=True)
-        talk.print(f"The whole output: runs logs --run {view.run} --stage {verdict.stage}")
+            say(f"  | {tamed(line)}")
+        say(f"The whole output: runs logs --run {view.run} --stage {verdict.stage}")

@@ -1,0 +1,102 @@
+"""`runs pull` on a terminal: progress on stderr, the default folder, the summary."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from runs import wording
+from runs.bucket import Bucket
+from runs.options import say, talk
+from runs.pull import Item, Pulled, Puller
+
+LINE_EVERY_S = 10.0
+
+
+def default_folder(prefix: str) -> Path:
+    """Return `pulled/<prefix>` here, made so that git never sees it."""
+    base = Path("pulled")
+    base.mkdir(exist_ok=True)
+    (base / ".gitignore").write_text("*\n")
+    return base / prefix
+
+
+def copy(bucket: Bucket, items: Sequence[Item], *, prefix: str, folder: Path) -> list[Pulled]:
+    """Copy with progress on stderr: a bar on a terminal, elsewhere a line now and then."""
+    total = sum(item.size_bytes for item in items)
+    say(f"{wording.plural(len(items), 'file')}, {wording.size(total)}, into {folder}")
+    with _progress(total) as advance:
+        return Puller(bucket, prefix=prefix, folder=folder, progress=advance).pull(items)
+
+
+def summary(results: Sequence[Pulled], *, folder: Path) -> str:
+    """Say in one line what came of it."""
+    counts = Counter(found.result for found in results)
+    good = [f for f in results if f.result in ("copied", "already here")]
+    checked = "all hashes right" if all(f.item.sha256 for f in results) else "sizes right"
+    parts = [f"{number} {result}" for result, number in counts.items()]
+    tail = checked if len(good) == len(results) else "run the same again, or see `runs logs`"
+    size = wording.size(sum(f.item.size_bytes for f in good))
+    return f"{folder}: {', '.join(parts)} ({size}); {tail}"
+
+
+def as_json(results: Sequence[Pulled], *, folder: Path) -> dict[str, Any]:
+    """Return the object that `--json` prints."""
+    return {
+        "folder": str(folder),
+        "files": [
+            {
+                "key": found.item.key,
+                "path": str(found.item.path),
+                "size_bytes": found.item.size_bytes,
+                "sha256": found.item.sha256 or None,
+                "result": found.result,
+                "detail": found.detail or None,
+            }
+            for found in results
+        ],
+    }
+
+
+@contextmanager
+def _progress(total_bytes: int) -> Generator[Callable[[int], None]]:
+    if talk.is_terminal:
+        columns = (
+            TextColumn("{task.percentage:>3.0f}%"),
+            BarColumn(bar_width=24),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
+        )
+        with Progress(*columns, console=talk, transient=True) as progress:
+            task = progress.add_task("", total=total_bytes)
+            yield lambda size_bytes: progress.advance(task, size_bytes)
+        return
+    yield _lines(total_bytes)
+
+
+def _lines(total_bytes: int) -> Callable[[int], None]:
+    done = 0
+    said_s = time.monotonic()
+
+    def advance(size_bytes: int) -> None:
+        nonlocal done, said_s
+        done += size_bytes  # a line may be a little behind: threads add without a lock
+        if time.monotonic() - said_s >= LINE_EVERY_S:
+            said_s = time.monotonic()
+            say(f"{wording.size(max(0, done))} of {wording.size(total_bytes)}")
+
+    return advance

@@ -1,0 +1,272 @@
+"""Commands that only look: watch, status, list, artifacts, loss, cost, logs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+
+from container.records import (
+    ATTEMPTS_PREFIX,
+    LOGS_PREFIX,
+    MANIFEST_KEY,
+    RUN_KEY,
+    STATUS_KEY,
+    VERDICT_KEY,
+    Attempt,
+    Manifest,
+    RunRecord,
+    RunStatus,
+    Verdict,
+)
+from runs import catalogue, curve, ledger, logs, show, tables
+from runs import watch as watching
+from runs.bucket import StoredObject
+from runs.errors import EXIT_INTERRUPTED, SettingMissingError
+from runs.follow import Follower, SystemClock
+from runs.judge import Patience
+from runs.options import AsJson, BucketName, Prefix, Run, Stack, out, print_json, say
+from runs.source import Source
+from runs.stack import Target, Words
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands in the order in which `--help` shows them."""
+    for command, name, purpose in (
+        (list_runs, "list", "List all runs in the bucket."),
+        (status, "status", "Say how runs stand now."),
+        (watch, "watch", "Follow runs live until their verdict."),
+        (logs_of_run, "logs", "Print a run's whole output."),
+        (loss, "loss", "Draw the loss curve."),
+        (cost, "cost", "Say what runs cost."),
+        (artifacts, "artifacts", "List what a finished run left."),
+    ):
+        app.command(name, short_help=purpose)(command)
+
+
+def watch(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    gone_after: Annotated[
+        float, typer.Option(min=0.1, help="Minutes of silence that mean: machine gone.")
+    ] = 10,
+    start_within: Annotated[
+        float, typer.Option(min=0.1, help="Minutes until the first sign of life.")
+    ] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Follow runs live until their verdict; Ctrl-C ends the looking, never the run.
+
+    A panel on a terminal, elsewhere one line a change. A beat is what the machine writes every 10
+    to 15 s; without one the run is shown as quiet, then as gone.
+
+    Example: runs watch --stack dev --run main
+
+    Exit codes: 0 succeeded, 1 failed, 3 stopped, 4 no sign of life, 5 no access.
+    """
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    patience = Patience(gone_after_s=gone_after * 60, first_beat_within_s=start_within * 60)
+    follower = Follower(source.choose(), bucket=source.bucket, patience=patience)
+    try:
+        code = watching.watch(follower, as_json=as_json)
+    except KeyboardInterrupt:
+        say("\nNot watching any more; the run goes on, and is paid for. Look again: runs watch")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    raise typer.Exit(code)
+
+
+def status(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say how runs stand now: one look, always exit code 0 when it was answered.
+
+    Example: runs status --stack dev --json | jq .standing
+    """
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    views = Follower(source.choose(), bucket=source.bucket, patience=Patience()).look()
+    if as_json:
+        found = [show.as_json(view) for view in views]
+        print_json(found[0] if len(found) == 1 else found)
+        return
+    out.print(show.panel(views[0]) if len(views) == 1 else show.table_of_runs(views))
+
+
+def list_runs(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = False) -> None:
+    """List all runs in the bucket, the newest first; also those that no stack knows any more.
+
+    Example: runs list --bucket my-runs
+    """
+    source = Source(Words(stack=stack, bucket=bucket))
+    found = catalogue.entries(source.bucket, now=SystemClock().now())
+    current = {target.prefix for target in source.targets}
+    if as_json:
+        print_json([tables.entry_json(entry, current=entry.prefix in current) for entry in found])
+        return
+    if not found:
+        say(f"bucket {source.bucket_name} holds no run yet.")
+        return
+    say(f"bucket {source.bucket_name}", style="bold")
+    out.print(tables.entries(found, current=current))
+    if current:
+        say("* of the stack")
+
+
+def artifacts(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    as_json: AsJson = False,
+) -> None:
+    """List what a finished run left: every key of its manifest, with size and hash.
+
+    Example: runs artifacts --stack dev
+    """
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    found = [(target, _manifest(source, target)) for target in source.choose()]
+    if as_json:
+        print_json({target.prefix: json.loads(manifest.to_json()) for target, manifest in found})
+        return
+    for target, manifest in found:
+        say(f"{source.bucket_name}/{target.prefix}/", style="bold")
+        out.print(tables.artifacts(manifest.artifacts))
+
+
+def loss(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    stage: Annotated[str, typer.Option(help="Only this stage, such as base or sft.")] = "",
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One line a step.")] = False,
+) -> None:
+    """Draw the loss curve, all attempts merged into one history.
+
+    Steps that were done again after a restart count once, as the later attempt did them.
+
+    Example: runs loss --stage base --csv > loss.csv
+    """
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    target = source.choose_one()
+    metrics = curve.read_metrics(source.bucket, target.prefix)
+    metrics = [m for m in metrics if not stage or m.stage == stage]
+    if as_json:
+        print_json(curve.as_json(metrics))
+    elif as_csv:
+        _print_lines(curve.csv_lines(metrics))
+    elif metrics:
+        _print_lines(
+            curve.pictures(metrics, run=target.run, width=out.width, colour=out.is_terminal)
+        )
+    else:
+        say(f"{target.run}: no step is recorded yet{f' in stage {stage}' if stage else ''}.")
+
+
+def cost(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say what runs cost: time used, hours bought, storage a month, attempt by attempt.
+
+    Used is time × price as the machine counted it. Bought is what the vendor takes: whole hours,
+    prepaid. Storage is what keeping the artefacts in R2 costs.
+
+    Example: runs cost --stack dev
+    """
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    costs = [_cost(source, target) for target in source.choose()]
+    if as_json:
+        print_json([tables.cost_json(found) for found in costs])
+        return
+    out.print(tables.costs(costs))
+    if any(len(found.attempts) > 1 for found in costs) or len(costs) == 1:
+        out.print()
+        out.print(tables.attempts(costs))
+
+
+def logs_of_run(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    stage: Annotated[str, typer.Option(help="Only this stage, such as base.")] = "",
+    attempt: Annotated[int | None, typer.Option(min=1, help="Only this container start.")] = None,
+    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Only the last lines.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the verdict.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a run's whole output from the bucket, stage after stage.
+
+    Headers that name attempt and stage go to stderr, so stdout is the output and nothing else.
+
+    Example: runs logs --stage base --tail 40
+    """
+    if follow and tail:
+        raise SettingMissingError("--follow shows all and waits for more; leave --tail out.")
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    target, place = source.choose_one(), source.bucket
+
+    def chosen(objects: Iterable[StoredObject]) -> list[logs.Part]:
+        return logs.parts_in_order(objects, stage=stage, attempt=attempt)
+
+    if follow:
+        pieces = logs.follow(place, target.prefix, clock=SystemClock(), choose=chosen)
+    else:
+        parts = chosen(place.objects(f"{target.prefix}/{LOGS_PREFIX}"))
+        if not parts:
+            say(f"{target.run}: no output is in the bucket yet for what was asked.")
+        pieces = logs.read(place, parts)
+    found = logs.lines(pieces)
+    _print_log(logs.last(found, tail) if tail else found, as_json=as_json)
+
+
+def _print_log(found: Iterable[tuple[logs.Part, str]], *, as_json: bool) -> None:
+    header: tuple[int, str] | None = None
+    for part, line in found:
+        if as_json:
+            print(json.dumps({"attempt": part.attempt, "stage": part.stage, "line": line}))
+            continue
+        if header != (part.attempt, part.stage):
+            header = (part.attempt, part.stage)
+            sys.stdout.flush()
+            say(f"==> {part.stage}, attempt {part.attempt}", style="bold")
+        print(logs.tamed(line) if out.is_terminal else line)
+        if out.is_terminal:
+            sys.stdout.flush()
+
+
+def _manifest(source: Source, target: Target) -> Manifest:
+    return source.bucket.record(f"{target.prefix}/{MANIFEST_KEY}", Manifest, required=True)
+
+
+def _cost(source: Source, target: Target) -> ledger.RunCost:
+    bucket, prefix = source.bucket, target.prefix
+    stored = list(bucket.objects(f"{prefix}/"))
+    keys = [o.key for o in stored if o.key.startswith(f"{prefix}/{ATTEMPTS_PREFIX}")]
+    return ledger.run_cost(
+        run=target.run,
+        prefix=prefix,
+        record=bucket.record(f"{prefix}/{RUN_KEY}", RunRecord),
+        attempts=[Attempt.from_json(raw) for _, raw in bucket.read_many(keys) if raw],
+        status=bucket.record(f"{prefix}/{STATUS_KEY}", RunStatus),
+        verdict=bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict),
+        size_bytes=sum(o.size_bytes for o in stored),
+    )
+
+
+def _print_lines(lines: Iterable[Any]) -> None:
+    for line in lines:
+        print(line)

@@ -1,0 +1,148 @@
+"""Tables and JSON of lists: runs in a bucket, artefacts, costs, checks; fits 80 columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from container.records import Artifact
+from runs import wording
+from runs.catalogue import Entry
+from runs.checks import Finding
+from runs.ledger import RunCost
+from runs.remove import Remains
+from runs.show import STYLE, plain_table
+
+_OUTCOME = {"ok": ("✓", "green"), "refused": ("✗", "red"), "unknown": ("?", "yellow")}
+
+
+def entries(found: Sequence[Entry], *, current: AbstractSet[str]) -> Table:
+    """Draw all runs of a bucket, two lines each: the prefix with its numbers, then what it is."""
+    table = plain_table("run", "state", ">steps", ">loss", ">time", ">cost", ">size")
+    table.columns[0].overflow = "fold"
+    for entry in found:
+        mark = " *" if entry.prefix in current else ""
+        about = f"  {wording.when(entry.created_at)} {entry.recipe}{mark}"
+        table.add_row(
+            Text.assemble((entry.prefix, "bold"), (f"\n{about}", "dim")),
+            Text(entry.standing, style=STYLE[entry.standing]),
+            "-" if entry.step is None else f"{entry.step:,}",
+            wording.loss(entry.loss),
+            wording.duration(entry.elapsed_s),
+            wording.usd(entry.dollars),
+            wording.size(entry.size_bytes),
+        )
+    return table
+
+
+def entry_json(entry: Entry, *, current: bool) -> dict[str, Any]:
+    """Return one run as the object that `--json` prints."""
+    return {**asdict(entry), "in_stack": current}
+
+
+def artifacts(found: Sequence[Artifact]) -> Table:
+    """Draw a manifest: keys, sizes, the beginning of each hash, and the sum."""
+    table = plain_table("artefact", ">size", "sha256")
+    table.columns[0].overflow = "fold"
+    for artifact in found:
+        table.add_row(artifact.key, wording.size(artifact.size_bytes), artifact.sha256[:12])
+    total = sum(artifact.size_bytes for artifact in found)
+    table.add_row(wording.plural(len(found), "object"), wording.size(total), "", style="bold")
+    return table
+
+
+def costs(found: Sequence[RunCost]) -> Table:
+    """Draw one line a run, and the sum when there are several."""
+    table = plain_table(
+        "run", ">$/hour", ">time", ">used", ">hours", ">bought", ">size", ">a month"
+    )
+    for cost in found:
+        table.add_row(
+            cost.run,
+            wording.usd(cost.price_usd_per_hour),
+            wording.duration(cost.elapsed_s),
+            wording.usd(cost.used_usd),
+            str(cost.duration_hours),
+            wording.usd(cost.bought_usd),
+            wording.size(cost.size_bytes),
+            wording.usd(cost.storage_usd_per_month),
+        )
+    if len(found) > 1:
+        table.add_row(
+            wording.plural(len(found), "run"),
+            "",
+            wording.duration(sum(cost.elapsed_s for cost in found)),
+            wording.usd(sum((cost.used_usd for cost in found), Decimal())),
+            str(sum(cost.duration_hours for cost in found)),
+            wording.usd(sum((cost.bought_usd for cost in found), Decimal())),
+            wording.size(sum(cost.size_bytes for cost in found)),
+            wording.usd(sum((cost.storage_usd_per_month for cost in found), Decimal())),
+            style="bold",
+        )
+    return table
+
+
+def attempts(found: Sequence[RunCost]) -> Table:
+    """Draw every container start of these runs."""
+    table = plain_table("run", ">attempt", "started", ">time", ">used", "why")
+    table.columns[2].no_wrap = True
+    for cost in found:
+        for attempt in cost.attempts:
+            resumed = attempt.resumed_from.rpartition("/")[2]
+            table.add_row(
+                cost.run,
+                str(attempt.number),
+                wording.when(attempt.started_at)[5:],
+                wording.duration(attempt.elapsed_s),
+                wording.usd(attempt.usd),
+                attempt.reason + (f", from {resumed}" if resumed else ""),
+            )
+    return table
+
+
+def cost_json(cost: RunCost) -> dict[str, Any]:
+    """Return one run's costs as the object that `--json` prints; money as decimal text."""
+    return {
+        "run": cost.run,
+        "prefix": cost.prefix,
+        "price_usd_per_hour": str(cost.price_usd_per_hour),
+        "duration_hours": cost.duration_hours,
+        "elapsed_s": round(cost.elapsed_s, 1),
+        "used_usd": str(cost.used_usd),
+        "bought_usd": str(cost.bought_usd),
+        "size_bytes": cost.size_bytes,
+        "storage_usd_per_month": str(cost.storage_usd_per_month),
+        "attempts": [
+            {**asdict(attempt), "usd": str(round(attempt.usd, 6))} for attempt in cost.attempts
+        ],
+    }
+
+
+def finding(found: Finding) -> RenderableType:
+    """Draw one check of the doctor, with its remedy below."""
+    mark, style = _OUTCOME[found.outcome]
+    line = Text.assemble((f"{mark} {found.outcome:<8}", style), f"{found.check:<17} ", found.what)
+    if not found.remedy:
+        return line
+    return Group(
+        line, Padding(Text(f"→ {found.remedy}", style="cyan"), (0, 0, 0, 10), expand=False)
+    )
+
+
+def remains_json(found: Remains, *, deleted: bool) -> dict[str, Any]:
+    """Return what `rm --json` prints."""
+    return {
+        "prefix": found.prefix,
+        "objects": len(found.keys),
+        "size_bytes": found.size_bytes,
+        "open_uploads": len(found.uploads),
+        "deleted": deleted,
+    }
