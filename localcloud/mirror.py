@@ -37,7 +37,7 @@ def mirror_service(place: Place) -> Service:
             f"--folder={place.directory / 'mirror'}",
         ],
         healthy=lambda: answers(f"{place.mirror_url}/manifest.json"),
-        ports=[(place.gateway, place.ports["mirror"])],
+        ports=[place.ports["mirror"]],
         sources=[here, here.with_name("corpus.py")],
         start_timeout_s=60,
     )

@@ -20,9 +20,10 @@ from typing import Any
 import psutil
 
 from localcloud.errors import PortTakenError, ServiceFailedError
-from localcloud.place import write_private
+from localcloud.place import CHECKOUT, write_private
 
 POLL_S = 0.05
+PORTS_FREE_S = 10
 LOG_LINES_IN_ERROR = 15
 LOG_LIMIT_BYTES = 5 << 20
 
@@ -37,7 +38,7 @@ class Service:
     command: Sequence[str]
     healthy: Callable[[], bool] = field(repr=False)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    ports: Sequence[tuple[str, int]] = ()
+    ports: Sequence[int] = ()
     sources: Sequence[Path] = ()  # a change of these files restarts the service
     start_timeout_s: float = 30
     stop_timeout_s: float = 5
@@ -111,6 +112,8 @@ class Supervised:
         """End the service with all its children; return False if it was not running."""
         process = self.process(service.name)
         stopped = process is not None and _end(process, timeout_s=service.stop_timeout_s)
+        if stopped:
+            _wait_for_free_ports(service)
         self.pid_path(service.name).unlink(missing_ok=True)
         for path in service.leftovers:
             path.unlink(missing_ok=True)
@@ -136,6 +139,7 @@ class Supervised:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                cwd=CHECKOUT,
                 env={**os.environ, **service.env},
                 start_new_session=True,  # neither Ctrl-C nor a closed terminal reaches it
             )
@@ -187,8 +191,10 @@ def _end(process: psutil.Process, *, timeout_s: float) -> bool:
                 signal_all(member)
             except psutil.NoSuchProcess:
                 continue
-        _, family = psutil.wait_procs(family, timeout=timeout_s)
-        family = [member for member in family if _alive(member)]
+        # Not psutil's wait: it counts a zombie, which an idle init may keep for seconds, as alive.
+        deadline = time.monotonic() + timeout_s
+        while (family := [one for one in family if _alive(one)]) and time.monotonic() < deadline:
+            time.sleep(POLL_S)
         if not family:
             break
     return True
@@ -206,21 +212,40 @@ def _fingerprint(service: Service) -> str:
 
 
 def _require_free_ports(service: Service) -> None:
-    wanted = {port for _, port in service.ports}
-    if not wanted:
+    holder = _held(service)
+    if holder is None:
         return
+    address, name = holder
+    raise PortTakenError(
+        f"{service.name} cannot start: port {address}, which this checkout keeps for it, is held "
+        f"by {name}. End that process; or, if nothing trained here is of value, `make purge` "
+        "chooses new ports"
+    )
+
+
+def _wait_for_free_ports(service: Service) -> None:
+    """Wait for what a killed process still holds: its threads end after it is reported dead."""
+    deadline = time.monotonic() + PORTS_FREE_S
+    while _held(service) is not None and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+
+
+def _held(service: Service) -> tuple[int, str] | None:
+    """Return a port of the service that somebody listens on, and who."""
+    wanted = set(service.ports)
+    if not wanted:
+        return None
     for connection in psutil.net_connections(kind="tcp"):
         address = connection.laddr
         if connection.status != psutil.CONN_LISTEN or not address or address.port not in wanted:
             continue
-        holder = "a process of another user"
-        if connection.pid:
-            try:
-                holder = f"process {connection.pid} ({psutil.Process(connection.pid).name()})"
-            except psutil.NoSuchProcess:
-                continue
-        raise PortTakenError(
-            f"{service.name} cannot start: port {address.port}, which this checkout keeps for it, "
-            f"is held by {holder}. End that process; or, if nothing trained here is of value, "
-            "`make purge` chooses new ports"
-        )
+        if not connection.pid:
+            return address.port, "a process of another user"
+        try:
+            return (
+                address.port,
+                f"process {connection.pid} ({psutil.Process(connection.pid).name()})",
+            )
+        except psutil.NoSuchProcess:
+            continue
+    return None

@@ -13,7 +13,7 @@ from pathlib import Path
 import bcrypt
 
 from localcloud import debian
-from localcloud.place import LOOPBACK, Place, cache_folder, write_private
+from localcloud.place import Place, cache_folder, write_private
 from localcloud.probe import answers
 from localcloud.processes import Service
 
@@ -29,7 +29,7 @@ def registry_service(place: Place) -> Service:
         address=place.registry_server,
         command=[str(_program()), "serve", str(config)],
         healthy=lambda: _answers(place),
-        ports=[(LOOPBACK, place.ports["registry"])],
+        ports=[place.ports["registry"]],
         sources=[config],
         # It would send traces to whatever collector a variable of the user's names.
         env={"OTEL_TRACES_EXPORTER": "none"},

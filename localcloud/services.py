@@ -24,8 +24,6 @@ from localcloud.registry import registry_service
 from localcloud.s3 import s3_service, weed_addresses
 
 Report = Callable[[str], None]
-# In this order a stop asks nothing of what is already gone.
-NAMES = ("caas", "cloudflare", "mirror", "registry", "s3")
 _HERE = Path(__file__).resolve().parent
 
 
@@ -66,11 +64,12 @@ def stop(report: Report = print) -> None:
     with _alone(place):
         supervised = _supervised(place)
         services = {service.name: service for service in _services(place)}
-        _end(supervised, services["caas"], report)
+        _end(supervised, services["caas"], report)  # first: it would start containers again
         _remove_from_engine(place, report)
-        for name in NAMES:
-            if name != "caas":
-                _end(supervised, services[name], report)
+        with ThreadPoolExecutor() as pool:
+            others = [one for one in services.values() if one.name != "caas"]
+            for _ in pool.map(lambda service: _end(supervised, service, report), others):
+                pass
         begin = time.monotonic()
         report(_line("docker", docker_engine.stop_if_ours_and_idle(), begin))
 
@@ -153,7 +152,7 @@ def _cloudflare_service(place: Place) -> Service:
         ],
         env={"CLOUDFLARE_API_TOKEN": place.operator_token},
         healthy=lambda: answers(verify, bearer=place.operator_token),
-        ports=[(LOOPBACK, place.ports["cloudflare"])],
+        ports=[place.ports["cloudflare"]],
         sources=[_HERE / "cloudflare_api", _HERE / "s3.py"],
     )
 
@@ -176,7 +175,7 @@ def _caas_service(place: Place) -> Service:
         ],
         env={"IONET_API_KEY": place.ionet_api_key},
         healthy=lambda: connects(LOOPBACK, port),
-        ports=[(LOOPBACK, port)],
+        ports=[port],
         sources=[_HERE / "caas"],
         stop_timeout_s=15,
     )
