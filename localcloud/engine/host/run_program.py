@@ -14,6 +14,8 @@ import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import TracebackType
+from typing import Any
 
 import grpc
 import pulumi
@@ -21,6 +23,9 @@ from pulumi import runtime
 
 REPORTED = 32
 """Exit status of a program whose failure has been shown to the user already."""
+
+_where: dict[int, tuple[BaseException, TracebackType | None]] = {}
+"""Each failure of a task by its id, with the traceback that it had first."""
 
 
 def main() -> int:
@@ -72,6 +77,7 @@ def main() -> int:
 
 def _run(program: str, *, parallel: int) -> None:
     loop = asyncio.new_event_loop()
+    loop.set_task_factory(_task_that_remembers)
     asyncio.set_event_loop(loop)
     # The SDK waits for the engine in threads of this pool, one a resource.
     loop.set_default_executor(ThreadPoolExecutor(max_workers=min(256, max(parallel, 4) * 4)))
@@ -82,8 +88,24 @@ def _run(program: str, *, parallel: int) -> None:
     loop.run_until_complete(runtime.run_in_stack(run))
 
 
+def _task_that_remembers(
+    loop: asyncio.AbstractEventLoop, work: Any, **how: Any
+) -> asyncio.Task[Any]:
+    # asyncio drops a failed task's traceback once the task has been awaited, and the SDK awaits
+    # twice: without this, a failure in an `apply` would show no line of the program at all.
+    async def remembering() -> Any:
+        try:
+            return await work
+        except Exception as error:
+            _where.setdefault(id(error), (error, error.__traceback__))
+            raise
+
+    return asyncio.Task(remembering(), loop=loop, **how)
+
+
 def _traceback(error: BaseException, *, root: str) -> str:
-    shown = traceback.TracebackException.from_exception(error)
+    _, where = _where.get(id(error), (error, error.__traceback__))
+    shown = traceback.TracebackException(type(error), error, where)
     part: traceback.TracebackException | None = shown
     while part is not None:
         for index, frame in enumerate(part.stack):
