@@ -52,6 +52,8 @@ class DockerRuntime:
         login = {"username": username, "password": secret} if username or secret else {}
         try:
             with _engine_answers():
+                # The engine does not ask the registry for a digest that it has; this does.
+                self._engine.api.inspect_distribution(image_url, auth_config=login)
                 for line in self._engine.api.pull(
                     image_url, stream=True, decode=True, auth_config=login
                 ):

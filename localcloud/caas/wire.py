@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, StrictStr
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictInt,
+    StrictStr,
+)
+
+
+def _only_text(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("Input should be a date-time in a string")
+    return value
+
 
 Count = Annotated[StrictInt, Field(ge=1)]
+# A bare number would do for pydantic, and not for the vendor's schema.
+Moment = Annotated[AwareDatetime, BeforeValidator(_only_text)]
 Port = Annotated[StrictInt, Field(ge=1, le=65535)]
 Text = Annotated[StrictStr, Field(min_length=1)]
 
@@ -85,6 +101,6 @@ class KeyRequest(BaseModel):
     """Body of a request for an API key."""
 
     description: StrictStr
-    expires_at: datetime | AwareDatetime
+    expires_at: Moment
     project: Literal["io-cloud"]
     scopes: list[StrictStr]

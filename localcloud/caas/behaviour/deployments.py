@@ -30,6 +30,7 @@ def deploy(cloud: Cloud, request: DeployRequest) -> dict[str, Any]:
     hardware, countries = supply.wanted(
         request.hardware_id, request.location_ids, gpus_per_container=request.gpus_per_container
     )
+    supply.check_size(hours=request.duration_hours, replicas=config.replica_count)
     if not hardware.price_usd_per_hour:
         raise RefusedError(f"Hardware {hardware.id} has no price and cannot be rented")
     if now.funds == "refused":
@@ -40,7 +41,7 @@ def deploy(cloud: Cloud, request: DeployRequest) -> dict[str, Any]:
         gpus_per_container=request.gpus_per_container,
         replicas=config.replica_count,
         hours=request.duration_hours,
-        currency="credits",
+        currency="usdc",
     )
     with cloud.store.transaction():
         if not name_is_free(cloud, request.resource_private_name):
@@ -190,6 +191,9 @@ def extend(cloud: Cloud, deployment_id: uuid.UUID, hours: int) -> dict[str, Any]
         deployment = found(cloud, deployment_id)
         if deployment.status not in ("deployment requested", "running"):
             _ended(cloud)
+        supply.check_size(
+            hours=deployment.duration_hours + hours, replicas=deployment.replica_count
+        )
         if cloud.switches.current.funds == "refused":
             raise RefusedError("Insufficient credits balance")
         cloud.store.change(
@@ -263,7 +267,7 @@ def _price(deployment: Deployment, *, hours: int) -> Decimal:
         gpus_per_container=deployment.gpus_per_container,
         replicas=deployment.replica_count,
         hours=hours,
-        currency="credits",
+        currency="usdc",
     ).total
 
 

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import secrets
 import uuid
-from datetime import UTC
 from typing import Any
 
 from localcloud.caas.cloud import Cloud
@@ -32,17 +31,14 @@ def create(cloud: Cloud, token: str, request: KeyRequest) -> dict[str, Any]:
     """Make a further key; in place of a browser's token this takes the first key."""
     if not hmac.compare_digest(token.encode(), cloud.settings.api_key.encode()):
         raise UnauthorizedError("Invalid token")
-    expires_at = request.expires_at
-    if expires_at.tzinfo is None:
-        expires_at = expires_at.replace(tzinfo=UTC)
     key = f"io-v2-{secrets.token_urlsafe(32)}"
-    cloud.store.add_key(_hash(key), expires_at=expires_at)
+    cloud.store.add_key(_hash(key), expires_at=request.expires_at)
     return {
         "id": str(uuid.uuid4()),
         "description": request.description,
         "project": request.project,
         "scopes": request.scopes,
-        "expires_at": expires_at.isoformat(),
+        "expires_at": request.expires_at.isoformat(),
         "api_key": key,
     }
 

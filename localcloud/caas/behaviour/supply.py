@@ -12,6 +12,10 @@ from localcloud.caas.catalogue import Hardware, HardwareId, LocationRef
 from localcloud.caas.cloud import Cloud
 from localcloud.caas.errors import RefusedError, UnprocessableError
 
+# A client of the sister product caps hours there.
+MAX_HOURS = 8760
+MAX_REPLICAS = 1000
+
 
 def wanted(
     hardware_id: HardwareId, location_ids: Sequence[LocationRef], *, gpus_per_container: int
@@ -32,6 +36,14 @@ def wanted(
             f"at most {hardware.max_gpus} per container"
         )
     return hardware, countries
+
+
+def check_size(*, hours: int, replicas: int) -> None:
+    """Refuse what nobody rents; the vendor's own limits are not documented."""
+    if hours > MAX_HOURS:
+        raise RefusedError(f"duration_hours must be at most {MAX_HOURS}")
+    if replicas > MAX_REPLICAS:
+        raise RefusedError(f"replica_count must be at most {MAX_REPLICAS}")
 
 
 def free_units(cloud: Cloud, hardware: Hardware) -> dict[str, int]:
@@ -157,6 +169,7 @@ def price(
 ) -> dict[str, Any]:
     """Price a deployment; a quote, not a reservation."""
     hardware, countries = wanted(hardware_id, _location_refs(location_ids), gpus_per_container=gpus)
+    check_size(hours=hours, replicas=replicas)
     bill = catalogue.quote(
         hardware, gpus_per_container=gpus, replicas=replicas, hours=hours, currency=currency
     )
