@@ -157,10 +157,13 @@ def _runs(
             chosen["recipeSettings"] = {**keys.recipeSettings, **(overrides.recipeSettings or {})}
         elif overrides.recipeSettings is None:
             chosen["recipeSettings"] = {}  # those of the stack belong to another recipe
+        key = "recipe"
         try:
-            recipe = apply_settings(load_recipe(chosen["recipe"]), chosen["recipeSettings"])
+            recipe = load_recipe(chosen["recipe"])
+            key = "recipeSettings"
+            recipe = apply_settings(recipe, chosen["recipeSettings"])
         except RecipeError as error:
-            problems.append(f"{where}recipe: {error}")
+            problems.append(f"{where}{key}: {error}")
             continue
         targets.add(_target(recipe))
         run = RunSettings(

@@ -87,7 +87,8 @@ class TrainingRun(ComponentResource):
             ResourceOptions(parent=self, depends_on=[preflight]),
         )
         self.deployment_id = self.deployment.id
-        self.r2_prefix = Output.from_input(self._args["r2Prefix"])
+        # As rented: a run that has its verdict keeps its prefix whatever the program says now.
+        self.r2_prefix = self.deployment.r2Prefix
         self.estimated_cost_usd = self.deployment.estimatedCostUsd
         self.access_token = identity.accessToken
         self.register_outputs({"deployment_id": self.deployment_id, "r2_prefix": self.r2_prefix})

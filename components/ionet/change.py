@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 REPLACE_KEYS = (
     "bucket",
@@ -25,16 +25,24 @@ REPLACE_KEYS = (
 CREDENTIAL_KEYS = ("accessKeyId", "secretAccessKey", "wandbApiKey", "accessToken")
 """Handed to the container when it starts; the API can only change them by re-creating it."""
 
+HOURS = ("durationHours",)
+
 Kind = Literal["keep", "extend", "replace", "refuse"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """The decision; `keys` are what changed, `remedy` is set for a refusal."""
+    """The decision; `keys` are what changed, `names` the same for people, `remedy` for a refusal."""
 
     kind: Kind
     keys: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     remedy: str = ""
+
+    @property
+    def is_another_run(self) -> bool:
+        """Whether the run itself is another one: asked for on purpose, whatever became of the old."""
+        return "identity" in self.keys
 
 
 def decide(old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
@@ -45,18 +53,19 @@ def decide(old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
     """
     replacing = _changed(old, new, REPLACE_KEYS)
     if replacing:
-        return Change(kind="replace", keys=replacing)
+        return Change(kind="replace", keys=replacing, names=_names(old, new, replacing))
     credentials = _changed(old, new, CREDENTIAL_KEYS)
     if credentials:
-        return Change(kind="refuse", keys=credentials, remedy=NEW_CREDENTIALS)
+        return Change(kind="refuse", keys=credentials, names=credentials, remedy=NEW_CREDENTIALS)
     old_hours, new_hours = old.get("durationHours"), new.get("durationHours")
     if old_hours == new_hours:
         return Change(kind="keep")
     if isinstance(old_hours, int) and isinstance(new_hours, int) and new_hours > old_hours:
-        return Change(kind="extend", keys=("durationHours",))
+        return Change(kind="extend", keys=HOURS, names=HOURS)
     return Change(
         kind="refuse",
-        keys=("durationHours",),
+        keys=HOURS,
+        names=HOURS,
         remedy=FEWER_HOURS.format(old=old_hours, new=new_hours),
     )
 
@@ -76,6 +85,20 @@ def _changed(
     old: Mapping[str, Any], new: Mapping[str, Any], keys: tuple[str, ...]
 ) -> tuple[str, ...]:
     return tuple(key for key in keys if _plain(old.get(key)) != _plain(new.get(key)))
+
+
+def _names(
+    old: Mapping[str, Any], new: Mapping[str, Any], keys: tuple[str, ...]
+) -> tuple[str, ...]:
+    names: list[str] = []
+    for key in keys:
+        was, becomes = old.get(key), new.get(key)
+        if isinstance(was, Mapping) and isinstance(becomes, Mapping):
+            before, after = cast("Mapping[str, Any]", was), cast("Mapping[str, Any]", becomes)
+            names += _changed(before, after, tuple(sorted({*before, *after})))
+        else:
+            names.append(key)
+    return tuple(names)
 
 
 def _plain(value: Any) -> Any:

@@ -64,6 +64,7 @@ class RunIdentity(Resource, module="ionet", name="RunIdentity"):
 class CaasDeployment(Resource, module="ionet", name="CaasDeployment"):
     """A rented container (its id is the deployment's)."""
 
+    r2Prefix: Output[str]  # noqa: N815
     estimatedCostUsd: Output[float]  # noqa: N815
     priceUsdPerHour: Output[str]  # noqa: N815
 

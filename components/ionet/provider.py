@@ -111,13 +111,13 @@ class CaasDeploymentProvider(ResourceProvider):
         found = change.decide(old, new)
         if found.kind == "keep":
             return DiffResult(changes=False)
-        verdict = _verdict(_olds)
+        verdict = None if found.is_another_run else _verdict(_olds)
         if verdict:
-            _say(_kept_by_verdict(new["run"], verdict, found.keys))
+            _say(_kept_by_verdict(new["run"], verdict, found.names))
             return DiffResult(changes=False)
         if found.kind == "refuse":
             raise ChangeRefusedError(
-                f"run {new['run']} cannot take a changed {', '.join(found.keys)}. {found.remedy}"
+                f"run {new['run']} cannot take a changed {', '.join(found.names)}. {found.remedy}"
             )
         if found.kind == "replace":
             return DiffResult(changes=True, replaces=list(found.keys), delete_before_replace=True)
@@ -273,7 +273,7 @@ def _verdict(props: dict[str, Any], *, with_run_access: bool = True) -> Verdict 
     )
 
 
-def _kept_by_verdict(run: str, verdict: Verdict, keys: tuple[str, ...]) -> str:
+def _kept_by_verdict(run: str, verdict: Verdict, names: tuple[str, ...]) -> str:
     remedy = "raise trainstack:rerun, or add a run of another name to trainstack:runs"
     if verdict.outcome == "stopped":
         remedy += (
@@ -282,7 +282,7 @@ def _kept_by_verdict(run: str, verdict: Verdict, keys: tuple[str, ...]) -> str:
         )
     return (
         f"{run}: has its verdict ({verdict.outcome}) and is not rented again, although "
-        f"{', '.join(keys)} changed. To train again: {remedy}"
+        f"{', '.join(names)} changed. To train again: {remedy}"
     )
 
 
