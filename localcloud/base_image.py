@@ -15,6 +15,7 @@ import subprocess
 import tarfile
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -48,7 +49,7 @@ Report = Callable[[str], None]
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
-def ensure_base_image(report: Report) -> str:
+def ensure_base_image(report: Report, *, cancelled: threading.Event | None = None) -> str:
     """Make the base image exist in the Docker engine; return how it came ("found", "pulled", ...).
 
     The same sources, certificates and recipe give no second build: the image carries their hash.
@@ -68,7 +69,7 @@ def ensure_base_image(report: Report) -> str:
             if tarball.exists():
                 _import(client, tarball, wanted)
                 return "from this user's cache"
-            if _pull(client):
+            if _pull(client, cancelled or threading.Event()):
                 _build_on_upstream(client, certificates, wanted)
                 return f"on {UPSTREAM}"
             report(f"base image: no registry has {UPSTREAM} for us; making it of Debian packages")
@@ -113,7 +114,7 @@ def _label(client: docker.DockerClient) -> str | None:
         return None
 
 
-def _pull(client: docker.DockerClient) -> bool:
+def _pull(client: docker.DockerClient, cancelled: threading.Event) -> bool:
     """Pull the upstream image; False when it cannot be had soon (no network, no registry)."""
     try:
         client.images.get(UPSTREAM)
@@ -121,12 +122,13 @@ def _pull(client: docker.DockerClient) -> bool:
     except ImageNotFound:
         pass
     # The engine may wait minutes for a registry that a firewall swallows: ask whether it answers.
-    if not _within(REGISTRY_ANSWER_S, lambda: client.images.get_registry_data(UPSTREAM)):
+    if not _within(REGISTRY_ANSWER_S, lambda: client.images.get_registry_data(UPSTREAM), cancelled):
         return False
-    return _within(PULL_TIMEOUT_S, lambda: client.images.pull(UPSTREAM))
+    return _within(PULL_TIMEOUT_S, lambda: client.images.pull(UPSTREAM), cancelled)
 
 
-def _within(seconds: float, call: Callable[[], object]) -> bool:
+def _within(seconds: float, call: Callable[[], object], cancelled: threading.Event) -> bool:
+    """Tell whether a call of the engine worked in time; one that hangs is left behind."""
     worked = threading.Event()
 
     def attempt() -> None:
@@ -138,7 +140,9 @@ def _within(seconds: float, call: Callable[[], object]) -> bool:
 
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
-    thread.join(seconds)
+    deadline = time.monotonic() + seconds
+    while thread.is_alive() and time.monotonic() < deadline and not cancelled.is_set():
+        thread.join(0.1)
     return worked.is_set()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import docker
@@ -17,6 +18,7 @@ from localcloud.processes import Service, Supervised
 
 PLACE_LABEL = "trainstack.place"
 ANSWER_TIMEOUT_S = 3
+SYSTEMD = Path("/run/systemd/system")
 DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
 
@@ -66,6 +68,11 @@ def ensure_running() -> str:
             f"{reason}. It is installed but not running, or this user may not use it: start it "
             "(sudo systemctl start docker) or join the group `docker`"
         )
+    if SYSTEMD.is_dir():
+        # The system's own service: it is not ours to stop again.
+        subprocess.run(["systemctl", "start", "docker"], capture_output=True, check=False)
+        if _answers():
+            return how
     try:
         _supervised().start(_service())
     except ServiceFailedError as error:
@@ -86,15 +93,26 @@ def stop_if_ours_and_idle() -> str:
     if not started_by_us():
         return "left running: it was not started from here"
     try:
-        with_client = connect()
-        left = len(with_client.containers.list(all=True))
-        with_client.close()
+        client = connect()
+        containers = len(client.containers.list(all=True))
+        places = len(client.networks.list(filters={"label": PLACE_LABEL}))
+        client.close()
     except EngineUnavailableError:
-        left = 0
-    if left:
-        return f"left running: {left} container(s) of somebody else are on it"
+        containers = places = 0  # it hangs or has died: nothing is lost by ending it
+    if containers:
+        return f"left running: {containers} container(s) of somebody else are on it"
+    if places:
+        return f"left running: {places} other checkout(s) use it"
     _supervised().stop(_service())
     return "stopped"
+
+
+def unusual_address() -> str | None:
+    """Return the engine's address for tools that would look elsewhere, or None."""
+    if os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET.exists():
+        return None
+    rootless = [address for address in _addresses() if address != f"unix://{DEFAULT_SOCKET}"]
+    return rootless[0] if rootless and Path(rootless[0].removeprefix("unix://")).exists() else None
 
 
 def ensure_network(place: Place) -> bool:
@@ -194,7 +212,7 @@ def _service() -> Service:
         name="dockerd",
         purpose="Docker engine",
         address=f"unix://{DEFAULT_SOCKET}",
-        command=["dockerd"],
+        command=["dockerd", "--log-level=warn"],
         healthy=_answers,
         start_timeout_s=60,
         stop_timeout_s=30,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from importlib.metadata import version
 
+from localcloud import docker_engine
 from localcloud.base_image import TAG
 from localcloud.place import CHECKOUT, Place, cache_folder, write_private
 
@@ -35,6 +36,9 @@ def variables(place: Place) -> dict[str, str]:
         "REGISTRY_SECRET": place.registry_secret,
         "TRAINSTACK_BASE_IMAGE": TAG,
     }
+    engine = docker_engine.unusual_address()
+    if engine:
+        values["DOCKER_HOST"] = engine
     # Loopback and the bridge are never behind a proxy; requests and boto3 would ask it.
     if any(name in os.environ for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")):
         theirs = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""

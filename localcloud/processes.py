@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -185,12 +186,11 @@ def _end(process: psutil.Process, *, timeout_s: float) -> bool:
         family = [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return False
-    for signal_all in (psutil.Process.terminate, psutil.Process.kill):
-        for member in family:
-            try:
-                signal_all(member)
-            except psutil.NoSuchProcess:
-                continue
+    # First the process alone, which ends its children as it should; then whatever is left.
+    for members, send in (([process], psutil.Process.terminate), (family, psutil.Process.kill)):
+        for member in members:
+            with suppress(psutil.NoSuchProcess):
+                send(member)
         # Not psutil's wait: it counts a zombie, which an idle init may keep for seconds, as alive.
         deadline = time.monotonic() + timeout_s
         while (family := [one for one in family if _alive(one)]) and time.monotonic() < deadline:

@@ -14,14 +14,15 @@ from pathlib import Path
 
 from localcloud import docker_engine
 from localcloud.base_image import TAG, ensure_base_image
+from localcloud.cloudflare_api.service import cloudflare_service
 from localcloud.env_file import write_env_file
 from localcloud.errors import EngineUnavailableError, LocalCloudError
 from localcloud.mirror import mirror_service
-from localcloud.place import ACCOUNT_ID, LOOPBACK, Place, load_place
-from localcloud.probe import answers, connects
+from localcloud.place import LOOPBACK, Place, load_place
+from localcloud.probe import connects
 from localcloud.processes import Service, Supervised
 from localcloud.registry import registry_service
-from localcloud.s3 import s3_service, weed_addresses
+from localcloud.s3 import s3_service
 
 Report = Callable[[str], None]
 _HERE = Path(__file__).resolve().parent
@@ -91,7 +92,7 @@ def _services(place: Place) -> list[Service]:
         s3_service(place),
         registry_service(place),
         mirror_service(place),
-        _cloudflare_service(place),
+        cloudflare_service(place),
         _caas_service(place),
     ]
 
@@ -110,7 +111,7 @@ def _start_all(place: Place, report: Report) -> None:
 
     def base_image() -> str:
         begin = time.monotonic()
-        how = ensure_base_image(report)
+        how = ensure_base_image(report, cancelled=cancelled)
         return _line("base image", f"{TAG}, {how}", begin)
 
     failures: list[LocalCloudError] = []
@@ -130,35 +131,9 @@ def _start_all(place: Place, report: Report) -> None:
         raise LocalCloudError("\n\n".join(str(error) for error in failures))
 
 
-def _cloudflare_service(place: Place) -> Service:
-    master, filer = weed_addresses(place)
-    verify = f"{place.cloudflare_url}/accounts/{ACCOUNT_ID}/tokens/verify"
-    return Service(
-        name="cloudflare",
-        purpose="Cloudflare API (stand-in)",
-        address=place.cloudflare_url,
-        command=[
-            sys.executable,
-            "-m",
-            "localcloud.cloudflare_api",
-            f"--host={LOOPBACK}",
-            f"--port={place.ports['cloudflare']}",
-            f"--db={place.directory / 'cloudflare.sqlite3'}",
-            f"--account-id={ACCOUNT_ID}",
-            f"--operator-token-id={place.operator_token_id}",
-            f"--s3-endpoint={place.s3_url}",
-            f"--weed-master={master}",
-            f"--weed-filer={filer}",
-        ],
-        env={"CLOUDFLARE_API_TOKEN": place.operator_token},
-        healthy=lambda: answers(verify, bearer=place.operator_token),
-        ports=[place.ports["cloudflare"]],
-        sources=[_HERE / "cloudflare_api", _HERE / "s3.py"],
-    )
-
-
 def _caas_service(place: Place) -> Service:
     port = place.ports["caas"]
+    engine = docker_engine.unusual_address()
     return Service(
         name="caas",
         purpose="io.net CaaS API (stand-in)",
@@ -173,7 +148,7 @@ def _caas_service(place: Place) -> Service:
             f"--network={place.network}",
             f"--place-id={place.place_id}",
         ],
-        env={"IONET_API_KEY": place.ionet_api_key},
+        env={"IONET_API_KEY": place.ionet_api_key, **({"DOCKER_HOST": engine} if engine else {})},
         healthy=lambda: connects(LOOPBACK, port),
         ports=[port],
         sources=[_HERE / "caas"],
