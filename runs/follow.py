@@ -66,6 +66,7 @@ class Watched:
     began_s: float
     heartbeat: judge.Heartbeat | None = None
     samples: list[judge.Sample] = field(default_factory=list[judge.Sample])
+    losses: list[float] = field(default_factory=list[float])
     stored: RunStatus | None = None
     verdict: Verdict | None = None
     bucket_asked_s: float | None = None
@@ -127,6 +128,9 @@ class Follower:
                 run.heartbeat, status.beat_at, now=self.clock.now(), now_s=now_s
             )
             run.samples = judge.sampled(run.samples, status, now_s=now_s)
+            if run.view is not None and run.view.stage != status.stage:
+                run.losses = []
+            run.losses = judge.losses_seen(run.losses, status)
         beat_age_s = judge.age_s(run.heartbeat, now_s=now_s) if run.heartbeat else None
         run.view = judge.View(
             run=run.target.run,
@@ -143,6 +147,7 @@ class Follower:
             beat_age_s=beat_age_s,
             eta_s=judge.stage_eta_s(run.samples, status) if status else None,
             waited_s=now_s - run.began_s,
+            losses=tuple(run.losses),
             estimated_cost_usd=run.target.estimated_cost_usd,
             trouble=run.trouble,
         )

@@ -20,6 +20,8 @@ Origin = Literal["machine", "bucket", "nowhere"]
 QUIET_AFTER_S = 60.0  # the supervisor beats every 10 to 15 s; four missed beats are not a hiccup
 RATE_WINDOW_S = 120.0  # long enough to even out an evaluation, short enough to follow a change
 
+LOSSES_KEPT = 120  # for a curve of 30 characters
+
 ENDED: frozenset[Standing] = frozenset({"succeeded", "failed", "stopped", "gone"})
 
 
@@ -153,6 +155,14 @@ def stage_eta_s(samples: Sequence[Sample], status: RunStatus) -> float | None:
     return left * elapsed / step if step > 0 and elapsed > 0 else None
 
 
+def losses_seen(losses: Sequence[float], status: RunStatus) -> list[float]:
+    """Return the losses seen while looking, this one added; thinned out, never cut off."""
+    if status.loss is None or (losses and losses[-1] == status.loss):
+        return [*losses]
+    kept = [*losses, status.loss]
+    return kept if len(kept) <= LOSSES_KEPT else [*kept[:-1:2], kept[-1]]
+
+
 def stages_left(stages: Sequence[StageStatus]) -> list[str]:
     """Return the names of the stages that still have to begin."""
     return [stage.name for stage in stages if stage.state == "waiting"]
@@ -172,6 +182,7 @@ class View:
     eta_s: float | None = None
     waited_s: float = 0.0
     estimated_cost_usd: str = ""
+    losses: Sequence[float] = ()  # seen while looking, of the running stage
     trouble: str = ""  # why the last look was incomplete
 
     @property

@@ -125,9 +125,12 @@ def artifacts(
     bucket: BucketName = "",
     prefix: Prefix = "",
     run: Run = "",
+    every: Annotated[bool, typer.Option("--all", help="Logs and metrics one by one.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List what a finished run left: every key of its manifest, with size and hash.
+    """List what a finished run left: the keys of its manifest, with size and hash.
+
+    Logs, metrics and other small records are counted by folder; --all and --json name each.
 
     Example: runs artifacts --stack dev
     """
@@ -138,7 +141,7 @@ def artifacts(
         return
     for target, manifest in found:
         say(f"{source.bucket_name}/{target.prefix}/", style="bold")
-        out.print(tables.artifacts(manifest.artifacts))
+        out.print(tables.artifacts(manifest.artifacts, every=every))
 
 
 def loss(

@@ -26,6 +26,7 @@ STYLE: dict[Standing, str] = {
 }
 _MARK = {"done": "✓", "running": "▶", "failed": "✗", "skipped": "–", "waiting": "·"}
 _MARK_STYLE = {"done": "green", "running": "cyan", "failed": "red"}
+_SPARKS = 16
 _STAGES_SHOWN = 12  # a panel of 24 lines has no room for more; the middle ones are left out
 
 
@@ -82,7 +83,12 @@ def panel(view: View) -> RenderableType:
         rows.append(Text(silence(view) + " …", style="yellow"))
         rows.append(Text("pulling the image and starting takes a while", style="dim"))
     else:
-        rows += [_stage_table(status.stages), Text(), _progress(view, status), _numbers(status)]
+        rows += [
+            _stage_table(status.stages),
+            Text(),
+            _progress(view, status),
+            _numbers(view, status),
+        ]
     rows.append(_money(view))
     rows += _remarks(view)
     recipe = f" · {status.recipe}" if status else ""
@@ -201,18 +207,22 @@ def _progress(view: View, status: RunStatus) -> RenderableType:
     return row
 
 
-def _numbers(status: RunStatus) -> Text:
-    parts = [f"loss {wording.loss(status.loss)}"]
+def _numbers(view: View, status: RunStatus) -> Text:
+    parts: list[str] = []
+    if status.loss is not None:
+        parts.append(f"loss {wording.loss(status.loss)}")
+        if len(view.losses) > 1:
+            parts[-1] += f" {wording.sparkline(view.losses, width=_SPARKS)}"
     if status.tokens_per_s:
-        parts.append(f"{wording.count(status.tokens_per_s)} tokens/s")
+        parts.append(f"{wording.count(status.tokens_per_s)} tok/s")
     if status.mfu:
         parts.append(f"MFU {status.mfu:.1f} %")
     if status.gpu_memory_bytes:
         parts.append(f"GPU {wording.size(status.gpu_memory_bytes)}")
     parts.append(f"uploaded {wording.size(status.uploaded_bytes)}")
     if status.pending_bytes:
-        parts.append(f"pending {wording.size(status.pending_bytes)}")
-    return Text("   ".join(parts))
+        parts[-1] += f" +{wording.size(status.pending_bytes)} pending"
+    return Text("   ".join(parts), overflow="ellipsis", no_wrap=True)
 
 
 def _money(view: View) -> Text:

@@ -13,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from container.records import Artifact
+from container.records import ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, Artifact
 from runs import wording
 from runs.catalogue import Entry
 from runs.checks import Finding
@@ -21,6 +21,7 @@ from runs.ledger import RunCost
 from runs.remove import Remains
 from runs.show import STYLE, plain_table
 
+_RECORDS = frozenset({ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, "stages/"})
 _OUTCOME = {"ok": ("✓", "green"), "refused": ("✗", "red"), "unknown": ("?", "yellow")}
 
 
@@ -48,12 +49,24 @@ def entry_json(entry: Entry, *, current: bool) -> dict[str, Any]:
     return {**asdict(entry), "in_stack": current}
 
 
-def artifacts(found: Sequence[Artifact]) -> Table:
-    """Draw a manifest: keys, sizes, the beginning of each hash, and the sum."""
+def artifacts(found: Sequence[Artifact], *, every: bool) -> Table:
+    """Draw a manifest: keys, sizes, the beginning of each hash, and the sum.
+
+    The many small records (logs, metrics, attempts) are one line a folder unless `every` is true.
+    """
     table = plain_table("artefact", ">size", "sha256")
     table.columns[0].overflow = "fold"
+    folders: dict[str, list[Artifact]] = {}
     for artifact in found:
-        table.add_row(artifact.key, wording.size(artifact.size_bytes), artifact.sha256[:12])
+        folder = artifact.key.partition("/")[0] + "/"
+        if folder in _RECORDS and not every:
+            folders.setdefault(folder, []).append(artifact)
+        else:
+            table.add_row(artifact.key, wording.size(artifact.size_bytes), artifact.sha256[:12])
+    for folder, members in folders.items():
+        size = wording.size(sum(artifact.size_bytes for artifact in members))
+        name = f"{folder}  {wording.plural(len(members), 'record')}"
+        table.add_row(Text(name, style="dim"), Text(size, style="dim"), "")
     total = sum(artifact.size_bytes for artifact in found)
     table.add_row(wording.plural(len(found), "object"), wording.size(total), "", style="bold")
     return table

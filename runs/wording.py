@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
+_BLOCKS = "▁▂▃▄▅▆▇█"
 _CENT = Decimal("0.01")
 
 
@@ -53,6 +55,20 @@ def count(number: float) -> str:
 def loss(value: float | None) -> str:
     """Write a loss with four decimals, or a dash."""
     return "-" if value is None else f"{value:.4f}"
+
+
+def sparkline(values: Sequence[float], *, width: int) -> str:
+    """Draw values as a row of blocks, as many as fit, evenly picked; the last is always there."""
+    if not values:
+        return ""
+    stride = max(1.0, (len(values) - 1) / max(1, width - 1))
+    count_shown = min(width, len(values))
+    picked = [values[-1 - round(n * stride)] for n in range(count_shown)][::-1]
+    low, high = min(picked), max(picked)
+    if not high > low:
+        return _BLOCKS[0] * len(picked)
+    top = len(_BLOCKS) - 1
+    return "".join(_BLOCKS[round((value - low) / (high - low) * top)] for value in picked)
 
 
 def plural(number: int, noun: str) -> str:
