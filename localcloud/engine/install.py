@@ -29,13 +29,16 @@ Report = Callable[[str], None]
 def ensure_engine(report: Report = print) -> Path:
     """Return the folder that holds `pulumi` and its Python language host; make it when needed.
 
-    `report` gets one line per thing worth knowing; nothing when all is there. Safe to run twice
-    at once and to interrupt: the CLI appears in its folder whole or not at all. Raises EngineError.
+    `report` gets one line per thing worth knowing. Safe to run twice at once and to interrupt:
+    the CLI appears in its folder whole or not at all. Raises EngineError.
     """
     home = engine_dir()
     if (found := _on_path(but_not=home)) is not None:
+        report(f"engine: Pulumi of this machine, in {found}")
         return found
-    if not _is_complete(home):
+    if _is_complete(home):
+        report(f"engine: Pulumi {VERSION}, there already")
+    else:
         with _only_one(home.with_name(f"{home.name}.lock"), report):
             if not _is_complete(home):
                 _install(home, report)

@@ -21,7 +21,7 @@ PROGRAM = """
     server = os.environ["REGISTRY_SERVER"]
     image = docker.Image(
         "image",
-        image_name=f"{server}/scratch/NAME:latest",
+        image_name=f"{server}/scratch/THIS_TEST:latest",
         build=docker.DockerBuildArgs(
             context="image",
             dockerfile="image/Dockerfile",
@@ -49,7 +49,7 @@ def name() -> str:
 def project(tmp_path: Path, local_world: dict[str, str], name: str) -> Iterator[ScratchProject]:
     registry = {key: local_world[key] for key in ("REGISTRY_SERVER", "REGISTRY_USERNAME")}
     project = ScratchProject(tmp_path, **registry)
-    project.program(PROGRAM.replace("NAME", name))
+    project.program(PROGRAM.replace("THIS_TEST", name))
     project.pulumi("config", "set", "--secret", "password", local_world["REGISTRY_SECRET"])
     context = project.folder / "image"
     context.mkdir()

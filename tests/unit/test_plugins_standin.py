@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -20,9 +19,6 @@ from pulumi.provider.experimental.provider import (
 )
 from pulumi.runtime import rpc
 
-from localcloud.plugins.command_plugin import Command
-from localcloud.plugins.docker_plugin import Image
-from localcloud.plugins.install import PLUGINS, PluginInstallError, install_plugins, launcher
 from localcloud.plugins.resource import Call, PluginError, Properties, Resource
 from localcloud.plugins.standin import StandIn
 from localcloud.plugins.values import UNKNOWN, plain, plain_map, property_value, with_marks_of
@@ -202,137 +198,3 @@ def test_gone_is_an_answer_to_a_refresh_and_an_error_to_an_import(stand_in: Stan
     assert not gone.resource_id
     with pytest.raises(PluginError, match="There is no test:index:Kettle with the ID gone"):
         asyncio.run(stand_in.read(ReadRequest(URN, "gone", {}, {})))
-
-
-def test_a_command_gets_what_it_said_before(tmp_path: Path) -> None:
-    call, command = Call("a::b::c"), Command()
-    id_, outputs = command.create(call, {"create": "echo one; echo two >&2"})
-    assert id_.startswith("c") and outputs == {"stdout": "one", "stderr": "two"}
-    inputs = {"update": "echo $PULUMI_COMMAND_STDOUT-$PULUMI_COMMAND_STDERR"}
-    assert command.update(call, id_, outputs, inputs)["stdout"] == "one-two"
-    inputs["addPreviousOutputInEnv"] = False  # type: ignore[assignment]
-    assert command.update(call, id_, outputs, inputs)["stdout"] == "-"
-
-
-def test_a_command_logs_what_it_is_told_to() -> None:
-    def logged(choice: str | None) -> list[str]:
-        lines: list[str] = []
-        call = Call("a::b::c", lambda text, **_how: lines.append(text))
-        inputs = {"create": "echo out; echo err >&2", "logging": choice}
-        Command().create(call, {k: v for k, v in inputs.items() if v})
-        return sorted(lines)
-
-    assert logged(None) == ["err", "out"]
-    assert logged("stdout") == ["out"]
-    assert logged("stderr") == ["err"]
-    assert logged("none") == []
-    with pytest.raises(PluginError, match="may be one of stdoutAndStderr, stdout, stderr, none"):
-        Command().check(Call("a::b::c"), {"logging": "loud"})
-
-
-def test_a_command_over_its_time_is_ended_with_its_children(tmp_path: Path) -> None:
-    inputs = {"create": "echo begun; sleep 600 & wait"}
-    with pytest.raises(PluginError, match=r"not done within 1 s.*\nbegun"):
-        Command().create(Call("a::b::c", timeout_s=1), inputs)
-
-
-def test_a_cancelled_command_ends() -> None:
-    call = Call("a::b::c")
-    call.cancelled.set()
-    with pytest.raises(PluginError, match="cancelled: running 'sleep 600'"):
-        Command().create(call, {"create": "sleep 600"})
-
-
-def test_a_command_without_its_program_says_so() -> None:
-    with pytest.raises(PluginError, match="No such file"):
-        Command().create(Call("a::b::c"), {"create": "x", "interpreter": ["/no/such/shell"]})
-
-
-@pytest.fixture
-def context(tmp_path: Path) -> Path:
-    (tmp_path / "sub").mkdir()
-    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY sub /sub\n")
-    (tmp_path / "sub" / "file").write_text("one")
-    (tmp_path / "notes").write_text("ignored")
-    (tmp_path / ".dockerignore").write_text("# comment\nnotes\n**/__pycache__\n")
-    return tmp_path
-
-
-def digest(context: Path) -> str:
-    inputs = {"imageName": "localhost/a", "build": {"context": str(context)}}
-    return Image().check(Call("a::b::c"), inputs)["build"]["contextDigest"]
-
-
-def test_the_context_digest_is_of_what_the_build_sees(context: Path) -> None:
-    first = digest(context)
-    (context / "notes").write_text("changed, and ignored")
-    (context / "sub" / "__pycache__").mkdir()
-    (context / "sub" / "__pycache__" / "x.pyc").write_text("x")
-    assert digest(context) == first
-    seen = {first}
-    changes = (
-        lambda: (context / "sub" / "file").write_text("two"),
-        lambda: (context / "sub" / "file").chmod(0o755),
-        lambda: (context / "sub" / "file").rename(context / "sub" / "other"),
-        lambda: (context / "link").symlink_to("sub"),
-        lambda: (context / "Dockerfile").write_text("FROM scratch\n"),
-        lambda: (context / ".dockerignore").write_text(""),
-    )
-    for change in changes:
-        change()
-        now = digest(context)
-        assert now not in seen
-        seen.add(now)
-
-
-def test_an_image_waits_for_an_unknown_build_and_settles_a_known_one(context: Path) -> None:
-    call = Call("a::b::c")
-    unknown = {"imageName": UNKNOWN, "build": {"context": str(context), "args": {"A": UNKNOWN}}}
-    assert Image().check(call, unknown) == unknown
-    assert Image().preview(unknown) == {}
-    known = Image().check(call, {"imageName": UNKNOWN, "build": {"context": str(context)}})
-    assert known["build"]["platform"].startswith("linux/")
-
-
-def test_a_wrong_path_or_name_of_an_image_says_which(context: Path) -> None:
-    call = Call("a::b::c")
-    with pytest.raises(PluginError, match="names no registry"):
-        Image().check(call, {"imageName": "someone/image", "build": {"context": str(context)}})
-    build = {"context": str(context), "dockerfile": "Dockerfile.no"}
-    with pytest.raises(PluginError, match=r"no Dockerfile at Dockerfile\.no; the path is taken"):
-        Image().check(call, {"imageName": "localhost/a", "build": build})
-    with pytest.raises(PluginError, match="is not a folder"):
-        Image().check(call, {"imageName": "localhost/a", "build": {"context": "/no/such"}})
-
-
-def test_new_registry_credentials_are_no_reason_to_build_again() -> None:
-    stand_in = StandIn("docker", [Image()])
-    urn = "urn:pulumi:dev::scratch::docker:index/image:Image::image"
-    old = {"imageName": "r/a", "registry": {"server": "r", "username": "u", "password": "1"}}
-    new = {"imageName": "r/a", "registry": {"server": "r", "username": "v", "password": "2"}}
-    request = DiffRequest(urn, "id", values(**old), values(**new), [])
-    assert asyncio.run(stand_in.diff(request)).changes is False
-    new["registry"] = {**old["registry"], "server": "other"}  # type: ignore[dict-item]
-    request = DiffRequest(urn, "id", values(**old), values(**new), [])
-    assert asyncio.run(stand_in.diff(request)).changes is True
-
-
-def test_plugins_are_never_installed_into_the_usual_home() -> None:
-    with pytest.raises(PluginInstallError, match="PULUMI_HOME is not set"):
-        install_plugins("pulumi", {})
-
-
-def test_an_engine_that_refuses_a_plugin_is_quoted(tmp_path: Path) -> None:
-    engine = tmp_path / "pulumi"
-    engine.write_text("#!/bin/sh\necho 'the disk is full' >&2\nexit 1\n")
-    engine.chmod(0o755)
-    with pytest.raises(PluginInstallError, match="the disk is full"):
-        install_plugins(engine, {"PULUMI_HOME": str(tmp_path / "home")})
-
-
-def test_stand_ins_say_what_they_are_on_their_first_line() -> None:
-    for plugin in PLUGINS:
-        assert "stand-in" in launcher(plugin).splitlines()[1].lower()
-        source = Path(__file__).parents[2] / "localcloud" / "plugins" / f"{plugin.module}.py"
-        assert source.read_text().startswith(f'"""A stand-in for the {plugin.name} plugin')
-        assert f'VERSION = "{plugin.version}"' in source.read_text()
