@@ -6,6 +6,7 @@ import argparse
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -48,8 +49,12 @@ def main() -> int:
         return 2
     runtime = DockerRuntime(place_id=given.place_id, network=given.network)
     app = create_app(settings, runtime, behaviours=behaviours)
-    server(app, host=given.host, port=given.port).run()
-    return 0
+    serving = server(app, host=given.host, port=given.port)
+    with suppress(KeyboardInterrupt):
+        serving.run()  # after SIGTERM it ends the process by that signal
+    logging.shutdown()
+    # A thread that waits for a pull would keep the process; the next one repeats what it did.
+    os._exit(0 if serving.started else 1)
 
 
 def _behaviours(given: argparse.Namespace) -> Behaviours:

@@ -15,6 +15,7 @@ from typing import Any, cast
 import docker
 import docker.errors
 import requests.exceptions
+import urllib3.exceptions
 from docker.types import LogConfig
 
 from localcloud.caas.runtime import (
@@ -123,9 +124,10 @@ class DockerRuntime:
             made = self._engine.containers.get(_name(spec.attempt_id))
         try:
             made.start()
-        except docker.errors.APIError as error:
+        except docker.errors.APIError:
             made.remove(force=True, v=True)
-            if spec.host_port is None or "port is already allocated" not in _reason(error):
+            # The former port may be somebody else's by now.
+            if spec.host_port is None:
                 raise
             made = self._create(spec, host_port=None)
             made.start()
@@ -191,5 +193,5 @@ def _engine_answers(*, every_error: bool = False) -> Iterator[None]:
         if isinstance(error, docker.errors.APIError) and not every_error:
             raise
         raise EngineUnavailableError(f"the Docker engine did not do as asked: {error}") from None
-    except requests.exceptions.RequestException as error:
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
         raise EngineUnavailableError(f"the Docker engine did not answer: {error}") from None

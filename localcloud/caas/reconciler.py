@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from localcloud.caas.behaviour.life import Life
 from localcloud.caas.cloud import Cloud
@@ -14,6 +14,10 @@ log = logging.getLogger(__name__)
 
 # Steps mostly wait: for a pull, for a container to stop, for a probe that is not answered.
 STEPS_AT_ONCE = 16
+# Each step asks the engine and probes; with more deployments the period grows.
+STEPS_A_PERIOD = 8
+# A step can be left at any point, so nobody waits for a long one.
+STOP_S = 5.0
 
 
 class Reconciler:
@@ -31,12 +35,14 @@ class Reconciler:
         """Begin; containers of an earlier process are found by their labels and kept."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop looking and wait for the steps under way; containers go on."""
+    def stop(self) -> bool:
+        """Stop looking; containers go on. False when a step (a pull) is still under way."""
         self._stopped.set()
         self._cloud.woken.set()
         self._thread.join()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        begun = [job for job in self._under_way.values() if not job.cancelled()]
+        return not wait(begun, timeout=STOP_S).not_done
 
     def _run(self) -> None:
         swept = False
@@ -44,9 +50,11 @@ class Reconciler:
             self._cloud.woken.clear()
             if not swept:
                 swept = self._sweep()
-            for deployment in self._cloud.store.live():
+            live = self._cloud.store.live()
+            for deployment in live:
                 self._step(deployment.id)
-            self._cloud.woken.wait(self._cloud.settings.reconcile_period_s)
+            crowd = max(1.0, len(live) / STEPS_A_PERIOD)
+            self._cloud.woken.wait(self._cloud.settings.reconcile_period_s * crowd)
 
     def _step(self, deployment_id: str) -> None:
         if deployment_id in self._under_way and not self._under_way[deployment_id].done():

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import uvicorn
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -42,8 +43,8 @@ def create_app(
         reconciler = Reconciler(cloud)
         reconciler.start()
         yield
-        reconciler.stop()
-        cloud.store.close()
+        if await run_in_threadpool(reconciler.stop):
+            cloud.store.close()
 
     app = FastAPI(lifespan=running, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.cloud = cloud

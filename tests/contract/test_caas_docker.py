@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -131,6 +132,26 @@ def test_an_exited_container_is_started_again_at_the_same_address(
     path = f"deployment/{deployment_id}/containers-jobs/{before['container_id']}"
     jobs = caas.call("GET", path).json()["data"]["workers"]
     assert "Terminated. Exit code: 137" in [e["message"] for e in jobs[1]["container_events"]]
+
+
+def test_a_port_that_is_taken_by_others_is_given_up(
+    caas: CaasPlace, registry: ImageRegistry, place_id: str
+) -> None:
+    deployment_id = deploy(caas, registry)
+    caas.until(deployment_id, "running")
+    (before,) = caas.workers(deployment_id)
+    caas.stop()
+    engine = docker.DockerClient.from_env()
+    engine.api.remove_container(labelled(place_id)[0], force=True)
+    engine.close()
+    with socket.create_server(("127.0.0.1", int(before["public_url"].rpartition(":")[2]))):
+        caas.start()
+
+        def elsewhere() -> bool:
+            (worker,) = caas.workers(deployment_id)
+            return worker["public_url"] not in (None, before["public_url"])
+
+        eventually(elsewhere)
 
 
 def test_a_container_that_serves_nothing_never_runs_for_the_vendor(

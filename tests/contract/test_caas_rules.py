@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -44,6 +45,21 @@ def test_a_name_is_taken_while_its_deployment_lives(caas: CaasPlace) -> None:
     caas.until(deployment_id, "destroyed")
     assert name_is_free(caas, "train-1") is True
     caas.deploy("train-1")
+
+
+def test_of_deploys_at_the_same_time_one_gets_the_name_and_the_last_node(caas: CaasPlace) -> None:
+    node = {"hardware_id": "8H100.80S.176V", "location_ids": ["US"], "gpus_per_container": 8}
+    for bodies in ([deploy_body("same")] * 8, [deploy_body(f"{n}", **node) for n in range(8)]):
+        with ThreadPoolExecutor(len(bodies)) as callers:
+            answers = list(callers.map(lambda body: caas.call("POST", "deploy", json=body), bodies))
+        assert sorted(answer.status_code for answer in answers) == [200] + [400] * 7
+
+
+def test_sixty_four_deployments_run_side_by_side(caas: CaasPlace) -> None:
+    ids = [caas.deploy(f"run-{number}") for number in range(64)]
+    for deployment_id in ids:
+        caas.until(deployment_id, "running")
+    assert len({caas.workers(deployment_id)[0]["public_url"] for deployment_id in ids}) == 64
 
 
 def test_a_rename_shows_in_the_list_and_may_not_take_another_name(caas: CaasPlace) -> None:
