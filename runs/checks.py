@@ -18,9 +18,10 @@ from urllib.parse import urlsplit
 import requests
 
 from components.ionet.models import is_key_problem
+from runs.cloudflare import CLOUDFLARE_URL
 from runs.errors import NoSuchRunError, RefusedError, RunsError, SettingMissingError
 from runs.follow import read_live_status
-from runs.source import CLOUDFLARE_URL, Source
+from runs.source import Source
 
 IONET_URL = "https://api.io.solutions"
 DOCKER_HUB_API = "registry-1.docker.io"
@@ -208,7 +209,7 @@ def _ionet(source: Source) -> Finding:
         allow_redirects=False,
     )
     where = urlsplit(base).netloc
-    if answer.ok:
+    if answer.status_code == requests.codes.ok:
         return Finding(check=check, outcome="ok", what=f"may list deployments at {where}")
     if answer.status_code in (401, 403) or is_key_problem(_json(answer)):
         return Finding(
@@ -234,7 +235,7 @@ def _registry(source: Source) -> Finding:
     challenge = answer.headers.get("www-authenticate", "")
     if answer.status_code == requests.codes.unauthorized and challenge.startswith("Bearer"):
         answer = _ask_for_token(challenge, login)
-    if answer.ok:
+    if answer.status_code == requests.codes.ok:
         who = f"as {user}" if login else "without a login: public images only"
         return Finding(check=check, outcome="ok", what=f"{server} lets in, {who}")
     if answer.status_code in (401, 403):

@@ -70,6 +70,7 @@ class Watched:
     stored: RunStatus | None = None
     verdict: Verdict | None = None
     bucket_asked_s: float | None = None
+    listened_s: float = 0.0  # when machine or bucket last answered: silence counts up to then
     trouble: str = ""
     view: judge.View | None = None
 
@@ -105,8 +106,8 @@ class Follower:
     def look(self) -> list[judge.View]:
         """Look once at every run, in parallel.
 
-        Raises RunsError only when the first look fails: later on, an outage is shown as trouble and
-        waited out.
+        Raises RunsError when the first look fails; later on, an outage is shown as trouble, and is
+        raised only after as long as a machine may be silent.
         """
         if len(self.watched) == 1:
             return [self._look_at(self.watched[0])]
@@ -120,8 +121,10 @@ class Follower:
         now_s = self.clock.monotonic()
         due = run.bucket_asked_s is None or now_s - run.bucket_asked_s >= BUCKET_EVERY_S
         if live is None or live.outcome is not None or due:
-            self._ask_bucket(run, first=run.view is None)
             run.bucket_asked_s = now_s
+            self._ask_bucket(run, now_s=now_s)
+        if live is not None:
+            run.listened_s = now_s
         status, origin = judge.newest(live, run.stored)
         if status is not None:
             run.heartbeat = judge.hear(
@@ -131,14 +134,14 @@ class Follower:
             if run.view is not None and run.view.stage != status.stage:
                 run.losses = []
             run.losses = judge.losses_seen(run.losses, status)
-        beat_age_s = judge.age_s(run.heartbeat, now_s=now_s) if run.heartbeat else None
+        beat_age_s = judge.age_s(run.heartbeat, now_s=run.listened_s) if run.heartbeat else None
         run.view = judge.View(
             run=run.target.run,
             prefix=run.target.prefix,
             standing=judge.stand(
                 verdict=run.verdict,
                 beat_age_s=beat_age_s,
-                waited_s=now_s - run.began_s,
+                waited_s=run.listened_s - run.began_s,
                 patience=self.patience,
             ),
             status=status,
@@ -153,17 +156,20 @@ class Follower:
         )
         return run.view
 
-    def _ask_bucket(self, run: Watched, *, first: bool) -> None:
+    def _ask_bucket(self, run: Watched, *, now_s: float) -> None:
         prefix = run.target.prefix
         try:
             # The verdict first: it is written last, so what is read after it is final.
             run.verdict = self.bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict)
             run.stored = self.bucket.record(f"{prefix}/{STATUS_KEY}", RunStatus) or run.stored
-            run.trouble = ""
         except RunsError as error:
-            if first:
+            # Our own deafness is not the machine's silence: it ends the looking, not the run.
+            if run.view is None or now_s - run.listened_s >= self.patience.gone_after_s:
                 raise
             run.trouble = str(error).splitlines()[0]
+        else:
+            run.trouble = ""
+            run.listened_s = now_s
 
 
 def read_live_status(status_url: str) -> RunStatus | None:
@@ -172,7 +178,7 @@ def read_live_status(status_url: str) -> RunStatus | None:
         with requests.get(
             f"{status_url}/{STATUS_KEY}", timeout=_CONNECT_AND_READ_S, stream=True
         ) as answer:
-            if not answer.ok:
+            if answer.status_code != requests.codes.ok:
                 return None
             raw = answer.raw.read(_PAGE_LIMIT_BYTES, decode_content=True)
         return RunStatus.from_json(raw)

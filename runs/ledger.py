@@ -79,9 +79,9 @@ def run_cost(
 
 def _attempts(attempts: Sequence[Attempt], *, price: Decimal, end: str) -> list[AttemptCost]:
     ordered = sorted(attempts, key=lambda attempt: attempt.number)
-    ends = [attempt.started_at for attempt in ordered[1:]] + [end]
+    ends = [*(attempt.started_at for attempt in ordered[1:]), end]
     costs: list[AttemptCost] = []
-    for attempt, ended_at in zip(ordered, ends, strict=True):
+    for attempt, ended_at in zip(ordered, ends, strict=False):
         elapsed_s = _between_s(moment(attempt.started_at), moment(ended_at))
         costs.append(
             AttemptCost(

@@ -206,7 +206,7 @@ class Puller:
         for attempt in tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(UnreachableError),
             stop=tenacity.stop_after_attempt(_TRIES) | tenacity.stop_when_event_set(self._ended),
-            wait=tenacity.wait_exponential_jitter(initial=0.5, max=20),
+            wait=tenacity.wait_exponential_jitter(multiplier=0.5, max=20),
             sleep=tenacity.sleep_using_event(self._ended),
             reraise=True,
         ):

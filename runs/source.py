@@ -12,11 +12,11 @@ from functools import cached_property
 from typing import Any
 
 import boto3
-import requests
 from botocore.config import Config
 
+from runs import cloudflare
 from runs.bucket import READERS, Bucket
-from runs.errors import NoSuchRunError, RefusedError, SettingMissingError, UnreachableError
+from runs.errors import NoSuchRunError, SettingMissingError
 from runs.stack import (
     Target,
     Words,
@@ -27,9 +27,6 @@ from runs.stack import (
     run_of_prefix,
     targets_of,
 )
-
-CLOUDFLARE_URL = "https://api.cloudflare.com/client/v4"
-_CONNECT_AND_READ_S = (5, 15)
 
 
 class Source:
@@ -202,30 +199,10 @@ class Source:
         return self.token_id(), hashlib.sha256(token.encode()).hexdigest()
 
     def token_id(self) -> str:
-        """Return the id of CLOUDFLARE_API_TOKEN, which is its S3 access key.
-
-        Raises RefusedError when Cloudflare says that the token is not valid, UnreachableError
-        when nobody answers. https://developers.cloudflare.com/r2/api/tokens/
-        """
-        base = self.environ.get("CLOUDFLARE_BASE_URL", CLOUDFLARE_URL).rstrip("/")
-        header = {"authorization": f"Bearer {self.environ.get('CLOUDFLARE_API_TOKEN', '')}"}
-        account = self.environ.get("CLOUDFLARE_ACCOUNT_ID") or self.config.get(
-            "cloudflareAccountId", ""
-        )
-        paths = [f"/accounts/{account}/tokens/verify"] if account else []
-        for path in [*paths, "/user/tokens/verify"]:
-            try:
-                answer = requests.get(base + path, headers=header, timeout=_CONNECT_AND_READ_S)
-                found: Any = answer.json() if answer.ok else {}
-            except requests.RequestException as error:
-                raise UnreachableError(
-                    f"cannot check CLOUDFLARE_API_TOKEN: {base} does not answer "
-                    f"({type(error).__name__}).\nIn the local world: python -m localcloud start"
-                ) from None
-            result: Any = found.get("result") or {}
-            if result.get("status") == "active":
-                return str(result["id"])
-        raise RefusedError(
-            f"{base} says that CLOUDFLARE_API_TOKEN is not valid.\n"
-            "It is expired, revoked, of another account, or of another world: set a live one."
+        """Return the id of CLOUDFLARE_API_TOKEN, which is its S3 access key."""
+        return cloudflare.token_id(
+            self.environ.get("CLOUDFLARE_API_TOKEN", ""),
+            base_url=self.environ.get("CLOUDFLARE_BASE_URL", cloudflare.CLOUDFLARE_URL).rstrip("/"),
+            account=self.environ.get("CLOUDFLARE_ACCOUNT_ID")
+            or self.config.get("cloudflareAccountId", ""),
         )

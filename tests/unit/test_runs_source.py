@@ -1,0 +1,184 @@
+"""Where to look: stack outputs of one run and of several, prefixes, addresses, keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runs.errors import NoSuchRunError, SettingMissingError
+from runs.source import Source
+from runs.stack import Target, Words, pick, run_of_prefix, targets_of
+
+PREFIX = "dev-main-0a1b2c3d-deadbeef"
+OTHER = "dev-wide-0a1b2c3d-deadbeef"
+
+
+def source(words: Words | None = None, **environ: str) -> Source:
+    return Source(words or Words(bucket="b"), environ=environ)
+
+
+def fake_pulumi(folder: Path, script: str) -> str:
+    """A program named pulumi that does what the script says; returns a PATH with it."""
+    program = folder / "pulumi"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+def test_the_outputs_of_a_stack_with_one_run_are_plain_values() -> None:
+    assert targets_of(
+        {
+            "r2_prefix": PREFIX,
+            "status_url": "http://127.0.0.1:8000/",
+            "deployment_id": "d-1",
+            "estimated_cost_usd": "0.40",
+        }
+    ) == [
+        Target(
+            run="main",
+            prefix=PREFIX,
+            status_url="http://127.0.0.1:8000",
+            deployment_id="d-1",
+            estimated_cost_usd="0.40",
+        )
+    ]
+
+
+def test_the_outputs_of_a_stack_with_several_runs_are_maps() -> None:
+    found = targets_of(
+        {"r2_prefix": {"main": PREFIX, "wide": OTHER}, "status_url": {"wide": "http://w"}}
+    )
+    assert [(t.run, t.prefix, t.status_url) for t in found] == [
+        ("main", PREFIX, ""),
+        ("wide", OTHER, "http://w"),
+    ]
+
+
+@pytest.mark.parametrize("outputs", [{}, {"r2_prefix": None}, {"r2_prefix": {}}])
+def test_a_destroyed_stack_names_no_run(outputs: dict[str, Any]) -> None:
+    assert targets_of(outputs) == []
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        (PREFIX, "main"),
+        ("dev-two-words-0a1b2c3d-deadbeef", "two-words"),
+        ("anything", "anything"),
+        ("dev-main-XYZ-deadbeef", "dev-main-XYZ-deadbeef"),
+    ],
+)
+def test_a_prefix_tells_its_run(prefix: str, expected: str) -> None:
+    assert run_of_prefix(prefix) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ("", [PREFIX, OTHER]),
+        ("main", [PREFIX]),
+        (OTHER, [OTHER]),
+        (f"{OTHER}/", [OTHER]),
+        ("dev-w", [OTHER]),
+        ("dev-", [PREFIX, OTHER]),
+        ("nothing", []),
+    ],
+)
+def test_a_run_is_named_by_its_key_its_prefix_or_a_beginning(
+    wanted: str, expected: list[str]
+) -> None:
+    targets = [Target(run="main", prefix=PREFIX), Target(run="wide", prefix=OTHER)]
+    assert [target.prefix for target in pick(targets, wanted)] == expected
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"R2_ENDPOINT_URL": "http://127.0.0.1:1/"}, "http://127.0.0.1:1"),
+        ({"CLOUDFLARE_ACCOUNT_ID": "acc"}, "https://acc.r2.cloudflarestorage.com"),
+    ],
+)
+def test_the_endpoint_is_named_or_follows_from_the_account(
+    environ: dict[str, Any], expected: str
+) -> None:
+    assert source(**environ).endpoint == expected
+
+
+def test_a_jurisdiction_is_part_of_the_endpoint(tmp_path: Path) -> None:
+    path = fake_pulumi(
+        tmp_path,
+        """echo '{"trainstack:cloudflareAccountId": {"value": "acc", "secret": false},
+        "trainstack:jurisdiction": {"value": "eu", "secret": false}}'""",
+    )
+    found = source(Words(stack="dev"), PATH=path)
+    assert found.endpoint == "https://acc.eu.r2.cloudflarestorage.com"
+
+
+def test_an_explicit_pair_of_keys_needs_no_cloudflare() -> None:
+    found = source(R2_ENDPOINT_URL="http://x", R2_ACCESS_KEY_ID="a", R2_SECRET_ACCESS_KEY="s")
+    assert found.bucket.name == "b"
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "complaint"),
+    [
+        (Words(stack="dev"), {"PATH": "/nowhere"}, "pulumi is not on PATH"),
+        (Words(bucket="b"), {}, "no Cloudflare account"),
+        (Words(bucket="b"), {"R2_ENDPOINT_URL": "http://x"}, "CLOUDFLARE_API_TOKEN is not set"),
+    ],
+)
+def test_what_is_missing_is_named_with_the_remedy(
+    words: Words, environ: dict[str, str], complaint: str
+) -> None:
+    found = source(words, **environ)
+    with pytest.raises(SettingMissingError, match=complaint) as caught:
+        _ = found.outputs, found.bucket
+    assert len(str(caught.value).splitlines()) >= 2
+
+
+def test_a_pulumi_that_says_no_is_quoted_and_answered(tmp_path: Path) -> None:
+    path = fake_pulumi(tmp_path, "echo 'error: no stack selected' >&2; exit 1")
+    with pytest.raises(SettingMissingError, match="no stack selected") as caught:
+        _ = source(Words(), PATH=path).outputs
+    assert "source .local/env" in str(caught.value)
+
+
+def test_the_access_token_is_asked_for_by_name_and_of_the_right_run(tmp_path: Path) -> None:
+    path = fake_pulumi(
+        tmp_path,
+        """case "$*" in *--show-secrets*) echo '{"access_token": {"main": "t0ken"}}';;
+        *) echo '{"access_token": "[secret]"}';; esac""",
+    )
+    found = source(Words(stack="dev"), PATH=path)
+    assert found.access_token("main") == "t0ken"
+    with pytest.raises(SettingMissingError, match="access_token"):
+        found.access_token("other")
+    assert found.outputs == {"access_token": "[secret]"}
+
+
+def test_a_destroyed_stack_still_knows_its_bucket_from_its_config(tmp_path: Path) -> None:
+    path = fake_pulumi(
+        tmp_path,
+        """case "$*" in *output*) echo '{}';;
+        *) echo '{"trainstack:bucket": {"value": "kept", "secret": false}}';; esac""",
+    )
+    assert source(Words(stack="dev"), PATH=path).bucket_name == "kept"
+
+
+def test_a_stack_without_any_bucket_says_what_to_do(tmp_path: Path) -> None:
+    path = fake_pulumi(tmp_path, "echo '{}'")
+    with pytest.raises(SettingMissingError, match="--bucket"):
+        _ = source(Words(stack="dev"), PATH=path).bucket_name
+
+
+def test_one_run_is_asked_for_when_there_are_several(tmp_path: Path) -> None:
+    path = fake_pulumi(
+        tmp_path,
+        f"""echo '{{"bucket": "b", "r2_prefix": {{"main": "{PREFIX}", "w": "{OTHER}"}}}}'""",
+    )
+    found = source(Words(stack="dev"), PATH=path)
+    with pytest.raises(NoSuchRunError, match=f"--run {PREFIX}"):
+        found.choose_one()
+    assert source(Words(stack="dev", run="w"), PATH=path).choose_one().prefix == OTHER
