@@ -20,7 +20,7 @@ from hashlib import sha256
 from pathlib import Path
 
 SHARDS = 9  # the last one is the validation shard
-VERSION = 2  # raise it when the content changes
+VERSION = 3  # raise it when the content changes
 MIN_DOCSTRING_CHARS = 120
 MAX_DOCUMENT_CHARS = 6000
 MAX_CONVERSATIONS = 4000
@@ -50,7 +50,8 @@ def build_corpus(folder: Path) -> Path:
     draft = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    documents = list(_documents())
+    # The library says some things twice; once is enough, and none may be in two shards.
+    documents = list({document.text: document for document in _documents()}.values())
     random.Random(SHUFFLE_SEED).shuffle(documents)  # noqa: S311 - the same order every time
     shards = [_write_shard(draft, i, documents[i::SHARDS]) for i in range(SHARDS)]
     (draft / "conversations.jsonl").write_text(
@@ -113,12 +114,12 @@ def _pieces(name: str, text: str) -> Iterator[Document]:
     size = 0
     for paragraph in text.strip().split("\n\n"):
         if piece and size + len(paragraph) > MAX_DOCUMENT_CHARS:
-            yield Document(name, "\n\n".join(piece))
+            yield Document(name, "\n\n".join(piece).strip())
             piece, size = [], 0
         piece.append(paragraph)
         size += len(paragraph) + 2
     if piece:
-        yield Document(name, "\n\n".join(piece))
+        yield Document(name, "\n\n".join(piece).strip())
 
 
 def _conversations(documents: list[Document]) -> Iterator[list[dict[str, str]]]:

@@ -13,6 +13,7 @@ from localcloud.place import CHECKOUT, Place, cache_folder, write_private
 # For the state of a rehearsal: the keys in it open nothing but this machine's stand-ins.
 REHEARSAL_PASSPHRASE = "trainstack-rehearsal"  # noqa: S105 - published on purpose
 
+PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
 # Not unset on leaving: they held the user's own entries too.
 KEPT = frozenset({"NO_PROXY", "no_proxy"})
 
@@ -40,7 +41,7 @@ def variables(place: Place) -> dict[str, str]:
     if engine:
         values["DOCKER_HOST"] = engine
     # Loopback and the bridge are never behind a proxy; requests and boto3 would ask it.
-    if any(name in os.environ for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY")):
+    if any(os.environ.get(name) for name in PROXIES):
         theirs = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""
         listed = [*theirs.split(","), "127.0.0.1", "localhost", place.gateway]
         values["NO_PROXY"] = values["no_proxy"] = ",".join(dict.fromkeys(filter(None, listed)))

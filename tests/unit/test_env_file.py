@@ -1,0 +1,86 @@
+"""The env file leads into the local world, and out of it again without a trace."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from localcloud.env_file import environment, program_folders, variables, write_env_file
+from localcloud.place import Place, load_place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return load_place(tmp_path)
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_a_shell_that_sources_it_has_every_variable(place: Place, shell: str) -> None:
+    write_env_file(place)
+    said = _run(shell, f". {place.env_path}; env")
+    for name, value in variables(place).items():
+        assert f"{name}={value}" in said.splitlines()
+    assert f"PATH={':'.join(program_folders())}:/usr/bin:/bin" in said.splitlines()
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_leaving_restores_the_environment(place: Place, shell: str) -> None:
+    write_env_file(place)
+    before = _run(shell, "env | grep -v ^_= | sort")
+    # Sourced twice, as one does.
+    after = _run(
+        shell,
+        f". {place.env_path}; . {place.env_path}; trainstack_leave; env | grep -v ^_= | sort",
+    )
+    assert after == before
+
+
+def test_leaving_twice_is_an_unknown_command_and_harmless(place: Place) -> None:
+    write_env_file(place)
+    said = _run("bash", f". {place.env_path}; trainstack_leave; trainstack_leave 2>&1; echo $PATH")
+    assert said.splitlines()[-1] == "/usr/bin:/bin"
+
+
+def test_a_quote_in_a_path_stays_a_quote(place: Place) -> None:
+    odd = replace(place, directory=place.directory / "it's")
+    odd.directory.mkdir()
+    write_env_file(odd)
+    said = _run("sh", f'. "{odd.env_path}"; echo "$TRAINSTACK_LOCAL_CLOUD"')
+    assert said.strip() == str(odd.directory)
+
+
+def test_a_child_process_gets_the_same_world(place: Place) -> None:
+    env = environment(place, base={"PATH": "/usr/bin:/bin", "HOME": "/h"})
+    assert env == {
+        **variables(place),
+        "HOME": "/h",
+        "PATH": ":".join([*program_folders(), "/usr/bin", "/bin"]),
+    }
+    assert environment(place, base=env) == env
+
+
+def test_only_its_owner_can_read_it(place: Place) -> None:
+    write_env_file(place)
+    assert place.env_path.stat().st_mode & 0o077 == 0
+
+
+def test_behind_a_proxy_our_own_addresses_are_excepted(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "corp.example")
+    assert variables(place)["NO_PROXY"] == f"corp.example,127.0.0.1,localhost,{place.gateway}"
+
+
+def _run(shell: str, script: str) -> str:
+    done = subprocess.run(
+        [shell, "-c", script],
+        env={"PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
