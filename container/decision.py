@@ -46,6 +46,8 @@ def decide(stage: Stage, end: StageEnd, tries: Tries, *, device_batch_size: int)
         if tries.stalled <= stage.stall_retries:
             return Decision("again", f"stalled: {end.reason}")
         return Decision("fail", f"stalled {tries.stalled} times: {end.reason}")
+    if end.end == "diverged":
+        return Decision("fail", end.reason)
     if end.end == "timed out":
         return Decision("fail", f"time limit: {end.reason}")
     tries.failed += 1

@@ -7,8 +7,11 @@ clock (clocks are never compared), then takes over. A holder whose beats have no
 
 from __future__ import annotations
 
+import secrets
+import socket
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from container.bucket import Bucket, BucketError, ObjectChangedError
 from container.clock import Clock
@@ -39,7 +42,7 @@ class LeaseKeeper:
         self._on_lost = on_lost
         self._etag = ""
         self._renewed_at = 0.0
-        self._attempt = 0
+        self.attempt = 0
         self._lost = False
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -76,9 +79,8 @@ class LeaseKeeper:
             stop.wait(min(self._beat_s, 5.0))
         return False
 
-    def keep(self, *, attempt: int) -> None:
+    def keep(self) -> None:
         """Start renewing from a thread."""
-        self._attempt = attempt
         self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
         self._thread.start()
 
@@ -93,7 +95,7 @@ class LeaseKeeper:
             self._thread.join(timeout=5)
         if self._lost or not self._etag:
             return
-        record = Lease(holder="", attempt=self._attempt, beat_at=self._clock.stamp())
+        record = Lease(holder="", attempt=self.attempt, beat_at=self._clock.stamp())
         try:
             self._bucket.put(LEASE_KEY, record.to_json(), only_if_etag=self._etag)
         except BucketError:
@@ -119,7 +121,7 @@ class LeaseKeeper:
 
     def _write(self, *, etag: str = "", absent: bool = False) -> bool:
         begin = self._clock.monotonic()
-        record = Lease(holder=self._holder, attempt=self._attempt, beat_at=self._clock.stamp())
+        record = Lease(holder=self._holder, attempt=self.attempt, beat_at=self._clock.stamp())
         try:
             self._etag = self._bucket.put(
                 LEASE_KEY, record.to_json(), only_if_absent=absent, only_if_etag=etag
@@ -128,6 +130,21 @@ class LeaseKeeper:
             return False
         self._renewed_at = begin
         return True
+
+
+def container_id(work_dir: Path) -> str:
+    """Return a name for this container: the same when it is started again, unlike any other."""
+    path = work_dir / ".trainstack" / "container-id"
+    try:
+        return path.read_text().strip()
+    except OSError:
+        name = f"{socket.gethostname()}-{secrets.token_hex(4)}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    except OSError:
+        return name  # a full disk: after a restart the lease has to run out first
+    return name
 
 
 def _holder(raw: bytes) -> str:

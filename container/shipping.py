@@ -66,6 +66,9 @@ class CheckpointShipper:
                 steps = complete_steps(folder, self.upload, world_size=self.world_size)
                 for step in steps:
                     name = (step.tag, step.step)
+                    earlier = self.shipped.get(name)
+                    if earlier is not None and earlier.done.is_set() and earlier.dropped:
+                        del self.shipped[name]  # it was written to after all: once more
                     if name in self.shipped:
                         continue
                     signature = step.signature()

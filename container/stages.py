@@ -25,15 +25,17 @@ from container.progress import (
     TrainingStep,
     parse_line,
     plain,
+    says_killed_by_host,
     says_out_of_memory,
 )
 
-End = Literal["done", "failed", "out of memory", "stalled", "timed out", "stopped"]
+End = Literal["done", "failed", "out of memory", "stalled", "timed out", "diverged", "stopped"]
 
 TAIL_LINES = 200
 NEXT_STEP_WAIT_S = 3.0  # how long a stop waits for the running step to end
 TERMINATE_WAIT_S = 2.0
 LONGEST_LINE = 16_384
+MOST_BAD_LOSSES = 20  # nanochat trains on with a loss that is no number, and exits with 0
 HOOKS = Path(__file__).resolve().parent / "stage_hooks"
 
 
@@ -115,6 +117,8 @@ class _Run:
         self._last_step: int | None = None
         self._stop_asked_at: float | None = None
         self._out_of_memory = ""
+        self._killed_rank = ""
+        self._bad_losses = 0
         assert process.stdout is not None  # noqa: S101  # a pipe was asked for
         self._reader = threading.Thread(
             target=_read_lines, args=(process.stdout, self._lines), daemon=True
@@ -134,7 +138,7 @@ class _Run:
             if self._out_of_memory:
                 end, reason = "out of memory", self._out_of_memory
             else:
-                end, reason = "failed", _exit_reason(code)
+                end, reason = "failed", _exit_reason(code) + self._killed_rank
         return StageEnd(
             end=end,
             exit_code=code,
@@ -165,6 +169,8 @@ class _Run:
                 waited = now - self._stop_asked_at > NEXT_STEP_WAIT_S
                 if stepped or waited or not self._command.watches_steps:
                     return "stopped", "stopped on request"
+            if self._bad_losses >= MOST_BAD_LOSSES:
+                return "diverged", f"the loss is not a number, up to step {self._last_step}"
             if now - self._begin > self._command.time_limit_s:
                 return "timed out", f"not done within {self._command.time_limit_s:.0f} s"
             stall = self._stall(now)
@@ -177,6 +183,8 @@ class _Run:
         self._on_line(line)
         if says_out_of_memory(line):
             self._out_of_memory = line.strip()[:300]
+        if says_killed_by_host(line):
+            self._killed_rank = "; a rank was killed: the host's memory may have run out"
         found = parse_line(line) if self._command.watches_steps else None
         if found is None:
             return False
@@ -185,6 +193,8 @@ class _Run:
         elif isinstance(found, TrainingStep) and found.step != self._last_step:
             self._last_step = found.step
             self._moved_at = self._clock.monotonic()
+        if isinstance(found, TrainingStep):
+            self._bad_losses = 0 if found.loss is not None else self._bad_losses + 1
         self._on_progress(found)
         return isinstance(found, TrainingStep)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Mapping
@@ -19,15 +18,21 @@ from typing import TextIO
 from container import closing
 from container.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
 from container.board import Board
-from container.bucket import Bucket, BucketError, BucketRefusedError, make_client
+from container.bucket import (
+    Bucket,
+    BucketError,
+    BucketRefusedError,
+    BucketUnavailableError,
+    make_client,
+)
 from container.clock import Clock
 from container.context import RunContext, StoppedError
 from container.environment import SECRET_NAMES, BadEnvironmentError, RunEnvironment
 from container.journal import Journal
-from container.lease import BEAT_S, TTL_S, LeaseKeeper
+from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.recipe import Recipe, RecipeError, apply_settings, load_recipe
 from container.records import Verdict
-from container.resume import look
+from container.resume import Found, look
 from container.serving import serve_model
 from container.status_page import StatusPage
 from container.upload import Uploader
@@ -84,7 +89,7 @@ class Supervisor:
         self.bucket = Bucket(client, name=environment.bucket, prefix=environment.prefix)
         self._lease = LeaseKeeper(
             self.bucket,
-            holder=holder or socket.gethostname(),
+            holder=holder or container_id(environment.work_dir),
             clock=self._clock,
             ttl_s=lease_ttl_s,
             beat_s=lease_beat_s,
@@ -124,13 +129,15 @@ class Supervisor:
         if verdict is None:
             if not self._lease.acquire(stop=self.stop, say=self.journal.event):
                 return 0
-            verdict = self._persist_verdict()
-        if verdict is not None:
-            return self._serve(verdict, self._context())
+            self._lease.keep()
+            verdict = self._first_look()
         context = self._context()
+        if verdict is not None:
+            self._lease.release()
+            return self._serve(verdict, context)
         if isinstance(context, str):
             return self._close(RunEnd(outcome="failed", stage="verify", reason=context), None)
-        self._lease.keep(attempt=context.found.attempt)
+        self._lease.attempt = context.found.attempt
         self._uploader.know(context.found.artifacts)
         self._uploader.start()
         self.journal.begin(attempt=context.found.attempt, uploader=self._uploader)
@@ -161,9 +168,6 @@ class Supervisor:
             self.stop.wait(2.0)
         raise StoppedError
 
-    def _persist_verdict(self) -> Verdict | None:
-        return self._first_look()
-
     def _context(self) -> RunContext | str:
         """Build what the attempt needs; a text says why there cannot be one."""
         environment = self.environment
@@ -173,14 +177,7 @@ class Supervisor:
             )
         except RecipeError as error:
             return str(error)
-        while True:
-            try:
-                found = look(self.bucket)
-                break
-            except BucketError as error:
-                self.journal.event(f"cannot read what earlier attempts left: {error}; retrying")
-            if self.stop.wait(2.0):
-                raise StoppedError
+        found = self._look()
         ordered = environment.device_batch_size or recipe.device_batch_size
         shrunk = [one.device_batch_size for one in found.stages.values() if one.device_batch_size]
         return RunContext(
@@ -197,6 +194,15 @@ class Supervisor:
             process_env=self._process_env,
             device_batch_size=min([ordered, *shrunk]),
         )
+
+    def _look(self) -> Found:
+        while not self.stop.is_set():
+            try:
+                return look(self.bucket)
+            except BucketError as error:
+                self.journal.event(f"cannot read what earlier attempts left: {error}; retrying")
+            self.stop.wait(2.0)
+        raise StoppedError
 
     def _close(self, end: RunEnd, context: RunContext | None) -> int:
         """Flush, write manifest and verdict, release the lease, serve."""
@@ -235,6 +241,8 @@ class Supervisor:
         pause_s = 1.0
         while not self._kill.is_set():
             try:
+                if not self._lease.may_write():
+                    raise BucketUnavailableError("the lease was not renewed in time")
                 closing.write_manifest(
                     self.bucket, run=self.environment.run, known=dict(self._uploader.artifacts)
                 )
@@ -273,7 +281,7 @@ class Supervisor:
             and isinstance(context, RunContext)
             and not self.stop.is_set()
         ):
-            fresh = replace(context, found=look(self.bucket))
+            fresh = replace(context, found=self._look())
             chat = serve_model(fresh, self.page)
         self.stop.wait()
         if chat is not None:

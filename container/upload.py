@@ -66,7 +66,7 @@ class Uploader:
         self._may_write = may_write
         self._pause_s = shortest_pause_s
         self._condition = threading.Condition()
-        self._queue: list[tuple[int, int, Batch, Path | None, str]] = []
+        self._queue: list[tuple[int, int, Batch, Path | None, str, int]] = []
         self._order = itertools.count()
         self._open: set[Batch] = set()
         self._followers: dict[Batch, list[Batch]] = {}
@@ -115,9 +115,9 @@ class Uploader:
                 self._followers.setdefault(blocker, []).append(batch)
             for (path, key), size in zip(batch.files, sizes, strict=True):
                 self._pending_bytes += size
-                self._push(batch, path, key)
+                self._push(batch, path, key, size)
             if not batch.waiting_for:
-                self._push(batch, None, "")
+                self._push(batch, None)
             self._condition.notify_all()
 
     def counters(self) -> tuple[int, int]:
@@ -138,8 +138,8 @@ class Uploader:
             since = self._failing_since
         return 0.0 if since is None else self._clock.monotonic() - since
 
-    def _push(self, batch: Batch, path: Path | None, key: str) -> None:
-        heapq.heappush(self._queue, (batch.priority, next(self._order), batch, path, key))
+    def _push(self, batch: Batch, path: Path | None, key: str = "", size: int = 0) -> None:
+        heapq.heappush(self._queue, (batch.priority, next(self._order), batch, path, key, size))
 
     def _work(self) -> None:
         while True:
@@ -147,14 +147,13 @@ class Uploader:
                 self._condition.wait_for(lambda: self._queue or self._stopping.is_set())
                 if self._stopping.is_set():
                     return
-                _, _, batch, path, key = heapq.heappop(self._queue)
+                _, _, batch, path, key, size = heapq.heappop(self._queue)
             if path is None:
                 self._finish(batch)
             else:
-                self._file(batch, path, key)
+                self._file(batch, path, key, size)
 
-    def _file(self, batch: Batch, path: Path, key: str) -> None:
-        size = _size(path)
+    def _file(self, batch: Batch, path: Path, key: str, size: int) -> None:
         artifact: Artifact | None = None
         try:
             artifact = self._persist(lambda: self._send(path, key), what=key)
@@ -178,7 +177,7 @@ class Uploader:
     def _one_less(self, batch: Batch) -> None:
         batch.waiting_for -= 1
         if not batch.waiting_for:
-            self._push(batch, None, "")
+            self._push(batch, None)
             self._condition.notify_all()
 
     def _finish(self, batch: Batch) -> None:
