@@ -58,7 +58,8 @@ class BucketReader:
             return Verdict.from_json(raw)
         except RecordError as error:
             raise BucketUnreachableError(
-                f"the verdict at {self._bucket}/{prefix} cannot be read ({error}). Use the version of "
+                f"the verdict at {self._bucket}/{prefix} cannot be read ({error}). Use the version "
+                "of "
                 "this project that wrote it."
             ) from None
 
@@ -145,7 +146,8 @@ def find_verdict(
         except TrainstackError as error:
             last = last or error
     raise last or BucketUnreachableError(
-        "it is not known whether the run has ended: CLOUDFLARE_API_TOKEN is not set. Set it, or source "
+        "it is not known whether the run has ended: CLOUDFLARE_API_TOKEN is not set. Set it, or "
+        "source "
         "the local world's env file."
     )
 

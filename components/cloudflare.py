@@ -1,4 +1,4 @@
-"""Cloudflare's API, for what its Pulumi provider cannot do: find a bucket, name the operator's token."""
+"""Cloudflare's API where its Pulumi provider cannot help: find a bucket, the operator's S3 access."""
 
 from __future__ import annotations
 
@@ -101,8 +101,8 @@ class Client:
                     secret_access_key=secret_access_key(self._token),
                 )
         raise CloudflareError(
-            "Cloudflare does not accept CLOUDFLARE_API_TOKEN. Set a token with the permissions Workers "
-            "R2 Storage Write and Account API Tokens Write."
+            "Cloudflare does not accept CLOUDFLARE_API_TOKEN. Set a token with the permissions "
+            "Workers R2 Storage Write and Account API Tokens Write."
         )
 
     def _buckets(self, name: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The stack's config keys: their types, limits and how a bad one is reported; pure, no environment."""
+"""The stack's config keys: types, limits, and how a bad one is reported; pure, no environment."""
 
 from __future__ import annotations
 
@@ -128,8 +128,8 @@ class StackKeys(_Keys):
         dict[RunName, RunKeys],
         Field(
             max_length=MAX_RUNS,
-            description=f"at most {MAX_RUNS} runs; names of up to 32 lower-case letters, digits and "
-            "hyphens",
+            description=f"at most {MAX_RUNS} runs, named with up to 32 lower-case letters, digits "
+            "and hyphens",
         ),
     ] = {}
     rerun: Rerun = 0

@@ -1,7 +1,7 @@
 """The check before a machine is rented: bucket and image, with the credentials that the run gets.
 
 Three outcomes a check: passed; refused, which ends the update before anything is rented; unknown,
-which never blocks and says what was not checked. Run as `python -m components.preflight`; everything
+which never blocks and says what was not checked. Run as `python -m components.preflight`; all that
 it needs is in the environment.
 """
 
@@ -84,19 +84,22 @@ def check_bucket(
         if now() - started >= wait_s:
             break
         sleep(PAUSE_S)
+    if refused and _has_ended(env):
+        return Finding(
+            outcome="unknown",
+            text="the run's credentials have expired; it has its verdict, so nothing is rented",
+        )
     if refused:
-        ended = _has_ended(env)
-        if ended:
-            return Finding(outcome="unknown", text=ended)
         return Finding(
             outcome="refused",
-            text=f"bucket {bucket} refused the run's own credentials for {wait_s:.0f} s ({why}). Nothing "
-            "was rented. Check trainstack:bucket and trainstack:jurisdiction; if the run's token has "
-            "expired or was revoked, raise trainstack:rerun.",
+            text=f"bucket {bucket} refused the run's own credentials for {wait_s:.0f} s ({why}). "
+            "Nothing was rented. Check trainstack:bucket and trainstack:jurisdiction; if the run's "
+            "token has expired or was revoked, raise trainstack:rerun.",
         )
     return Finding(
         outcome="refused",
-        text=f"bucket {bucket} at {env['R2_ENDPOINT']} could not be used for {wait_s:.0f} s ({why}). "
+        text=f"bucket {bucket} at {env['R2_ENDPOINT']} could not be used for {wait_s:.0f} s "
+        f"({why}). "
         "Nothing was rented. Check the network and trainstack:cloudflareAccountId, then try again.",
     )
 
@@ -114,7 +117,8 @@ def check_image(env: Mapping[str, str]) -> Finding:
     if found.outcome == "absent":
         return Finding(
             outcome="refused",
-            text=f"image {image}: {found.why}. Nothing was rented. Check trainstack:imageRepository and "
+            text=f"image {image}: {found.why}. Nothing was rented. Check "
+            "trainstack:imageRepository and "
             "the registry's username and secret.",
         )
     return Finding(outcome="unknown", text=f"image {image} was not looked up: {found.why}")
@@ -137,8 +141,8 @@ def _round_trip(env: Mapping[str, str], *, key: str) -> None:
         raise _DiffersError
 
 
-def _has_ended(env: Mapping[str, str]) -> str:
-    """A finished run's token may have expired: then nothing will be rented, and nothing is amiss."""
+def _has_ended(env: Mapping[str, str]) -> bool:
+    # A finished run's token may have expired: then nothing will be rented, and nothing is amiss.
     place = RunPlace(
         account_id=env["CLOUDFLARE_ACCOUNT_ID"],
         endpoint=env["R2_ENDPOINT"],
@@ -146,12 +150,9 @@ def _has_ended(env: Mapping[str, str]) -> str:
         prefix=env["RUN_PREFIX"],
     )
     try:
-        ended = bucket_reader.has_family_verdict(place, family=env["RUN_FAMILY"])
+        return bucket_reader.has_family_verdict(place, family=env["RUN_FAMILY"])
     except TrainstackError:
-        return ""
-    if not ended:
-        return ""
-    return "the run's credentials have expired, and the run has its verdict: nothing will be rented"
+        return False
 
 
 if __name__ == "__main__":

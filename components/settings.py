@@ -185,7 +185,8 @@ def _runs(
         length = len(f"{project}-{stack}-{name}") + IDENTITY_AND_HASH_LENGTH
         if length > MAX_NAME_LENGTH:
             problems.append(
-                f"{where}name: {project}-{stack}-{name} is {length - MAX_NAME_LENGTH} characters too "
+                f"{where}name: {project}-{stack}-{name} is {length - MAX_NAME_LENGTH} characters "
+                "too "
                 "long for a deployment's name; use a shorter stack or run name"
             )
         runs.append(run)
@@ -208,7 +209,8 @@ def _unfit(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
     hours = recipe.expected_hours * (recipe.gpus / run.gpus_per_container if recipe.gpus else 1)
     if not run.recipe_settings and hours > run.duration_hours:
         problems.append(
-            f"{where}durationHours = {run.duration_hours}: {recipe.name} takes about {hours:.1f} h on "
+            f"{where}durationHours = {run.duration_hours}: {recipe.name} takes about {hours:.1f} h "
+            "on "
             f"{run.gpus_per_container} x {run.gpu_type}"
         )
     return problems

@@ -76,7 +76,5 @@ def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:
     present = [name for name in (LOCAL_MARK, *LOCAL_ADDRESSES) if env.get(name)]
     if not present:
         return []
-    return [
-        f"trainstack:cloud = {cloud}: the local cloud's {', '.join(present)} must not be set for a "
-        f"paid run; {LEAVE}"
-    ]
+    names = ", ".join(present)
+    return [f"trainstack:cloud = {cloud}: {names} must not be set for a paid run; {LEAVE}"]

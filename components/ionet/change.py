@@ -1,4 +1,4 @@
-"""What a changed program means for a deployment that exists: keep, extend, replace or refuse; pure."""
+"""What a changed program means for a rented machine: keep, extend, replace or refuse; pure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Kind = Literal["keep", "extend", "replace", "refuse"]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """The decision; `keys` are what changed, `names` the same for people, `remedy` for a refusal."""
+    """The decision; `keys` changed (`names` for people), and a refusal has its `remedy`."""
 
     kind: Kind
     keys: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class Change:
 
     @property
     def is_another_run(self) -> bool:
-        """Whether the run itself is another one: asked for on purpose, whatever became of the old."""
+        """Whether another run is asked for on purpose, whatever became of the old one."""
         return "identity" in self.keys
 
 
@@ -72,12 +72,12 @@ def decide(old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
 
 NEW_CREDENTIALS = (
     "A live run keeps the credentials that it started with: giving it others would re-create its "
-    "container. Let it end first, put the old ones back, or raise trainstack:rerun, which destroys this "
-    "run and starts another."
+    "container. Let it end first, put the old ones back, or raise trainstack:rerun, which destroys "
+    "this run and starts another."
 )
 FEWER_HOURS = (
-    "The hours are paid in advance and cannot be given back in part: {old} were bought, {new} are asked "
-    "for. Set trainstack:durationHours back to {old}; `pulumi destroy` ends the rental early."
+    "The hours are paid in advance and cannot be given back in part: {old} were bought, {new} are "
+    "asked for. Set trainstack:durationHours back to {old}; `pulumi destroy` ends the rental early."
 )
 
 

@@ -1,4 +1,4 @@
-"""The io.net CaaS API over HTTP: one method a call, bounded in time; no decision beyond yes, no, unclear.
+"""The io.net CaaS API over HTTP: one method a call, each bounded in time; says yes, no or unclear.
 
 Reading and deleting are tried again after an unclear answer. Renting and extending are sent once,
 as the API knows no idempotency key: whoever calls them looks up what became of an unclear one.

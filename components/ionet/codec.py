@@ -117,8 +117,9 @@ def rental(props: Props) -> Rental:
     """Decode a deployment's complete properties."""
     found = known(props)
     chosen = offer(props)
-    if chosen is None:
-        raise ValueError("a deployment without a chosen offer")
+    run_access = access(props)
+    if chosen is None or run_access is None:
+        raise ValueError("a deployment without a chosen offer or without credentials")
     return Rental(
         cloud=found["cloud"],
         private_name=found["privateName"],
@@ -133,7 +134,7 @@ def rental(props: Props) -> Rental:
         traffic_port=found["trafficPort"],
         env=cast("dict[str, str]", found.get("env") or {}),
         credentials_expire_on=found.get("credentialsExpireOn") or "",
-        access=access(props),
+        access=run_access,
         access_token=found.get("accessToken") or "",
         wandb_api_key=found.get("wandbApiKey") or "",
         registry_username=found.get("registryUsername") or "",
@@ -151,9 +152,12 @@ def place(props: Props) -> RunPlace:
     )
 
 
-def access(props: Props) -> S3Access:
-    """Return the run's own S3 access."""
-    return S3Access(access_key_id=props["accessKeyId"], secret_access_key=props["secretAccessKey"])
+def access(props: Props) -> S3Access | None:
+    """Return the run's own S3 access, where it is known."""
+    key_id, secret = known_text(props, "accessKeyId"), known_text(props, "secretAccessKey")
+    if not (key_id and secret):
+        return None
+    return S3Access(access_key_id=key_id, secret_access_key=secret)
 
 
 def inputs_of(state: Props, *, outputs: tuple[str, ...]) -> dict[str, Any]:

@@ -20,6 +20,11 @@ def dollars(amount: Decimal) -> str:
     return f"${amount.quantize(CENT, rounding=ROUND_HALF_UP):,}"
 
 
+def rounded(amount: Decimal) -> float:
+    """Return an amount to the cent, as a number for a stack output; for showing only."""
+    return float(amount.quantize(CENT, rounding=ROUND_HALF_UP))
+
+
 def require_within_cap(cost_usd: Decimal, *, cap_usd: int, what: str) -> None:
     """Raise TooDearError when the cost is above the cap; exactly the cap is allowed."""
     if cost_usd > cap_usd:
@@ -42,7 +47,7 @@ def bought_hours(*, minutes: int, total_gpus: int, recorded_hours: int, wanted_h
         if hours in (recorded_hours, wanted_hours):
             return hours
     raise UnclearError(
-        f"io.net counts {minutes} bought minutes where {recorded_hours} hours were recorded, so it is "
-        f"not clear what an extension to {wanted_hours} hours would buy. Nothing was bought. Extend it "
-        "in io.net's console and leave trainstack:durationHours as it was."
+        f"io.net counts {minutes} bought minutes where {recorded_hours} hours were recorded, so it "
+        f"is not clear what an extension to {wanted_hours} hours would buy. Nothing was bought. "
+        "Extend it in io.net's console and leave trainstack:durationHours as it was."
     )

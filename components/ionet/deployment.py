@@ -1,4 +1,4 @@
-"""The dynamic resources as a program declares them: RunIdentity, CaasDeployment, DeploymentReady."""
+"""Dynamic resources as a program declares them: RunIdentity, CaasDeployment, DeploymentReady."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Whether the Pulumi engine that this provider process works for is still there; no other duty.
 
-A provider outlives a killed engine and would go on with its call, rent a machine, and hand the id to
-nobody (seen with Pulumi 3.259). The engine's address is among the process's arguments.
+A provider outlives a killed engine and would go on with its call, rent a machine, and hand the id
+to nobody (seen with Pulumi 3.259). The engine's address is among the process's arguments.
 """
 
 from __future__ import annotations
@@ -35,6 +35,6 @@ def require_alive(arguments: Sequence[str] | None = None) -> None:
         socket.create_connection(address, timeout=CONNECT_TIMEOUT_S).close()
     except OSError:
         raise EngineGoneError(
-            "the Pulumi engine has ended while a machine was about to be rented. Nothing was rented: "
-            "run `pulumi up` again."
+            "the Pulumi engine has ended in the middle of this call. Nothing was rented by it: run "
+            "`pulumi up` again."
         ) from None

@@ -1,4 +1,4 @@
-"""Asking the market: the cheapest offer that fits, checked against the cap; decisions are elsewhere."""
+"""Asks the market for the cheapest offer that fits, within the cap; offers.py makes the choice."""
 
 from __future__ import annotations
 
@@ -56,8 +56,9 @@ def require_lasting_credentials(expire_on: str, *, wish: Wish, now: datetime) ->
     end = moment(expire_on)
     if end and now + timedelta(hours=wish.hours) + CREDENTIALS_MARGIN > end:
         raise TooDearError(
-            f"the run's credentials expire at {expire_on}, before {wish.hours} hours from now are over. "
-            "Nothing was rented. Raise trainstack:rerun for a run with new ones, or ask for fewer hours."
+            f"the run's credentials expire at {expire_on}, before {wish.hours} hours from now are "
+            "over. Nothing was rented. Raise trainstack:rerun for a run with new ones, or ask for "
+            "fewer hours."
         )
 
 
