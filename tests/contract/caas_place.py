@@ -25,7 +25,7 @@ UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 Found = TypeVar("Found")
 
 
-def eventually(look: Callable[[], Found | None], *, within_s: float = 20.0) -> Found:
+def eventually(look: Callable[[], Found | None], *, within_s: float = 60.0) -> Found:
     """Call until it returns something true, and return that; fail with the last value."""
     end = time.monotonic() + within_s
     pause = threading.Event()

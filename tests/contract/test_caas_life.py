@@ -197,6 +197,19 @@ def test_a_deployment_can_be_destroyed_while_its_image_is_pulled(
     assert runtime.specs == []
 
 
+def test_a_configuration_changed_while_its_image_is_pulled_is_the_one_that_runs(
+    caas: CaasPlace, runtime: InMemoryRuntime
+) -> None:
+    runtime.pull_may_end.clear()
+    deployment_id = caas.deploy()
+    eventually(lambda: runtime.pulls)
+    change = {"image_url": "example/train:2"}
+    caas.call("PATCH", f"deployment/{deployment_id}", json=change)
+    runtime.pull_may_end.set()
+    caas.until(deployment_id, "running")
+    assert [spec.image_url for spec in runtime.specs] == ["example/train:2"]
+
+
 def test_a_slow_pull_holds_up_nobody_else(caas: CaasPlace, runtime: InMemoryRuntime) -> None:
     other = caas.deploy("other")
     caas.until(other, "running")

@@ -121,6 +121,8 @@ class Life:
         latest = self._cloud.store.deployment(deployment.id)
         if latest is None or latest.status == "termination requested":
             return
+        if latest.generation != deployment.generation:
+            return  # changed during the pull
         secrets = self._cloud.store.secrets(deployment.id)
         try:
             entrypoint = unescaped(deployment.entrypoint or ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from localcloud.caas.behaviour import deployments, workers
@@ -24,7 +24,7 @@ class _Whole:
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = chunks
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[bytes]:
         return iter(self._chunks)
 
     def close(self) -> None:
