@@ -22,10 +22,12 @@ class Journal:
         self._files: dict[tuple[str, str], tuple[int, int]] = {}
 
     def __enter__(self) -> Self:
-        if self._path.exists():
-            for line in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
-                self._take(line)
+        known = self._path.read_bytes() if self._path.exists() else b""
+        for line in known.decode("utf-8", errors="replace").splitlines():
+            self._take(line)
         self._file = self._path.open("a", encoding="utf-8")
+        if not known.endswith(b"\n"):
+            self._file.write("\n")  # the last line of a killed copy stays by itself
         return self
 
     def __exit__(

@@ -27,6 +27,7 @@ from runs.journal import Journal
 RANGE_BYTES = 32 * 1024 * 1024  # small enough that eight streams share one 20 GB file
 STREAMS = 8  # with CHUNK_BYTES this bounds memory: 8 MiB, whatever the file sizes
 CHUNK_BYTES = 1024 * 1024
+JOURNAL = ".pull.jsonl"
 _TRIES = 5
 
 Result = Literal["copied", "already here", "damaged", "missing"]
@@ -75,7 +76,7 @@ def plan(
     items: list[Item] = []
     for artifact in artifacts:
         parts = PurePosixPath(artifact.key).parts
-        if not parts or artifact.key.startswith("/") or ".." in parts or "\0" in artifact.key:
+        if not parts or parts[0] in ("/", JOURNAL) or ".." in parts or "\0" in artifact.key:
             raise RunsError(
                 f"the manifest names {artifact.key!r}, which would be written outside of the "
                 "folder.\nNothing was copied: the manifest is damaged, or not ours."
@@ -127,7 +128,7 @@ class Puller:
         copied by then stays, and the same call again goes on from there.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with Journal(self.folder / ".pull.jsonl") as journal:
+        with Journal(self.folder / JOURNAL) as journal:
             self._check_room(items, journal)
             with ThreadPoolExecutor(STREAMS) as pool:
                 try:
