@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-
 from container.records import METRICS_PREFIX, Metric
 from runs.bucket import Bucket
 
