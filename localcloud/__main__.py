@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated
@@ -50,7 +52,8 @@ def start(as_json: Json = False) -> None:
 
     Needs a Docker engine, or Debian and root to install one. Writes the env file to source.
     """
-    place = services.start(_say)
+    with _interruptible():
+        place = services.start(_say)
     _say(f"\nEnter this world:  source {place.env_path}\nLeave it again:    trainstack_leave")
     if as_json:
         _show_json()
@@ -62,7 +65,8 @@ def stop() -> None:
 
     The Docker engine is stopped too if it was started from here and holds no other container.
     """
-    services.stop(_say)
+    with _interruptible():
+        services.stop(_say)
 
 
 @app.command()
@@ -123,9 +127,15 @@ def main() -> None:
     except LocalCloudError as error:
         _say(f"\nlocalcloud: {error}")
         sys.exit(EXIT_FAILED)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
     except KeyboardInterrupt:
         _say("\nInterrupted. `start` goes on from here, `stop` clears away.")
-        sys.exit(EXIT_INTERRUPTED)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
 
 
 def _say(line: str) -> None:

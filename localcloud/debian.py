@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -9,9 +10,10 @@ import tempfile
 from pathlib import Path
 
 from localcloud.errors import LocalCloudError
+from localcloud.place import cache_folder
 
 INSTALL_TIMEOUT_S = 900
-# Another apt-get may be at work (a first `make up` in two checkouts): wait for it.
+# Somebody else's apt-get may be at work: wait for it.
 _WAIT = ("-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3")
 
 
@@ -48,7 +50,7 @@ def unpack(package: str, folder: Path) -> None:
     For a package that would start a service of its own when installed. `folder` appears whole or
     not at all.
     """
-    with tempfile.TemporaryDirectory(dir=_parent(folder), prefix=".unpack-") as scratch:
+    with tempfile.TemporaryDirectory(dir=_with_parent(folder).parent, prefix=".unpack-") as scratch:
         command = ["apt-get", "download", "-q", *_WAIT, package]
         output = _apt(command, cwd=scratch)
         if output is not None and os.geteuid() == 0:
@@ -67,7 +69,16 @@ def unpack(package: str, folder: Path) -> None:
 
 
 def _apt(command: list[str], cwd: str | None = None) -> str | None:
-    """Run apt-get; return None when it worked, else what it said."""
+    """Run apt-get; return None when it worked, else what it said.
+
+    One at a time for this user: apt-get waits for dpkg's lock, but not for that of its lists.
+    """
+    with _with_parent(cache_folder() / "apt.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _run(command, cwd=cwd)
+
+
+def _run(command: list[str], *, cwd: str | None) -> str | None:
     try:
         done = subprocess.run(
             command,
@@ -91,6 +102,6 @@ def _tail(output: str, lines: int = 8) -> str:
     return "\n".join(f"  {line}" for line in output.strip().splitlines()[-lines:])
 
 
-def _parent(folder: Path) -> Path:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    return folder.parent
+def _with_parent(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

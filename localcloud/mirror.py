@@ -56,7 +56,8 @@ def main(
     ),
 ) -> None:
     """Serve the rehearsal's data set, building it first if it is not there."""
-    uvicorn.run(create_app(build_corpus(folder)), host=host, port=port, access_log=False)
+    app = create_app(build_corpus(folder))
+    uvicorn.run(app, host=host, port=port, access_log=False, timeout_graceful_shutdown=2)
 
 
 if __name__ == "__main__":
