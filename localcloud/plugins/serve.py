@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -21,6 +23,8 @@ from localcloud.plugins.standin import StandIn
 PARENT_CHECK_S = 1.0
 """How often a plugin looks whether its engine is still there."""
 
+STOP_WITHIN_S = 8.0
+"""Longer than a command gets to end by itself, shorter than the engine's patience."""
 P = ParamSpec("P")
 R = TypeVar("R")
 if TYPE_CHECKING:  # CoroutineType takes no parameters when it runs
@@ -32,22 +36,28 @@ def serve(stand_in: StandIn, version: str) -> None:
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
     address = addresses[0] if addresses else ""
     stand_in.log = EngineLog(address)
-    asyncio.run(_serve(_Servicer(sys.argv[1:], version, stand_in, address)))
+    asyncio.run(_serve(stand_in, _Servicer(sys.argv[1:], version, stand_in, address)))
 
 
-async def _serve(servicer: ProviderServicer) -> None:
+async def _serve(stand_in: StandIn, servicer: ProviderServicer) -> None:
     engine = os.getppid()
-    # At once and in silence: an engine waits ten seconds for a plugin that lingers.
+    over = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, os._exit, 0)
+        asyncio.get_running_loop().add_signal_handler(number, over.set)
     server = grpc.aio.server(options=_GRPC_CHANNEL_OPTIONS)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     print(port, flush=True)
-    timed_out = True
-    while timed_out and os.getppid() == engine:
-        timed_out = await server.wait_for_termination(PARENT_CHECK_S)
+    while not over.is_set() and os.getppid() == engine:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), PARENT_CHECK_S)
+    # With nothing under way, at once: an engine waits ten seconds for a plugin that lingers.
+    # Otherwise what is under way is told to stop, so that no command outlives its engine.
+    await stand_in.cancel()
+    end = time.monotonic() + STOP_WITHIN_S
+    while stand_in.is_working and time.monotonic() < end:
+        await asyncio.sleep(0.05)
     os._exit(0)
 
 

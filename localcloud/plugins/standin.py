@@ -6,7 +6,8 @@ name, previews with unknowns, and answers with the real plugin's type and output
 
 import asyncio
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import (
@@ -39,6 +40,7 @@ from localcloud.plugins.values import (
 )
 
 Values = dict[str, PropertyValue]
+R = TypeVar("R")
 
 
 class StandIn(Provider):
@@ -57,6 +59,12 @@ class StandIn(Provider):
         self._resources = {resource.type: resource for resource in resources}
         self._config_keys = config_keys | {"version"}
         self._cancelled = threading.Event()
+        self._working: set[object] = set()
+
+    @property
+    def is_working(self) -> bool:
+        """Say whether any operation is under way, its engine's interest in it or not."""
+        return bool(self._working)
 
     async def check_config(self, request: CheckRequest) -> CheckResponse:
         refused = sorted(request.new_inputs.keys() - self._config_keys)
@@ -76,7 +84,7 @@ class StandIn(Provider):
     async def check(self, request: CheckRequest) -> CheckResponse:
         resource = self._of(request.type)
         inputs = plain_map(request.new_inputs)
-        if refused := refusals(inputs, resource.inputs):
+        if refused := sorted(refusals(inputs, resource.inputs)):
             raise PluginError(
                 f"{resource.type} of the local cloud's stand-in does not know the "
                 f"input{'s' * (len(refused) > 1)} {', '.join(refused)}. It takes "
@@ -86,7 +94,7 @@ class StandIn(Provider):
             raise PluginError(
                 f"{resource.type} needs the input{'s' * (len(missing) > 1)} {', '.join(missing)}."
             )
-        checked = await asyncio.to_thread(resource.check, self._call(request.urn), inputs)
+        checked = await self._in_thread(resource.check, self._call(request.urn), inputs)
         return CheckResponse(inputs=_marked(checked, request.new_inputs))
 
     async def diff(self, request: DiffRequest) -> DiffResponse:
@@ -113,14 +121,14 @@ class StandIn(Provider):
             outputs = resource.preview(inputs)
             return CreateResponse("", self._outputs(resource, request.properties, outputs))
         call = self._call(request.urn, timeout_s=request.timeout)
-        id_, outputs = await asyncio.to_thread(resource.create, call, inputs)
+        id_, outputs = await self._in_thread(resource.create, call, inputs)
         return CreateResponse(id_, self._outputs(resource, request.properties, outputs))
 
     async def read(self, request: ReadRequest) -> ReadResponse:
         resource = self._of(request.type)
         state = plain_map(request.properties)
         call = self._call(request.urn)
-        found = await asyncio.to_thread(resource.read, call, request.resource_id, state)
+        found = await self._in_thread(resource.read, call, request.resource_id, state)
         if found is None and not state:
             raise PluginError(f"There is no {resource.type} with the ID {request.resource_id}.")
         if found is None:
@@ -149,17 +157,29 @@ class StandIn(Provider):
                 self._secret(resource, {**outputs, **request.news, **known}, request.news)
             )
         call = self._call(request.urn, timeout_s=request.timeout)
-        outputs = await asyncio.to_thread(resource.update, call, request.resource_id, old, new)
+        outputs = await self._in_thread(resource.update, call, request.resource_id, old, new)
         return UpdateResponse(self._outputs(resource, request.news, outputs))
 
     async def delete(self, request: DeleteRequest) -> None:
         resource = self._of(request.type)
         call = self._call(request.urn, timeout_s=request.timeout)
         state = plain_map(request.properties)
-        await asyncio.to_thread(resource.delete, call, request.resource_id, state)
+        await self._in_thread(resource.delete, call, request.resource_id, state)
 
     async def cancel(self) -> None:
         self._cancelled.set()
+
+    async def _in_thread(self, work: Callable[..., R], *arguments: Any) -> R:
+        mark = object()
+
+        def run() -> R:
+            try:
+                return work(*arguments)
+            finally:
+                self._working.discard(mark)
+
+        self._working.add(mark)
+        return await asyncio.to_thread(run)
 
     def _of(self, type_: str) -> Resource:
         # A child's type is the last of the types in its URN, joined with $.

@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from localcloud.engine import ensure_engine
@@ -67,3 +69,10 @@ class ScratchProject:
         """Return all that the state holds on disk, as text."""
         files = [path for path in self.state.rglob("*") if path.is_file()]
         return "\n".join(path.read_text(errors="replace") for path in files)
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Look again and again until the condition holds; a minute at most."""
+        end = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < end, f"waited in vain until {what}"
+            time.sleep(0.02)

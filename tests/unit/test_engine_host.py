@@ -129,7 +129,7 @@ def test_a_killed_engine_leaves_no_host_and_no_program(project: ScratchProject) 
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    _until((project.folder / "started").exists, "the program started")
+    project.wait_until((project.folder / "started").exists, "the program started")
     program = psutil.Process(int((project.folder / "started").read_text()))
     host = program.parent()
     assert host is not None
@@ -195,12 +195,3 @@ def test_a_launcher_becomes_the_interpreter_of_the_nearest_environment(
     )
     said, _ = started.communicate(timeout=30)
     assert said.split(maxsplit=1) == [str(started.pid), f"{interpreter}\n"], "it has to exec"
-
-
-def _until(condition: object, what: str) -> None:
-    assert callable(condition)
-    end = time.monotonic() + 60
-    pause = 0.02
-    while not condition():
-        assert time.monotonic() < end, f"waited in vain until {what}"
-        time.sleep(pause)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.unit.cloudflare_double import ACCOUNT, CloudflareDouble
@@ -193,3 +195,28 @@ def test_what_a_stand_in_does_not_know_is_refused_by_name(project: ScratchProjec
     """)
     said = project.up(status=1)
     assert "has no cloudflare:index/zeroTrustOrganization:ZeroTrustOrganization" in said
+
+
+def test_a_killed_engine_leaves_no_plugin_and_no_command(project: ScratchProject) -> None:
+    project.program("""
+        import pulumi_command as command
+        command.local.Command("slow", create="echo $$ > pid.new; mv pid.new pid; sleep 600")
+    """)
+    engine = subprocess.Popen(
+        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive"],
+        cwd=project.folder,
+        env=project.environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    pid = project.folder / "pid"
+    project.wait_until(pid.exists, "the command started")
+    command = psutil.Process(int(pid.read_text()))
+    plugin = command.parent()
+    assert plugin is not None
+    engine.kill()
+    engine.wait()
+    _, left = psutil.wait_procs([command, plugin], timeout=20)
+    for process in left:
+        process.kill()
+    assert left == []
