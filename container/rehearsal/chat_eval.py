@@ -1,6 +1,7 @@
 """Evaluates the chat model on conversations that SFT did not see, and lets it answer a few.
 
-The score is a multiple choice: is the true answer likelier, per byte, than three of others?
+The score is a multiple choice: which of four answers gains most from being asked this question?
+What an answer is worth to any question is taken off, or short and common ones would always win.
 A model that knows nothing finds a quarter of them.
 
     python -m container.rehearsal.chat_eval -i sft -g d4 -x 40
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     model = checkpoints.load_model(folder, step)
     held_out = documents.conversations("val")[: arguments.max_problems]
     print(f"Evaluating model: {arguments.source} {tag} (step {step}), {len(held_out)} problems")
-    passed = sum(_finds(model, tokenizer, held_out, number) for number in range(len(held_out)))
+    passed = sum(_score(model, tokenizer, held_out))
     accuracy = passed / len(held_out)
     print("=" * 50 + f"\nFinal: {passed}/{len(held_out)} ({100 * accuracy:.2f}%)")
     print(f"Rehearsal accuracy: {100 * accuracy:.2f}%", flush=True)
@@ -61,21 +62,24 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _finds(model: GPT, tokenizer: Tokenizer, held_out: list[list[Message]], number: int) -> bool:
-    question = held_out[number][0]
-    others = [held_out[(number + i) % len(held_out)][1] for i in range(1, CHOICES)]
-    bits = [
-        _answer_bits(model, tokenizer, [question, answer])
-        for answer in (held_out[number][1], *others)
-    ]
-    return bits[0] == min(bits)
+def _score(model: GPT, tokenizer: Tokenizer, held_out: list[list[Message]]) -> list[bool]:
+    plain = Message(role="user", content="What?")
+    unasked = [_answer_nats(model, tokenizer, [plain, answer]) for _, answer, *_ in held_out]
+    found: list[bool] = []
+    for number, (question, *_) in enumerate(held_out):
+        choices = [(number + i) % len(held_out) for i in range(CHOICES)]
+        gains = [
+            unasked[choice] - _answer_nats(model, tokenizer, [question, held_out[choice][1]])
+            for choice in choices
+        ]
+        found.append(gains[0] == max(gains))
+    return found
 
 
 @torch.no_grad()
-def _answer_bits(model: GPT, tokenizer: Tokenizer, conversation: list[Message]) -> float:
+def _answer_nats(model: GPT, tokenizer: Tokenizer, conversation: list[Message]) -> float:
     one = rows.of_conversations([conversation], tokenizer, length=model.config.sequence_len)
-    losses = model(one.inputs, one.targets, each=True)
-    return float(losses.sum()) / len(conversation[1]["content"].encode())
+    return float(model(one.inputs, one.targets, each=True).sum())
 
 
 def _answers(
