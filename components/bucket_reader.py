@@ -59,8 +59,7 @@ class BucketReader:
         except RecordError as error:
             raise BucketUnreachableError(
                 f"the verdict at {self._bucket}/{prefix} cannot be read ({error}). Use the version "
-                "of "
-                "this project that wrote it."
+                "of this project that wrote it."
             ) from None
 
     def find_object(self, key: str) -> bytes | None:
@@ -147,8 +146,7 @@ def find_verdict(
             last = last or error
     raise last or BucketUnreachableError(
         "it is not known whether the run has ended: CLOUDFLARE_API_TOKEN is not set. Set it, or "
-        "source "
-        "the local world's env file."
+        "source the local world's env file."
     )
 
 

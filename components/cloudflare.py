@@ -1,4 +1,4 @@
-"""Cloudflare's API where its Pulumi provider cannot help: find a bucket, the operator's S3 access."""
+"""Cloudflare's API, beside its Pulumi provider: is the bucket there, who is the operator."""
 
 from __future__ import annotations
 

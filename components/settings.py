@@ -186,8 +186,7 @@ def _runs(
         if length > MAX_NAME_LENGTH:
             problems.append(
                 f"{where}name: {project}-{stack}-{name} is {length - MAX_NAME_LENGTH} characters "
-                "too "
-                "long for a deployment's name; use a shorter stack or run name"
+                "too long for a deployment's name; use a shorter stack or run name"
             )
         runs.append(run)
     if len(targets) > 1:
@@ -210,8 +209,7 @@ def _unfit(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
     if not run.recipe_settings and hours > run.duration_hours:
         problems.append(
             f"{where}durationHours = {run.duration_hours}: {recipe.name} takes about {hours:.1f} h "
-            "on "
-            f"{run.gpus_per_container} x {run.gpu_type}"
+            f"on {run.gpus_per_container} x {run.gpu_type}"
         )
     return problems
 

@@ -48,10 +48,8 @@ def wait(
             raise NotReadyError(
                 f"deployment {deployment_id} of run {run} gave no heartbeat in "
                 f"{timeout_s / 60:.0f} minutes (last seen: {step}). It is still rented and stays "
-                "in "
-                "the state: `pulumi up` waits again, `python -m runs logs` shows its output, "
-                "`pulumi "
-                "destroy` gives it back. trainstack:readyTimeoutMinutes sets the time."
+                "in the state: `pulumi up` waits again, `python -m runs logs` shows its output, "
+                "`pulumi destroy` gives it back. trainstack:readyTimeoutMinutes sets the time."
             )
         clock.sleep(POLL_S)
 
@@ -80,8 +78,7 @@ def _look(client: Client, deployment_id: str, *, run: str) -> tuple[str, str]:
 def _ended(deployment_id: str, *, run: str, how: str) -> NotReadyError:
     return NotReadyError(
         f"deployment {deployment_id} of run {run} is {how} before its first heartbeat. `python -m "
-        "runs "
-        "logs` shows what it wrote; `pulumi refresh`, then `pulumi up`, rents it again."
+        "runs logs` shows what it wrote; `pulumi refresh`, then `pulumi up`, rents it again."
     )
 
 

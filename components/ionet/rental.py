@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from components.ionet import cost, market
@@ -29,7 +29,8 @@ from container.records import Verdict
 LOOK_FOR_S = 60.0  # a rental may show up in the list with a delay
 GONE_WITHIN_S = 900.0
 ASK_AGAIN_S = 60.0
-POLL_S = 3.0
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 5.0
 
 Say = Callable[[str], None]
 
@@ -40,6 +41,14 @@ class Clock:
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+
+    def pauses(self) -> Iterator[None]:
+        """Wait a little longer at each step, for a loop that looks again and again."""
+        pause_s = FIRST_PAUSE_S
+        while True:
+            yield
+            self.sleep(pause_s)
+            pause_s = min(pause_s * 1.5, LONGEST_PAUSE_S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +86,8 @@ def rent(
     if ended and ended.outcome != "stopped":
         raise RunEndedError(
             f"run {wanted.run} has ended already ({ended.outcome}) and is not paid for again. "
-            "Raise "
-            "trainstack:rerun to train it from the start, or give the new training another name in "
+            "Raise trainstack:rerun to train it from the start, or give the new training another "
+            "name in "
             "trainstack:runs."
         )
     for row in rows:
@@ -116,7 +125,7 @@ def give_back(client: Client, deployment_id: str, *, clock: Clock | None = None)
     clock = clock or Clock()
     started = clock.now()
     asked_at: float | None = None
-    while True:
+    for _ in clock.pauses():
         try:
             if asked_at is None or clock.now() - asked_at > ASK_AGAIN_S:
                 asked_at = clock.now()
@@ -129,11 +138,9 @@ def give_back(client: Client, deployment_id: str, *, clock: Clock | None = None)
         if clock.now() - started > GONE_WITHIN_S:
             raise NotGoneError(
                 f"deployment {deployment_id} is not gone after {GONE_WITHIN_S / 60:.0f} minutes "
-                "and "
-                "may still bill. It stays in the state: run `pulumi destroy` again, and look at "
-                "io.net's console."
+                "and may still bill. It stays in the state: run `pulumi destroy` again, and look "
+                "at io.net's console."
             )
-        clock.sleep(POLL_S)
 
 
 def is_alive(client: Client, deployment_id: str) -> bool:
@@ -163,7 +170,7 @@ def _post(
     if not refusal:
         say(f"{wanted.run}: no clear answer to the rental; looking for {name}")
     started = clock.now()
-    while True:
+    for _ in clock.pauses():
         for row in client.deployments():
             if row.name == name and row.life == "alive":
                 return row.id
@@ -172,11 +179,11 @@ def _post(
         if clock.now() - started > LOOK_FOR_S:
             raise UnclearError(
                 f"io.net gave no clear answer when {name} was to be rented, and shows no "
-                "deployment "
-                f"of that name {LOOK_FOR_S:.0f} s later. Run `pulumi up` again: it looks for the "
+                f"deployment of that name {LOOK_FOR_S:.0f} s later. Run `pulumi up` again: it "
+                "looks for the "
                 "name before it rents."
             )
-        clock.sleep(POLL_S)
+    raise AssertionError("pauses never end")
 
 
 def _missing_hours(client: Client, deployment_id: str, *, old_hours: int, new_hours: int) -> int:

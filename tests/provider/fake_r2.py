@@ -1,0 +1,115 @@
+"""A stand-in for R2 and Cloudflare's verify call: objects in memory, signatures not checked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from container.records import Outcome, Verdict
+
+ACCOUNT = "0123456789abcdef0123456789abcdef"
+BUCKET = "trainstack-test"
+
+
+class FakeR2:
+    """Objects by `/bucket/key`; `refuse` answers every object call with that code."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.refuse = ""
+        self.operator_is_known = True
+        self.calls: list[str] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self.cloudflare_url = f"{self.url}/client/v4"
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def put_verdict(self, prefix: str, outcome: Outcome) -> None:
+        """Let the run under that prefix have ended."""
+        verdict = Verdict(
+            run="main",
+            attempt=1,
+            outcome=outcome,
+            stage="base",
+            reason="",
+            exit_code=0,
+            started_at="2026-11-01T00:00:00Z",
+            ended_at="2026-11-01T01:00:00Z",
+            elapsed_s=3600.0,
+            dollars=0.4,
+        )
+        self.objects[f"/{BUCKET}/{prefix}/verdict.json"] = verdict.to_json()
+
+
+def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.split("?")[0]
+            if path.startswith("/client/v4/"):
+                self._verify()
+            elif self._refused():
+                return
+            elif path.count("/") == 1 or path.endswith("/"):
+                self._list(path)
+            elif path in r2.objects:
+                self._answer(200, r2.objects[path])
+            else:
+                self._answer(404, _error("NoSuchKey"))
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if not self._refused():
+                r2.objects[self.path.split("?")[0]] = body
+                self._answer(200, b"")
+
+        def do_DELETE(self) -> None:
+            if not self._refused():
+                r2.objects.pop(self.path.split("?")[0], None)
+                self._answer(204, b"")
+
+        def _verify(self) -> None:
+            r2.calls.append("verify")
+            if r2.operator_is_known:
+                found: Any = {"success": True, "errors": [], "result": {"id": "0" * 32}}
+                self._answer(200, json.dumps(found).encode())
+            else:
+                errors = [{"code": 1000, "message": "Invalid API Token"}]
+                found = {"success": False, "errors": errors, "result": None}
+                self._answer(401, json.dumps(found).encode())
+
+        def _list(self, path: str) -> None:
+            bucket = path.strip("/")
+            names = sorted({key.split("/")[2] for key in r2.objects if key.split("/")[1] == bucket})
+            prefixes = "".join(
+                f"<CommonPrefixes><Prefix>{name}/</Prefix></CommonPrefixes>" for name in names
+            )
+            self._answer(200, f"<ListBucketResult>{prefixes}</ListBucketResult>".encode())
+
+        def _refused(self) -> bool:
+            r2.calls.append(f"{self.command} {self.path}")
+            if r2.refuse:
+                self._answer(403, _error(r2.refuse))
+            return bool(r2.refuse)
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            pass
+
+    return Handler
+
+
+def _error(code: str) -> bytes:
+    return f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
