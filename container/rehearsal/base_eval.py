@@ -10,7 +10,16 @@ from __future__ import annotations
 
 import argparse
 
-from container.rehearsal import checkpoints, documents, layout, report, rows, tokens, training
+from container.rehearsal import (
+    checkpoints,
+    documents,
+    layout,
+    process,
+    report,
+    rows,
+    tokens,
+    training,
+)
 from container.rehearsal.generation import generate, pieces
 from container.rehearsal.gpt import GPT
 from container.rehearsal.tokens import Tokenizer
@@ -26,9 +35,9 @@ PROMPTS = (
 
 def main(argv: list[str] | None = None) -> int:
     """Evaluate a checkpoint and write the report's section."""
-    training.StopRequest(at_once=True)
+    process.StopRequest(at_once=True)
     arguments = _arguments().parse_args(argv)
-    training.prepare()
+    process.prepare()
     modes = set(arguments.eval.split(","))
     tokenizer = tokens.load()
     tag = arguments.model_tag or layout.newest_tag("base")

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import argparse
 
-from container.rehearsal import documents, layout, loglines, report, rows, tokens, training
+from container.rehearsal import documents, layout, loglines, process, report, rows, tokens, training
 from container.rehearsal.gpt import GPT, GPTConfig
 
 
 def main(argv: list[str] | None = None) -> int:
     """Train, or go on from --resume-from-step; exit code 143 when SIGTERM stopped it."""
-    stop = training.StopRequest()
+    stop = process.StopRequest()
     parser = _arguments()
     arguments = parser.parse_args(argv)
-    threads = training.prepare()
+    threads = process.prepare()
     tokenizer = tokens.load()
     files = documents.shard_files("train")
     length = arguments.max_seq_len

@@ -16,7 +16,16 @@ import argparse
 
 import torch
 
-from container.rehearsal import checkpoints, documents, layout, report, rows, tokens, training
+from container.rehearsal import (
+    checkpoints,
+    documents,
+    layout,
+    process,
+    report,
+    rows,
+    tokens,
+    training,
+)
 from container.rehearsal.documents import Message
 from container.rehearsal.generation import generate, pieces
 from container.rehearsal.gpt import GPT
@@ -28,9 +37,9 @@ SHOWN = 5
 
 def main(argv: list[str] | None = None) -> int:
     """Evaluate a checkpoint and write the report's section."""
-    training.StopRequest(at_once=True)
+    process.StopRequest(at_once=True)
     arguments = _arguments().parse_args(argv)
-    training.prepare()
+    process.prepare()
     tokenizer = tokens.load()
     tag = arguments.model_tag or layout.newest_tag(arguments.source)
     folder = layout.checkpoint_dir(arguments.source, tag)

@@ -18,6 +18,7 @@ from container.rehearsal import (
     documents,
     layout,
     loglines,
+    process,
     report,
     rows,
     tokens,
@@ -27,9 +28,9 @@ from container.rehearsal import (
 
 def main(argv: list[str] | None = None) -> int:
     """Train on the base model of --model-step; exit code 143 when SIGTERM stopped it."""
-    stop = training.StopRequest()
+    stop = process.StopRequest()
     arguments = _arguments().parse_args(argv)
-    training.prepare()
+    process.prepare()
     tokenizer = tokens.load()
     tag = arguments.model_tag or layout.newest_tag("base")
     base = layout.checkpoint_dir("base", tag)

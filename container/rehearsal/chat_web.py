@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from container.rehearsal import checkpoints, layout, tokens, training
+from container.rehearsal import checkpoints, layout, process, tokens
 from container.rehearsal.documents import Message
 from container.rehearsal.generation import generate, pieces
 from container.rehearsal.gpt import GPT
@@ -102,7 +102,7 @@ def application(speaker: Speaker) -> Starlette:
 def main(argv: list[str] | None = None) -> int:
     """Load the model and serve it until SIGTERM."""
     arguments = _arguments().parse_args(argv)
-    training.prepare()
+    process.prepare()
     tag = arguments.model_tag or layout.newest_tag(arguments.source)
     folder = layout.checkpoint_dir(arguments.source, tag)
     step = arguments.step or layout.newest_step(folder)

@@ -1,4 +1,4 @@
-"""The training loop of base_train and chat_sft: steps, evaluations, checkpoints, signals.
+"""The training loop of base_train and chat_sft: steps, evaluations, checkpoints.
 
 It promises that a run killed at any moment and resumed from a checkpoint ends with the same
 weights, bit by bit, given the same flags, data, thread count and processor family.
@@ -9,11 +9,8 @@ weights, bit by bit, given the same flags, data, thread count and processor fami
 
 from __future__ import annotations
 
-import faulthandler
 import math
-import os
 import resource
-import signal
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,10 +21,9 @@ import torch
 from container.rehearsal import checkpoints, loglines
 from container.rehearsal.gpt import GPT, IGNORED
 from container.rehearsal.loglines import StepFacts
+from container.rehearsal.process import STOPPED, StopRequest
 from container.rehearsal.rows import Rows
 
-SEED = 42
-STOPPED = 128 + signal.SIGTERM  # exit code 143, as of a program that SIGTERM ended
 ADAM_BETAS = (0.8, 0.95)
 
 
@@ -61,31 +57,6 @@ class Progress:
     smooth_loss: float = 0.0
     total_s: float = 0.0
     curve: list[tuple[int, float]] = field(default_factory=list)
-
-
-class StopRequest:
-    """Turns SIGTERM into a flag that the loop reads between steps; SIGUSR1 dumps all stacks.
-
-    With `at_once` SIGTERM keeps its usual effect: evaluations have nothing to save.
-    """
-
-    def __init__(self, *, at_once: bool = False) -> None:
-        self.asked = False
-        if not at_once:
-            signal.signal(signal.SIGTERM, self._ask)
-        faulthandler.register(signal.SIGUSR1, all_threads=True)
-
-    def _ask(self, *_: object) -> None:
-        self.asked = True
-
-
-def prepare() -> int:
-    """Make torch repeatable; return the thread count, which is part of what must be repeated."""
-    threads = int(os.environ.get("OMP_NUM_THREADS") or 2)
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(True)
-    torch.manual_seed(SEED)
-    return threads
 
 
 def optimizer(model: GPT, *, matrix: float, embedding: float, head: float, decay: float):

@@ -1,0 +1,233 @@
+"""Fetches what nanochat needs before a stage needs it, and fails where nanochat would go on.
+
+    python -m container.nanochat.prepare begin -n 8    first shards, attention, report header
+    python -m container.nanochat.prepare shards -n 170
+    python -m container.nanochat.prepare eval-bundle
+    python -m container.nanochat.prepare sft           conversations, question sets, word list
+
+`nanochat.dataset` ends with exit code 0 even when no shard arrived, its other downloads have
+neither time limit nor retry, and a bundle that is there but not unpacked breaks later stages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+EVAL_BUNDLE_URL = "https://karpathy-public.s3.us-west-2.amazonaws.com/eval_bundle.zip"
+IDENTITY_URL = "https://karpathy-public.s3.us-west-2.amazonaws.com/identity_conversations.jsonl"
+WORDS_URL = "https://raw.githubusercontent.com/dwyl/english-words/refs/heads/master/words_alpha.txt"
+VALIDATION_SHARD = 6542  # of ClimbMix; always fetched, it validates
+HOPPER = 9
+ATTEMPTS = 4
+TIMEOUT_S = 60
+CHUNK_BYTES = 1 << 20
+
+
+class PrepareError(Exception):
+    """Something that a later stage needs is not there."""
+
+
+def base_dir() -> Path:
+    """Return NANOCHAT_BASE_DIR, made when it is not there."""
+    folder = Path(os.environ["NANOCHAT_BASE_DIR"])
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def shard_names(count: int) -> list[str]:
+    """Return the file names of `count` train shards and of the validation shard."""
+    return [f"shard_{i:05d}.parquet" for i in [*range(count), VALIDATION_SHARD]]
+
+
+def bad_shards(folder: Path, names: list[str]) -> list[str]:
+    """Return which shards are missing or cut short: parquet begins and ends with PAR1."""
+    return [name for name in names if not _is_parquet(folder / name)]
+
+
+def shards(count: int, *, workers: int) -> None:
+    """Have nanochat download shards, again for those that did not arrive."""
+    names = shard_names(count)
+    folder = base_dir() / "base_data_climbmix"
+    bad = names
+    for attempt in range(1, ATTEMPTS + 1):
+        for name in bad_shards(folder, names):
+            (folder / name).unlink(missing_ok=True)
+        command = [sys.executable, "-m", "nanochat.dataset", "-n", str(count), "-w", str(workers)]
+        code = subprocess.run(command, check=False).returncode
+        bad = bad_shards(folder, names)
+        if not bad:
+            return
+        print(f"attempt {attempt}: exit code {code}, {len(bad)} shards missing, first {bad[0]}")
+    raise PrepareError(
+        f"{len(bad)} of {len(names)} shards did not arrive in {ATTEMPTS} attempts; training would "
+        "go on with fewer and repeat them. Is huggingface.co reachable from this machine?"
+    )
+
+
+def eval_bundle() -> None:
+    """Fetch and unpack the CORE tasks; an archive without its folder is fetched anew."""
+    target = base_dir() / "eval_bundle"
+    if (target / "core.yaml").exists():
+        print(f"{target} is there")
+        return
+    archive = base_dir() / "eval_bundle.zip"
+    archive.unlink(missing_ok=True)
+    download(EVAL_BUNDLE_URL, archive)
+    draft = base_dir() / "eval_bundle.part"
+    shutil.rmtree(draft, ignore_errors=True)
+    with zipfile.ZipFile(archive) as content:
+        content.extractall(draft)
+    shutil.rmtree(target, ignore_errors=True)
+    (draft / "eval_bundle").rename(target)
+    shutil.rmtree(draft, ignore_errors=True)
+    print(f"Placed eval_bundle directory at {target}")
+
+
+def sft_data() -> None:
+    """Load every data set of SFT and chat_eval once, so that it lies in the cache."""
+    if importlib.util.find_spec("tasks.customjson"):
+        _fetch_if_had(IDENTITY_URL, base_dir() / "identity_conversations.jsonl")
+    if importlib.util.find_spec("tasks.spellingbee"):
+        words = base_dir() / "words_alpha.txt"
+        if not words.exists():
+            download(WORDS_URL, words)
+    for module, name, arguments in (
+        ("smoltalk", "SmolTalk", {"split": "train"}),
+        ("smoltalk", "SmolTalk", {"split": "test"}),
+        ("mmlu", "MMLU", {"subset": "all", "split": "auxiliary_train"}),
+        ("mmlu", "MMLU", {"subset": "all", "split": "test"}),
+        ("gsm8k", "GSM8K", {"subset": "main", "split": "train"}),
+        ("gsm8k", "GSM8K", {"subset": "main", "split": "test"}),
+        ("arc", "ARC", {"subset": "ARC-Easy", "split": "test"}),
+        ("arc", "ARC", {"subset": "ARC-Challenge", "split": "test"}),
+        ("humaneval", "HumanEval", {}),
+    ):
+        task: Callable[..., Any] = getattr(importlib.import_module(f"tasks.{module}"), name)
+        rows = _again(lambda task=task, kw=arguments: len(task(**kw)), what=f"{name} {arguments}")
+        print(f"{name} {arguments}: {rows:,} rows", flush=True)
+
+
+def flash_attention(capability: int | None, *, found: bool, window_pattern: str) -> str:
+    """Return what to say about the attention kernel; raise PrepareError when it would cost dear.
+
+    `capability` is the major one of the GPU, None without GPU. nanochat goes on without a word
+    when the kernel cannot be had, and trains several times slower.
+    """
+    if found:
+        return "Flash Attention 3 is there"
+    if capability == HOPPER:
+        raise PrepareError(
+            "Flash Attention 3 was not found on a Hopper GPU: training would take several times as "
+            "long. Is huggingface.co reachable from this machine, and is the image built from "
+            "nanochat's lock?"
+        )
+    if capability is None or window_pattern == "L":
+        return "no Flash Attention 3 on this device, PyTorch's own attention is used"
+    raise PrepareError(
+        f"this GPU has no Flash Attention 3, and windowPattern {window_pattern} is very slow "
+        "without: set recipeSettings.window_pattern to L"
+    )
+
+
+def download(url: str, target: Path) -> None:
+    """Fetch a file with retries and a time limit; it appears under its name only when whole."""
+    part = target.with_name(f"{target.name}.part")
+
+    def once() -> None:
+        with (
+            urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer,  # noqa: S310 (https, above)
+            part.open("wb") as file,
+        ):
+            shutil.copyfileobj(answer, file, CHUNK_BYTES)
+            expected = answer.headers.get("Content-Length")
+        if expected is not None and part.stat().st_size != int(expected):
+            raise OSError(f"{part.stat().st_size} bytes of {expected} came")
+
+    _again(once, what=url)
+    part.replace(target)
+    print(f"Downloaded {target.name} ({target.stat().st_size:,} bytes)", flush=True)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Do one of the preparations; exit code 1 when it failed."""
+    arguments = _arguments().parse_args(argv)
+    try:
+        if arguments.what == "begin":
+            if importlib.util.find_spec("nanochat.report"):
+                subprocess.run([sys.executable, "-m", "nanochat.report", "reset"], check=False)
+            print(_check_attention(arguments.window_pattern), flush=True)
+            shards(arguments.n, workers=arguments.workers)
+        elif arguments.what == "shards":
+            shards(arguments.n, workers=arguments.workers)
+        elif arguments.what == "eval-bundle":
+            eval_bundle()
+        else:
+            sft_data()
+    except PrepareError as error:
+        print(f"{arguments.what}: {error}", file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description="Fetch what nanochat needs")
+    parser.add_argument("what", choices=["begin", "shards", "eval-bundle", "sft"])
+    parser.add_argument("-n", type=int, default=8, help="train shards")
+    parser.add_argument("-w", dest="workers", type=int, default=8)
+    parser.add_argument("--window-pattern", default="L")
+    return parser
+
+
+def _check_attention(window_pattern: str) -> str:
+    torch = importlib.import_module("torch")
+    attention = importlib.import_module("nanochat.flash_attention")  # fetches the kernel
+    there = bool(torch.cuda.is_available())
+    capability = int(torch.cuda.get_device_capability()[0]) if there else None
+    return flash_attention(capability, found=bool(attention.HAS_FA3), window_pattern=window_pattern)
+
+
+def _is_parquet(file: Path) -> bool:
+    try:
+        with file.open("rb") as content:
+            first = content.read(4)
+            content.seek(-4, os.SEEK_END)
+            return first == content.read(4) == b"PAR1"
+    except OSError:
+        return False
+
+
+def _fetch_if_had(url: str, target: Path) -> None:
+    """Fetch a file that upstream has taken down at times; nanochat trains without it."""
+    if target.exists():
+        return
+    try:
+        download(url, target)
+    except PrepareError as error:
+        print(f"WARNING: {error}: the model will not know who it is", flush=True)
+
+
+def _again(call: Callable[[], Any], *, what: str) -> Any:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return call()
+        except (OSError, ValueError) as error:  # of the network, or of what came through it
+            print(f"attempt {attempt} of {ATTEMPTS} for {what}: {error}", flush=True)
+            if attempt < ATTEMPTS:
+                time.sleep(2**attempt)
+    raise PrepareError(f"{what} could not be fetched in {ATTEMPTS} attempts")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

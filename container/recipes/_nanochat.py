@@ -1,0 +1,92 @@
+"""What all nanochat recipes share: the pinned commit, the settings, the recipe for GPUs.
+
+Pinned to dc54a1a (2026-05-05): the newest commit that still has the report, the chat UI and the
+identity conversations; its trainers take the same flags as 92d63d4 (2026-07-03), which
+`nanochatCommit` can name instead (no chat then, and a short report of ours).
+
+What a recipe does not use, and why: `tok_eval` (downloads vocabularies, informs only), CORE inside
+base training (a failing or hanging evaluation before the last save loses the model: upstream #446),
+ChatCORE inside SFT (it runs code that the model wrote, beside the W&B key), `--save-every=-1` (one
+save at the very end).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from container.recipe import Recipe, Setting, SettingValue
+from container.recipes._nanochat_stages import CHAT, gpu_stages
+
+PINNED_COMMIT: Final = "dc54a1a3077cab11d68fac4c5d1cd5c51f5d8c7a"
+
+
+def settings(**given: SettingValue) -> dict[str, Setting]:
+    """Return the settings of a nanochat recipe, with its own defaults."""
+    known: dict[str, Setting] = {
+        "depth": Setting(default=20, minimum=1, help="layers; the width is 64 times as much"),
+        "max_seq_len": Setting(default=2048, minimum=64, help="tokens that the model sees at once"),
+        "window_pattern": Setting(
+            default="SSSL", help="attention windows by layer; L without Flash Attention 3"
+        ),
+        "target_param_data_ratio": Setting(
+            default=8.0, minimum=0.0, help="tokens per parameter: the length of base training"
+        ),
+        "num_iterations": Setting(
+            default=-1, minimum=-1, help="steps of base training; -1 = from the ratio"
+        ),
+        "total_batch_size": Setting(
+            default=-1, minimum=-1, help="tokens a step; -1 = what nanochat computes"
+        ),
+        "fp8": Setting(default=True, help="8-bit matrix products; H100-class GPUs only"),
+        "shards": Setting(default=170, minimum=8, help="train shards, about 100 MB each"),
+        "vocab_size": Setting(default=32768, minimum=265, help="tokens that the tokenizer knows"),
+        "tokenizer_chars": Setting(
+            default=2_000_000_000, minimum=1, help="characters that the tokenizer is trained on"
+        ),
+        "save_every": Setting(
+            default=500, minimum=1, help="base steps from checkpoint to checkpoint"
+        ),
+        "eval_every": Setting(
+            default=500, minimum=-1, help="base steps from evaluation to evaluation"
+        ),
+        "core_max_per_task": Setting(
+            default=500, minimum=-1, help="CORE examples a task after training; -1 = all"
+        ),
+        "sft_iterations": Setting(default=-1, minimum=-1, help="SFT steps; -1 = one epoch"),
+        "eval_problems": Setting(
+            default=100_000,
+            minimum=1,
+            help="at most so many problems a task of the chat evaluation",
+        ),
+    }
+    for name, value in given.items():
+        known[name] = Setting(default=value, minimum=known[name].minimum, help=known[name].help)
+    return known
+
+
+def gpu_recipe(
+    *,
+    depth: int,
+    hours: float,
+    base_hours: float,
+    device_batch_size: int,
+    disk_gb: int,
+    **given: SettingValue,
+) -> Recipe:
+    """Return a recipe for eight H100; hours and sizes are explained where they are chosen."""
+    return Recipe(
+        name=f"nanochat-d{depth}",
+        title=f"nanochat, {depth} layers, on 8 x H100",
+        tag="d{depth}",
+        stages=gpu_stages(base_hours=base_hours),
+        settings=settings(depth=depth, **given),
+        expected_hours=hours,
+        disk_bytes=disk_gb * 10**9,
+        device_batch_size=device_batch_size,
+        gpu_type="H100",
+        gpus=8,
+        min_gpu_memory_bytes=75 * 10**9,
+        min_shm_bytes=1 << 30,  # NCCL between eight processes
+        nanochat_commit=PINNED_COMMIT,
+        chat=CHAT,
+    )

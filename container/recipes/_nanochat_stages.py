@@ -1,0 +1,265 @@
+"""The stages that all nanochat recipes share: nanochat's programs, one stage each, data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from container.recipe import Chat, Stage, Upload
+
+SOURCE: Final = "/opt/nanochat"
+PYTHON: Final = f"{SOURCE}/.venv/bin/python"
+TORCHRUN: Final = f"{SOURCE}/.venv/bin/torchrun"
+FIRST_SHARDS: Final = 8  # 2e9 characters, what the tokenizer reads; speedrun.sh has the same number
+
+ENV: Final[Mapping[str, str]] = {
+    "NANOCHAT_BASE_DIR": "{workdir}",
+    "HF_HOME": "{workdir}/huggingface",
+    "TORCHINDUCTOR_CACHE_DIR": "{workdir}/inductor",  # a restarted stage compiles in seconds
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": "{app}",
+}
+
+
+def gpu_stages(*, base_hours: float) -> tuple[Stage, ...]:
+    """Return the stages on GPUs; `base_hours` is what base training takes on eight H100."""
+    flags = (
+        "--model-tag={tag}",
+        "--device-batch-size={device_batch_size}",
+        "--run={wandb_run}",
+    )
+    base = (
+        "--depth={depth}",
+        "--max-seq-len={max_seq_len}",
+        "--window-pattern={window_pattern}",
+        "--target-param-data-ratio={target_param_data_ratio}",
+        "--num-iterations={num_iterations}",
+        "--total-batch-size={total_batch_size}",
+        "{fp8:--fp8}",
+        "--eval-every={eval_every}",
+        "--save-every={save_every}",
+        "--core-metric-every=-1",
+        "--sample-every=-1",
+    )
+    return (
+        *data_stages(),
+        tokenizer_stage(),
+        base_stage(
+            _torchrun("base_train", *base, *flags),
+            # One GPU takes eight times as long; the ordered hours are the limit that counts.
+            time_limit_s=base_hours * 3600 * 10,
+            first_step_limit_s=1800,  # shards are listed, the model is compiled
+        ),
+        base_eval_stage(
+            _torchrun(
+                "base_eval",
+                "--model-tag={tag}",
+                "--device-batch-size={device_batch_size}",
+                "--eval=core,bpb,sample",
+                "--max-per-task={core_max_per_task}",
+            )
+        ),
+        sft_stage(
+            _torchrun(
+                "chat_sft",
+                *flags,
+                "--num-iterations={sft_iterations}",
+                "--chatcore-every=-1",
+            ),
+            time_limit_s=6 * 3600,
+        ),
+        chat_eval_stage(
+            _torchrun("chat_eval", "-i", "sft", "-g", "{tag}", "-x", "{eval_problems}")
+        ),
+        report_stage(),
+    )
+
+
+def data_stages(
+    *, first_shards: str = str(FIRST_SHARDS), eval_bundle: bool = True
+) -> tuple[Stage, ...]:
+    """Return the downloads: first shards before anything, the rest while other stages run.
+
+    base_train lists its files once, at start, and reads only those: it waits for all of them.
+    """
+    return (
+        Stage(
+            name="data",
+            argv=_python(
+                "container.nanochat.prepare",
+                "begin",
+                f"-n{first_shards}",
+                "--window-pattern={window_pattern}",
+            ),
+            cwd=SOURCE,
+            env=ENV,
+            time_limit_s=1800,
+            only_for=("tokenizer", "base"),
+            outputs=("base_data_climbmix/shard_00000.parquet",),
+        ),
+        Stage(
+            name="shards",
+            argv=_python("container.nanochat.prepare", "shards", "-n", "{shards}"),
+            cwd=SOURCE,
+            env=ENV,
+            time_limit_s=2 * 3600,
+            needed_by="base",
+            only_for=("base", "base_eval"),
+        ),
+        *((_eval_bundle_stage(),) if eval_bundle else ()),
+        Stage(
+            name="sft_data",
+            argv=_python("container.nanochat.prepare", "sft"),
+            cwd=SOURCE,
+            env=ENV,
+            time_limit_s=2 * 3600,
+            needed_by="sft",
+            only_for=("sft", "eval"),
+        ),
+    )
+
+
+def tokenizer_stage() -> Stage:
+    """Return the stage that trains the tokenizer on the first shards."""
+    return Stage(
+        name="tokenizer",
+        argv=_python(
+            "scripts.tok_train", "--max-chars={tokenizer_chars}", "--vocab-size={vocab_size}"
+        ),
+        cwd=SOURCE,
+        env=ENV,
+        time_limit_s=3600,
+        outputs=("tokenizer/tokenizer.pkl", "tokenizer/token_bytes.pt"),
+        uploads=(
+            Upload(local="tokenizer", key="tokenizer", kind="file"),
+            _section("tokenizer-training.md"),
+        ),
+    )
+
+
+def base_stage(argv: tuple[str, ...], *, time_limit_s: float, first_step_limit_s: float) -> Stage:
+    """Return base training, which resumes from its checkpoints."""
+    return Stage(
+        name="base",
+        argv=argv,
+        resume_argv=("--resume-from-step={resume_step}",),
+        cwd=SOURCE,
+        env=ENV,
+        time_limit_s=time_limit_s,
+        first_step_limit_s=first_step_limit_s,
+        step_limit_s=900,  # an evaluation of 42M tokens, or a save of 20 GB to a slow disk
+        progress="nanochat",
+        needs_credentials=True,
+        outputs=("base_checkpoints/{tag}/model_*.pt", "base_checkpoints/{tag}/meta_*.json"),
+        uploads=(
+            Upload(local="base_checkpoints", key="checkpoints/base", kind="checkpoint"),
+            _section("base-model-training.md"),
+        ),
+    )
+
+
+def base_eval_stage(argv: tuple[str, ...], *, core: bool = True) -> Stage:
+    """Return the evaluation of the base model; a run goes on without it."""
+    table = Upload(local="base_eval", key="base_eval", kind="file")
+    return Stage(
+        name="base_eval",
+        argv=argv,
+        cwd=SOURCE,
+        env=ENV,
+        time_limit_s=2 * 3600,
+        optional=True,
+        outputs=("base_eval/base_model_*.csv",) if core else (),
+        uploads=(*((table,) if core else ()), _section("base-model-evaluation.md")),
+    )
+
+
+def sft_stage(argv: tuple[str, ...], *, time_limit_s: float) -> Stage:
+    """Return supervised finetuning, which nanochat cannot resume: it starts from the base again."""
+    return Stage(
+        name="sft",
+        argv=argv,
+        cwd=SOURCE,
+        env=ENV,
+        time_limit_s=time_limit_s,
+        first_step_limit_s=1800,
+        step_limit_s=900,
+        progress="nanochat",
+        needs_credentials=True,
+        outputs=("chatsft_checkpoints/{tag}/model_*.pt", "chatsft_checkpoints/{tag}/meta_*.json"),
+        uploads=(
+            Upload(local="chatsft_checkpoints", key="checkpoints/sft", kind="checkpoint"),
+            _section("sft.md"),
+        ),
+    )
+
+
+def chat_eval_stage(argv: tuple[str, ...]) -> Stage:
+    """Return the evaluation of the chat model, which runs programs that the model wrote."""
+    return Stage(
+        name="eval",
+        argv=argv,
+        cwd=SOURCE,
+        env=ENV,
+        time_limit_s=2 * 3600,
+        runs_model_code=True,
+        optional=True,
+        uploads=(_section("chat-evaluation-sft.md"),),
+    )
+
+
+def report_stage() -> Stage:
+    """Return the stage that joins the report."""
+    return Stage(
+        name="report",
+        argv=_python("container.nanochat.report", "--model-tag={tag}"),
+        cwd=SOURCE,
+        env=ENV,
+        time_limit_s=300,
+        optional=True,
+        outputs=("report/report.md",),
+        uploads=(_section("report.md"),),
+    )
+
+
+def _torchrun(program: str, *arguments: str) -> tuple[str, ...]:
+    return (
+        TORCHRUN,
+        "--standalone",
+        "--nproc_per_node={world_size}",
+        "-m",
+        f"scripts.{program}",
+        "--",
+        *arguments,
+    )
+
+
+def _python(module: str, *arguments: str) -> tuple[str, ...]:
+    return (PYTHON, "-m", module, *arguments)
+
+
+def _eval_bundle_stage() -> Stage:
+    return Stage(
+        name="eval_bundle",
+        argv=_python("container.nanochat.prepare", "eval-bundle"),
+        cwd=SOURCE,
+        env=ENV,
+        time_limit_s=1800,
+        needed_by="base_eval",
+        only_for=("base_eval",),
+        optional=True,
+    )
+
+
+def _section(name: str) -> Upload:
+    return Upload(local=f"report/{name}", key=f"report/{name}", kind="file")
+
+
+CHAT: Final = Chat(
+    argv=_python(
+        "scripts.chat_web", "-i", "sft", "-g", "{tag}", "--host", "127.0.0.1", "-p", "{port}"
+    ),
+    dialect="nanochat",
+    env=ENV,
+    cwd=SOURCE,
+    start_limit_s=600,
+)

@@ -1,0 +1,110 @@
+"""nanochat-cpu: the real nanochat at the pinned commit on any CPU, tiny, to see its stages work.
+
+The model learns little. The sequence stays at 2048 tokens: with shorter ones nanochat's SFT turns
+to NaN on conversations that do not fit into a row (upstream #590). Needs the network as a paid run
+does; two shards are 200 MB.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from container.recipe import Recipe, Setting
+from container.recipes import _nanochat
+from container.recipes import _nanochat_stages as stages
+
+_SETTINGS: Final = {
+    **_nanochat.settings(
+        depth=4,
+        window_pattern="L",
+        fp8=False,
+        num_iterations=40,
+        total_batch_size=8192,
+        vocab_size=4096,
+        tokenizer_chars=20_000_000,
+        save_every=10,
+        eval_every=20,
+        sft_iterations=10,
+        eval_problems=8,
+    ),
+    "shards": Setting(default=2, minimum=1, help="train shards, about 100 MB each"),
+    "eval_tokens": Setting(default=16384, minimum=1, help="tokens of an evaluation"),
+}
+_BATCH: Final = (
+    "--device-type=cpu",
+    "--device-batch-size={device_batch_size}",
+    "--total-batch-size={total_batch_size}",
+    "--max-seq-len={max_seq_len}",
+    "--eval-every={eval_every}",
+    "--eval-tokens={eval_tokens}",
+    "--model-tag={tag}",
+    "--run={wandb_run}",
+)
+
+
+def _program(name: str, *arguments: str) -> tuple[str, ...]:
+    return (stages.PYTHON, "-m", f"scripts.{name}", *arguments)
+
+
+RECIPE: Final[Recipe] = Recipe(
+    name="nanochat-cpu",
+    title="nanochat itself, tiny, on CPU",
+    tag="d{depth}",
+    expected_hours=0.7,
+    disk_bytes=10 * 10**9,
+    device_batch_size=1,
+    nanochat_commit=_nanochat.PINNED_COMMIT,
+    settings=_SETTINGS,
+    stages=(
+        *stages.data_stages(first_shards="{shards}", eval_bundle=False),
+        stages.tokenizer_stage(),
+        stages.base_stage(
+            _program(
+                "base_train",
+                "--depth={depth}",
+                "--head-dim=64",
+                "--window-pattern={window_pattern}",
+                "--num-iterations={num_iterations}",
+                "--save-every={save_every}",
+                "--core-metric-every=-1",
+                "--sample-every=-1",
+                *_BATCH,
+            ),
+            time_limit_s=4 * 3600,
+            first_step_limit_s=1800,  # compiling took 61 s for 2 layers on 2 idle cores
+        ),
+        stages.base_eval_stage(
+            _program(
+                "base_eval",
+                "--eval=bpb,sample",
+                "--device-type=cpu",
+                "--device-batch-size={device_batch_size}",
+                "--split-tokens={eval_tokens}",
+                "--model-tag={tag}",
+            ),
+            core=False,
+        ),
+        stages.sft_stage(
+            _program(
+                "chat_sft", *_BATCH, "--num-iterations={sft_iterations}", "--chatcore-every=-1"
+            ),
+            time_limit_s=4 * 3600,
+        ),
+        stages.chat_eval_stage(
+            _program(
+                "chat_eval",
+                "-i",
+                "sft",
+                "-g",
+                "{tag}",
+                "-x",
+                "{eval_problems}",
+                "-m",
+                "16",
+                "--device-type=cpu",
+            )
+        ),
+        stages.report_stage(),
+    ),
+    chat=stages.CHAT,
+)
