@@ -16,21 +16,39 @@ from runs.chat import Chat, Message
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
 from runs.follow import Follower
 from runs.judge import ENDED, Patience
-from runs.options import AsJson, BucketName, Prefix, Run, Stack, out, print_json, say
-from runs.pull import Item, plan
+from runs.options import (
+    AsJson,
+    BucketName,
+    Prefix,
+    Run,
+    Stack,
+    interruptible,
+    out,
+    print_json,
+    say,
+)
+from runs.plan import Item, plan
 from runs.source import Source
 from runs.stack import Target, Words
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands in the order in which `--help` shows them."""
-    for command, purpose in (
-        (pull, "Copy a run's artefacts here, verified by hash."),
-        (chat, "Talk with a run's model on its machine."),
-        (doctor, "Check every key and address."),
-        (rm, "Delete what a run left in the bucket (dry run unless --yes)."),
+    for command, purpose, comfort in (
+        (
+            pull,
+            "Copy a run's artefacts here, verified by hash.",
+            "The same again goes on from here.",
+        ),
+        (chat, "Talk with a run's model on its machine.", "The run goes on."),
+        (doctor, "Check every key and address.", "Nothing was changed."),
+        (
+            rm,
+            "Delete what a run left in the bucket (dry run unless --yes).",
+            "Some of it may be deleted; the same again goes on.",
+        ),
     ):
-        app.command(short_help=purpose)(command)
+        app.command(short_help=purpose)(interruptible(command, comfort=f"Interrupted. {comfort}"))
 
 
 def pull(

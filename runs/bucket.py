@@ -144,7 +144,7 @@ class Bucket:
         if code == "NoSuchBucket":
             return NoSuchRunError(
                 f"cannot {action}: there is no bucket {self.name} at {self.endpoint}.\n"
-                "Nothing was run there yet, or the name, account or jurisdiction is another."
+                "`pulumi up` makes it; else the name, account or jurisdiction is another."
             )
         if code in _REFUSED:
             return RefusedError(

@@ -17,6 +17,7 @@ from container.records import (
     STATUS_KEY,
     VERDICT_KEY,
     Manifest,
+    Metric,
     RunRecord,
     RunStatus,
     Verdict,
@@ -56,13 +57,13 @@ def entries(bucket: Bucket, *, now: datetime) -> list[Entry]:
     return sorted(runs, key=lambda entry: (entry.created_at, entry.prefix), reverse=True)
 
 
-def last_loss(bucket: Bucket, prefix: str) -> float | None:
-    """Return the last training loss, from the newest metric objects only."""
+def last_step(bucket: Bucket, prefix: str) -> Metric | None:
+    """Return the last training step that has a loss, from the newest metric objects only."""
     keys = curve.in_order(o.key for o in bucket.objects(f"{prefix}/{METRICS_PREFIX}"))
     for key in reversed(keys[-_LAST_METRIC_OBJECTS:]):
-        losses = [m.loss for m in curve.parse(bucket.read(key) or b"") if m.loss is not None]
-        if losses:
-            return losses[-1]
+        steps = [m for m in curve.parse(bucket.read(key) or b"") if m.loss is not None]
+        if steps:
+            return steps[-1]
     return None
 
 
@@ -77,16 +78,18 @@ def _entry(bucket: Bucket, prefix: str, *, now: datetime) -> Entry | None:
         sizes = [artifact.size_bytes for artifact in manifest.artifacts]
     else:
         sizes = [found.size_bytes for found in bucket.objects(f"{prefix}/")]
-    loss = status.loss if status is not None else None
+    step, loss = (status.step, status.loss) if status is not None else (None, None)
+    if loss is None and (last := last_step(bucket, prefix)) is not None:
+        step, loss = last.step, last.loss
     return Entry(
         prefix=prefix,
         run=_name(prefix, status, record),
         standing=_standing(verdict, status, now=now),
         recipe=record.recipe if record else status.recipe if status else "",
         created_at=record.created_at if record else status.started_at if status else "",
-        step=status.step if status else None,
+        step=step,
         total_steps=status.total_steps if status else None,
-        loss=loss if loss is not None else last_loss(bucket, prefix),
+        loss=loss,
         elapsed_s=verdict.elapsed_s if verdict else status.elapsed_s if status else 0.0,
         dollars=verdict.dollars if verdict else status.dollars if status else 0.0,
         objects=len(sizes),

@@ -19,7 +19,7 @@ import requests
 
 from components.ionet.models import is_key_problem
 from runs.cloudflare import CLOUDFLARE_URL
-from runs.errors import NoSuchRunError, RefusedError, RunsError, SettingMissingError
+from runs.errors import RefusedError, RunsError, SettingMissingError
 from runs.follow import read_live_status
 from runs.source import Source
 
@@ -137,7 +137,7 @@ def _told(check: str, probe: Callable[[], Finding]) -> Finding:
         return probe()
     except RunsError as error:
         what, _, remedy = str(error).partition("\n")
-        clear = isinstance(error, RefusedError | SettingMissingError | NoSuchRunError)
+        clear = isinstance(error, RefusedError | SettingMissingError)
         return Finding(
             check=check, outcome="refused" if clear else "unknown", what=what, remedy=remedy
         )
@@ -150,7 +150,7 @@ def _told(check: str, probe: Callable[[], Finding]) -> Finding:
 def _stack(source: Source) -> Finding:
     if source.words.bucket:
         return Finding(check="stack", outcome="unknown", what="not checked: --bucket was given")
-    if shutil.which("pulumi", path=source.environ.get("PATH")) is None:
+    if shutil.which("pulumi", path=source.environ.get("PATH", "")) is None:
         return Finding(
             check="stack",
             outcome="refused",

@@ -11,7 +11,7 @@ import sys
 import typer
 
 from runs import acting, looking
-from runs.errors import EXIT_INTERRUPTED, EXIT_OK, RunsError
+from runs.errors import EXIT_OK, RunsError
 from runs.options import say
 
 HELP = """Look at training runs, and fetch what came of them.
@@ -44,9 +44,6 @@ def main() -> None:
     except RunsError as error:
         say(f"runs: {error}")
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        say("\nInterrupted; no run was touched.")
-        sys.exit(EXIT_INTERRUPTED)
     except BrokenPipeError:  # `runs logs | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_OK)

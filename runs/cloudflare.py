@@ -36,7 +36,11 @@ def token_id(token: str, *, base_url: str, account: str) -> str:
             return str(found["id"])
     raise RefusedError(
         f"{base_url} says that CLOUDFLARE_API_TOKEN is not valid.\n"
-        "It is expired, revoked, of another account, or of another world: set a live one."
+        + (
+            "It is expired, revoked, of another account, or of another world: set a live one."
+            if account
+            else "An account's token needs its account: set CLOUDFLARE_ACCOUNT_ID, or say --stack."
+        )
     )
 
 

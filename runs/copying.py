@@ -21,7 +21,8 @@ from rich.progress import (
 from runs import wording
 from runs.bucket import Bucket
 from runs.options import say, talk
-from runs.pull import Item, Pulled, Puller
+from runs.plan import Item, Pulled
+from runs.pull import Puller
 
 LINE_EVERY_S = 10.0
 

@@ -25,12 +25,24 @@ from container.records import (
 from runs import catalogue, curve, ledger, logs, show, tables
 from runs import watch as watching
 from runs.bucket import StoredObject
-from runs.errors import EXIT_INTERRUPTED, SettingMissingError
+from runs.errors import SettingMissingError
 from runs.follow import Follower, SystemClock
 from runs.judge import Patience
-from runs.options import AsJson, BucketName, Prefix, Run, Stack, out, print_json, say
+from runs.options import (
+    AsJson,
+    BucketName,
+    Prefix,
+    Run,
+    Stack,
+    interruptible,
+    out,
+    print_json,
+    say,
+)
 from runs.source import Source
 from runs.stack import Target, Words
+
+_STILL_PAID = "Not watching any more; the run goes on, and is paid for. Look again: runs watch"
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +56,8 @@ def register(app: typer.Typer) -> None:
         (cost, "cost", "Say what runs cost."),
         (artifacts, "artifacts", "List what a finished run left."),
     ):
-        app.command(name, short_help=purpose)(command)
+        comfort = _STILL_PAID if command is watch else "Interrupted; no run was touched."
+        app.command(name, short_help=purpose)(interruptible(command, comfort=comfort))
 
 
 def watch(
@@ -72,12 +85,7 @@ def watch(
     source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
     patience = Patience(gone_after_s=gone_after * 60, first_beat_within_s=start_within * 60)
     follower = Follower(source.choose(), bucket=source.bucket, patience=patience)
-    try:
-        code = watching.watch(follower, as_json=as_json)
-    except KeyboardInterrupt:
-        say("\nNot watching any more; the run goes on, and is paid for. Look again: runs watch")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-    raise typer.Exit(code)
+    raise typer.Exit(watching.watch(follower, as_json=as_json))
 
 
 def status(

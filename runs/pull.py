@@ -6,54 +6,25 @@ of a part are there stands in a journal, so an interrupted copy goes on where it
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import shutil
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Literal
+from pathlib import Path
 
 import tenacity
 
-from container.records import Artifact
 from runs import wording
 from runs.bucket import AbsentError, Bucket
 from runs.errors import RunsError, UnreachableError
 from runs.journal import Journal
+from runs.plan import JOURNAL, RANGE_BYTES, Item, Pulled, ranges
 
-RANGE_BYTES = 32 * 1024 * 1024  # small enough that eight streams share one 20 GB file
 STREAMS = 8  # with CHUNK_BYTES this bounds memory: 8 MiB, whatever the file sizes
 CHUNK_BYTES = 1024 * 1024
-JOURNAL = ".pull.jsonl"
 _TRIES = 5
-
-Result = Literal["copied", "already here", "damaged", "missing"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Item:
-    """One object to copy; `sha256` is empty when nobody recorded it.
-
-    `version` tells one content of a key from another: the hash, or the server's ETag.
-    """
-
-    key: str
-    size_bytes: int
-    sha256: str
-    version: str
-    path: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pulled:
-    """What came of one item."""
-
-    item: Item
-    result: Result
-    detail: str = ""
 
 
 @dataclass(kw_only=True)
@@ -63,43 +34,6 @@ class _Work:
     item: Item
     left: int
     lock: threading.Lock = field(default_factory=threading.Lock)
-
-
-def plan(
-    artifacts: Iterable[Artifact],
-    *,
-    folder: Path,
-    only: str = "",
-    versions: Mapping[str, str] | None = None,
-) -> list[Item]:
-    """Return what to copy where; raises RunsError for a key that would leave the folder."""
-    items: list[Item] = []
-    for artifact in artifacts:
-        parts = PurePosixPath(artifact.key).parts
-        if not parts or parts[0] in ("/", JOURNAL) or ".." in parts or "\0" in artifact.key:
-            raise RunsError(
-                f"the manifest names {artifact.key!r}, which would be written outside of the "
-                "folder.\nNothing was copied: the manifest is damaged, or not ours."
-            )
-        if not only or fnmatch.fnmatchcase(artifact.key, only):
-            items.append(
-                Item(
-                    key=artifact.key,
-                    size_bytes=artifact.size_bytes,
-                    sha256=artifact.sha256,
-                    version=artifact.sha256 or (versions or {}).get(artifact.key, ""),
-                    path=folder.joinpath(*parts),
-                )
-            )
-    return items
-
-
-def ranges(size_bytes: int, *, range_bytes: int = RANGE_BYTES) -> list[tuple[int, int]]:
-    """Cut a file into (offset, length); an empty file has none."""
-    return [
-        (offset, min(range_bytes, size_bytes - offset))
-        for offset in range(0, size_bytes, range_bytes)
-    ]
 
 
 class Puller:

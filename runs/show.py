@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from container.records import RunStatus, StageStatus
 from runs import wording
-from runs.judge import Standing, View, stages_left
+from runs.judge import ENDED, Standing, View, stages_left
 
 STYLE: dict[Standing, str] = {
     "waiting": "yellow",
@@ -104,6 +105,19 @@ def panel(view: View) -> RenderableType:
     )
 
 
+def picture(views: Sequence[View], *, height: int) -> RenderableType:
+    """Draw what is watched: one run as a panel, several as a table that fits the height."""
+    if len(views) == 1:
+        return panel(views[0])
+    most = max(1, height - 6)
+    shown = sorted(views, key=lambda view: view.standing in ENDED)
+    parts: list[RenderableType] = [_counts(views), table_of_runs(shown[:most])]
+    if len(shown) > most:
+        parts.append(Text(f"… and {len(shown) - most} more: runs status", style="dim"))
+    troubles = sorted({view.trouble for view in views if view.trouble})
+    return Group(*parts, *(Text(trouble, style="yellow") for trouble in troubles[:2]))
+
+
 def table_of_runs(views: Sequence[View]) -> Table:
     """Draw several runs, one line each."""
     table = plain_table("run", "state", "stage", ">steps", ">loss", ">tok/s", ">time", ">cost")
@@ -152,6 +166,13 @@ def as_json(view: View) -> dict[str, Any]:
         "exit_code": view.verdict.exit_code if view.verdict else None,
         "trouble": view.trouble or None,
     }
+
+
+def _counts(views: Sequence[View]) -> Text:
+    counts = Counter[Standing](view.standing for view in views)
+    parts = [Text(f"{number} {name}", style=STYLE[name]) for name, number in counts.items()]
+    dollars = sum(view.dollars for view in views)
+    return Text(", ").join([Text(f"{len(views)} runs"), *parts, Text(wording.usd(dollars))])
 
 
 def _standing(view: View) -> Text:
@@ -231,7 +252,8 @@ def _money(view: View) -> Text:
         cost += f" of ${view.estimated_cost_usd.lstrip('$')} bought"
     left = stages_left(view.status.stages) if view.status and not view.verdict else []
     then = f"   then {', '.join(left)}" if left else ""
-    return Text(f"{wording.duration(view.elapsed_s)}   {cost} so far{then}", overflow="ellipsis")
+    text = f"{wording.duration(view.elapsed_s)}   {cost} so far{then}"
+    return Text(text, overflow="ellipsis", no_wrap=True)
 
 
 def _remarks(view: View) -> list[RenderableType]:

@@ -45,10 +45,16 @@ class Source:
 
     @cached_property
     def config(self) -> dict[str, str]:
-        """The stack's plain config values by name without namespace; empty with `--bucket`."""
-        if self.words.bucket:
-            return {}
-        found = pulumi_json(["config", "--json"], self.words, self.environ)
+        """The stack's plain config values by name without namespace.
+
+        With `--bucket` no stack is needed; where there is one, it gives account and jurisdiction.
+        """
+        try:
+            found = pulumi_json(["config", "--json"], self.words, self.environ)
+        except SettingMissingError:
+            if self.words.bucket:
+                return {}
+            raise
         return {
             name.removeprefix("trainstack:"): str(entry.get("value", ""))
             for name, entry in found.items()
@@ -115,7 +121,7 @@ class Source:
         )
         if not account:
             raise SettingMissingError(
-                "no Cloudflare account: with --bucket no stack config is read.\n"
+                "no Cloudflare account: no stack's config names one.\n"
                 "Set CLOUDFLARE_ACCOUNT_ID (or R2_ENDPOINT_URL with R2_ACCESS_KEY_ID and "
                 "R2_SECRET_ACCESS_KEY)."
             )

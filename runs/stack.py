@@ -48,7 +48,7 @@ def pulumi_json(command: list[str], words: Words, environ: Mapping[str, str]) ->
     Raises SettingMissingError when it cannot be run, or says no; what it printed stays hidden but
     for the last line of its complaint, as an answer may hold secrets.
     """
-    program = shutil.which("pulumi", path=environ.get("PATH"))
+    program = shutil.which("pulumi", path=environ.get("PATH", ""))
     if program is None:
         raise SettingMissingError(
             "pulumi is not on PATH, so the stack's outputs cannot be read.\n"

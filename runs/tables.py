@@ -8,8 +8,6 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -139,15 +137,18 @@ def cost_json(cost: RunCost) -> dict[str, Any]:
     }
 
 
-def finding(found: Finding) -> RenderableType:
+def finding(found: Finding) -> Table:
     """Draw one check of the doctor, with its remedy below."""
     mark, style = _OUTCOME[found.outcome]
-    line = Text.assemble((f"{mark} {found.outcome:<8}", style), f"{found.check:<17} ", found.what)
-    if not found.remedy:
-        return line
-    return Group(
-        line, Padding(Text(f"→ {found.remedy}", style="cyan"), (0, 0, 0, 10), expand=False)
-    )
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=9)
+    row.add_column(width=16, overflow="fold")
+    row.add_column(overflow="fold")
+    what = Text(found.what)
+    if found.remedy:
+        what.append(f"\n→ {found.remedy}", style="cyan")
+    row.add_row(Text(f"{mark} {found.outcome}", style=style), found.check, what)
+    return row
 
 
 def remains_json(found: Remains, *, deleted: bool) -> dict[str, Any]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from rich.console import Group, RenderableType
 from rich.live import Live
 
 from runs import show, wording
@@ -34,15 +33,8 @@ def _live(looks: Iterator[list[View]]) -> list[View]:
     views: list[View] = []
     with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
         for views in looks:
-            live.update(_picture(views), refresh=True)
+            live.update(show.picture(views, height=out.height), refresh=True)
     return views
-
-
-def _picture(views: Sequence[View]) -> RenderableType:
-    if len(views) == 1:
-        return show.panel(views[0])
-    troubles = sorted({view.trouble for view in views if view.trouble})
-    return Group(show.table_of_runs(views), *troubles)
 
 
 def _lines(looks: Iterator[list[View]], follower: Follower, *, as_json: bool) -> list[View]:

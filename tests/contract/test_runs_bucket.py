@@ -20,7 +20,8 @@ from runs import remove
 from runs.bucket import Bucket
 from runs.cli import main
 from runs.errors import NoSuchRunError, RefusedError, RunsError, UnreachableError
-from runs.pull import Puller, plan
+from runs.plan import plan
+from runs.pull import Puller
 from runs.source import Source
 from runs.stack import Words
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server

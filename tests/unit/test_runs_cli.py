@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from runs.cli import app, main
-from runs.errors import EXIT_UNREACHABLE, EXIT_USAGE
+from runs.errors import EXIT_INTERRUPTED, EXIT_UNREACHABLE, EXIT_USAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
@@ -105,3 +105,17 @@ def test_a_closed_pipe_is_no_error() -> None:
     )
     assert done.stderr == ""
     assert done.stdout.startswith("Usage: runs")
+
+
+def test_ctrl_c_ends_with_130_and_leaves_the_run_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runs.looking.Source", interrupt)
+    monkeypatch.setattr(sys, "argv", ["runs", "watch"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == EXIT_INTERRUPTED
+    assert "the run goes on" in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 from container.records import Artifact
 from runs.errors import RunsError
 from runs.journal import Journal
-from runs.pull import plan, ranges
+from runs.plan import plan, ranges
 
 
 def artifact(key: str) -> Artifact:

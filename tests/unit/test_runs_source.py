@@ -125,7 +125,7 @@ def test_an_explicit_pair_of_keys_needs_no_cloudflare() -> None:
     ("words", "environ", "complaint"),
     [
         (Words(stack="dev"), {"PATH": "/nowhere"}, "pulumi is not on PATH"),
-        (Words(bucket="b"), {}, "no Cloudflare account"),
+        (Words(bucket="b"), {"PATH": "/nowhere"}, "no Cloudflare account"),
         (Words(bucket="b"), {"R2_ENDPOINT_URL": "http://x"}, "CLOUDFLARE_API_TOKEN is not set"),
     ],
 )

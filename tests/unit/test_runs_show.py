@@ -1,0 +1,123 @@
+"""How runs look: within 80 × 24, whatever they are doing."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from rich.console import Console, RenderableType
+
+from container.records import StageStatus
+from runs import show
+from runs.judge import View
+from tests.runs_builders import status, verdict
+
+
+def drawn(picture: RenderableType) -> list[str]:
+    console = Console(file=StringIO(), width=80, height=24, color_system=None)
+    console.print(picture)
+    output = console.file
+    assert isinstance(output, StringIO)
+    return output.getvalue().splitlines()
+
+
+def view(run: str = "main", **members: Any) -> View:
+    defaults: dict[str, Any] = {
+        "prefix": f"dev-{run}-0a1b2c3d-deadbeef",
+        "standing": "running",
+        "status": status(),
+        "origin": "machine",
+        "beat_age_s": 3.0,
+        "eta_s": 205.0,
+        "losses": [6.9, 5.0, 4.0, 3.2],
+        "estimated_cost_usd": "139.38",
+    }
+    return View(run=run, **{**defaults, **members})
+
+
+def test_a_running_run_shows_stages_progress_and_money() -> None:
+    lines = drawn(show.picture([view()], height=24))
+    text = "\n".join(lines)
+    for part in (
+        "✓  tokenizer",
+        "▶  base",
+        "120/400 30%",
+        "3m 25s left",
+        "loss 3.2145 █▄▃▁",
+        "5,120 tok/s",
+        "uploaded 12.3 MB +1.20 MB pending",
+        "$0.01 of $139.38 bought so far",
+        "then sft, eval, report, flush",
+        "said by the machine",
+    ):
+        assert part in text, part
+    assert len(lines) <= 24
+    assert max(map(len, lines)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        (
+            {"status": None, "standing": "waiting", "waited_s": 65.0},
+            "first sign of life (1m 05s)",
+        ),
+        ({"standing": "quiet", "beat_age_s": 90.0}, "no sign of life for 1m 30s"),
+        ({"trouble": "cannot read: nothing answers."}, "nothing answers"),
+        ({"verdict": verdict(), "standing": "succeeded"}, "all stages done"),
+        ({"status": status(attempt=3)}, "attempt 3"),
+        ({"status": status(message="resumed from step 100")}, "resumed from step 100"),
+        ({"status": status(mfu=41.2, gpu_memory_bytes=75_000_000_000)}, "MFU 41.2 %"),
+    ],
+)
+def test_what_is_unusual_is_told(members: dict[str, Any], told: str) -> None:
+    assert told in "\n".join(drawn(show.picture([view(**members)], height=24)))
+
+
+def test_a_run_of_many_stages_fits_the_terminal() -> None:
+    stages = [StageStatus(name=f"stage-{n}", state="done", elapsed_s=1.0) for n in range(40)]
+    stages[-1] = StageStatus(name="the-last", state="running", elapsed_s=1.0)
+    lines = drawn(show.picture([view(status=status(stages=stages, message="m"))], height=24))
+    assert len(lines) <= 24
+    assert any("the-last" in line for line in lines)
+
+
+@pytest.mark.parametrize("height", [24, 40])
+def test_sixty_four_runs_fit_the_terminal_with_the_live_ones_first(height: int) -> None:
+    ended = {"standing": "succeeded", "verdict": verdict()}
+    views = [view(f"sweep-{n:02}", **(ended if n < 60 else {})) for n in range(64)]
+    lines = drawn(show.picture(views, height=height))
+    assert len(lines) < height
+    assert "64 runs, 60 succeeded, 4 running" in lines[0]
+    assert "sweep-60" in lines[2]
+    assert "more: runs status" in lines[-1]
+    assert max(len(line.rstrip()) for line in lines) <= 80
+
+
+@pytest.mark.parametrize(
+    ("members", "expected"),
+    [
+        (
+            {},
+            (
+                "[1m 30s $0.01] main base 120/400 30% loss 3.2145 5,120 tok/s "
+                "sent 12.3 MB +1.20 MB eta 3m 25s"
+            ),
+        ),
+        (
+            {"standing": "waiting", "status": None, "waited_s": 12.0},
+            "[0s $0.00] main waiting for the machine's first sign of life (12s)",
+        ),
+        (
+            {"standing": "failed", "verdict": verdict(outcome="failed", reason="base: exit 1")},
+            "[2m 30s $0.02] main failed: base: exit 1",
+        ),
+        (
+            {"status": status(step=None, loss=None, tokens_per_s=None), "eta_s": None},
+            "[1m 30s $0.01] main base sent 12.3 MB +1.20 MB",
+        ),
+    ],
+)
+def test_a_log_line_reads(members: dict[str, Any], expected: str) -> None:
+    assert show.plain_line(view(**members)) == expected
