@@ -162,7 +162,7 @@ def download(url: str, target: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Do one of the preparations; exit code 1 when it failed."""
-    arguments = _arguments().parse_args(argv)
+    arguments = arguments_parser().parse_args(argv)
     try:
         if arguments.what == "begin":
             if importlib.util.find_spec("nanochat.report"):
@@ -181,7 +181,8 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _arguments() -> argparse.ArgumentParser:
+def arguments_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description="Fetch what nanochat needs")
     parser.add_argument("what", choices=["begin", "shards", "eval-bundle", "sft"])
     parser.add_argument("-n", type=int, default=8, help="train shards")

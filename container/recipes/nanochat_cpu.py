@@ -13,11 +13,12 @@ from container.recipe import Recipe, Setting
 from container.recipes import _nanochat
 from container.recipes import _nanochat_stages as stages
 
-_SETTINGS: Final = {
-    **_nanochat.settings(
+_ON_GPUS_ONLY: Final = ("fp8", "target_param_data_ratio", "core_max_per_task")
+_SHARED: Final = {
+    name: setting
+    for name, setting in _nanochat.settings(
         depth=4,
         window_pattern="L",
-        fp8=False,
         num_iterations=40,
         total_batch_size=8192,
         vocab_size=4096,
@@ -26,7 +27,11 @@ _SETTINGS: Final = {
         eval_every=20,
         sft_iterations=10,
         eval_problems=8,
-    ),
+    ).items()
+    if name not in _ON_GPUS_ONLY
+}
+_SETTINGS: Final = {
+    **_SHARED,
     "shards": Setting(default=2, minimum=1, help="train shards, about 100 MB each"),
     "eval_tokens": Setting(default=16384, minimum=1, help="tokens of an evaluation"),
 }
