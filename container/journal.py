@@ -68,8 +68,7 @@ class Journal:
 
     def line(self, stage: str, text: str) -> None:
         """Log one line of a stage's output as it is."""
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
+        text = self.mask(text)
         with self._lock:
             self._out.write(text + "\n")
             self._out.flush()
@@ -78,6 +77,12 @@ class Journal:
                 self._early.append((stage, text))
             else:
                 self._write_log(stage, text)
+
+    def mask(self, text: str) -> str:
+        """Return the text without the secrets of this container."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def metric(self, metric: Metric) -> None:
         """Add one line to the loss curve in the bucket."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from container.checkpoints import CheckpointMarker
@@ -95,7 +96,7 @@ class StageWork:
             step_limit_s=stage.step_limit_s,
             watches_steps=stage.progress == "nanochat",
         )
-        return run_stage(
+        end = run_stage(
             command,
             on_line=lambda line: context.journal.line(stage.name, line),
             on_progress=self._progress,
@@ -103,6 +104,8 @@ class StageWork:
             kill=context.kill,
             clock=context.clock,
         )
+        mask = context.journal.mask  # the end goes into the verdict
+        return replace(end, reason=mask(end.reason), tail=[mask(line) for line in end.tail])
 
     def _missing(self, end: StageEnd) -> StageEnd:
         """Success is exit code 0 and the expected files."""

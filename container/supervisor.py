@@ -30,6 +30,7 @@ from container.context import RunContext, StoppedError
 from container.environment import SECRET_NAMES, BadEnvironmentError, RunEnvironment
 from container.journal import Journal
 from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
+from container.multipart import PART_BYTES
 from container.recipe import Recipe, RecipeError, apply_settings, load_recipe
 from container.records import Verdict
 from container.resume import Found, look
@@ -55,6 +56,7 @@ class Supervisor:
         lease_beat_s: float = BEAT_S,
         holder: str = "",
         recipe: Recipe | None = None,
+        part_bytes: int = PART_BYTES,
         out: TextIO | None = None,
     ) -> None:
         self.environment = environment
@@ -100,6 +102,7 @@ class Supervisor:
             clock=self._clock,
             say=self.journal.event,
             may_write=self._lease.may_write,
+            part_bytes=part_bytes,
         )
         self.board.bytes_counter = self._uploader.counters
 

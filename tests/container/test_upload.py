@@ -1,0 +1,260 @@
+"""The uploader against a real S3 server: order, outages, resumed parts, bounded memory."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+
+from container.bucket import Bucket, BucketError
+from container.clock import Clock
+from container.multipart import FileChangedError, FileSender
+from container.records import Artifact
+from container.upload import LOGS, MODEL, RECORDS, Batch, Uploader
+from tests.container.conftest import BUCKET, wait_for
+from tests.container.s3_server import S3Server
+
+PART = 5 * 2**20
+Make = Callable[..., Uploader]
+
+
+@pytest.fixture
+def make_uploader(bucket: Bucket) -> Iterator[Make]:
+    made: list[Uploader] = []
+
+    def make(**changes: Any) -> Uploader:
+        arguments: dict[str, Any] = {"clock": Clock(), "say": lambda _: None, "part_bytes": PART}
+        uploader = Uploader(bucket, shortest_pause_s=0.05, **(arguments | changes))
+        made.append(uploader)
+        return uploader
+
+    yield make
+    for uploader in made:
+        uploader.stop()
+
+
+@pytest.fixture
+def sender(bucket: Bucket) -> Iterator[FileSender]:
+    with ThreadPoolExecutor(4) as pool:
+        yield FileSender(bucket, pool=pool, slots=4, part_bytes=PART)
+
+
+def file(folder: Path, name: str, size: int) -> Path:
+    path = folder / name
+    path.write_bytes(os.urandom(size))
+    return path
+
+
+def count_calls(bucket: Bucket, operation: str) -> list[str]:
+    calls: list[str] = []
+    bucket.client.meta.events.register(
+        f"before-call.s3.{operation}", lambda params, **_: calls.append(params["url_path"])
+    )
+    return calls
+
+
+def test_a_large_file_arrives_whole_with_the_hash_taken_while_reading(
+    sender: FileSender, bucket: Bucket, tmp_path: Path
+):
+    path = file(tmp_path, "model.pt", 3 * PART + 17)
+    artifact = sender.send(path, "model.pt")
+    assert artifact.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert bucket.get("model.pt") == path.read_bytes()
+
+
+def test_parts_that_are_there_are_not_sent_again(
+    sender: FileSender, bucket: Bucket, tmp_path: Path
+):
+    path = file(tmp_path, "model.pt", 4 * PART + 5)
+    full = bucket.full("model.pt")
+    upload_id = bucket.client.create_multipart_upload(Bucket=BUCKET, Key=full)["UploadId"]
+    content = path.read_bytes()
+    for number in (1, 3):
+        body = content[(number - 1) * PART : number * PART]
+        bucket.client.upload_part(
+            Bucket=BUCKET, Key=full, UploadId=upload_id, PartNumber=number, Body=body
+        )
+    calls = count_calls(bucket, "UploadPart")
+    sender.send(path, "model.pt")
+    assert len(calls) == 3
+    assert bucket.get("model.pt") == content
+
+
+def test_a_part_of_other_content_is_replaced(sender: FileSender, bucket: Bucket, tmp_path: Path):
+    path = file(tmp_path, "model.pt", 2 * PART)
+    full = bucket.full("model.pt")
+    upload_id = bucket.client.create_multipart_upload(Bucket=BUCKET, Key=full)["UploadId"]
+    bucket.client.upload_part(
+        Bucket=BUCKET, Key=full, UploadId=upload_id, PartNumber=1, Body=b"x" * PART
+    )
+    sender.send(path, "model.pt")
+    assert bucket.get("model.pt") == path.read_bytes()
+
+
+def test_a_file_that_is_known_to_be_there_is_not_sent(
+    sender: FileSender, bucket: Bucket, tmp_path: Path
+):
+    path = file(tmp_path, "a.txt", 100)
+    known = sender.send(path, "a.txt")
+    calls = count_calls(bucket, "PutObject")
+    assert sender.send(path, "a.txt", known=known) == known
+    assert calls == []
+
+
+def test_a_file_that_vanished_is_given_up_not_retried(sender: FileSender, tmp_path: Path):
+    with pytest.raises(FileChangedError, match="vanished"):
+        sender.send(tmp_path / "gone.pt", "gone.pt")
+
+
+def test_memory_stays_bounded_whatever_the_size_of_the_file(sender: FileSender, tmp_path: Path):
+    path = tmp_path / "huge.pt"
+    with path.open("wb") as out:
+        out.truncate(40 * PART)
+    tracemalloc.start()
+    try:
+        sender.send(path, "huge.pt")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * PART  # four parts in flight, one being read, and what botocore copies
+
+
+def test_a_record_is_written_after_all_the_files_that_it_vouches_for(
+    make_uploader: Make, bucket: Bucket, tmp_path: Path
+):
+    uploader = make_uploader()
+    seen: list[tuple[list[str], list[str]]] = []
+    one = Batch(name="one", files=[(file(tmp_path, "1", 9), "k/1")], priority=LOGS)
+    two = Batch(name="two", files=[(file(tmp_path, "2", 9), "k/2")], priority=MODEL)
+
+    def finish(_: list[Artifact]) -> None:
+        seen.append((sorted(bucket.list("k/")), [a.key for b in (one, two) for a in b.artifacts]))
+
+    for batch in (one, two, Batch(name="r", priority=RECORDS, after=[one, two], finish=finish)):
+        uploader.add(batch)
+    uploader.start()
+    assert uploader.wait_empty(20)
+    assert seen == [(["k/1", "k/2"], ["k/1", "k/2"])]
+
+
+def test_models_go_before_logs(make_uploader: Make, bucket: Bucket, tmp_path: Path):
+    uploader = make_uploader()
+    calls = count_calls(bucket, "PutObject")
+    for n in range(12):
+        uploader.add(Batch(name=f"log{n}", files=[(file(tmp_path, f"l{n}", 9), f"logs/{n}")]))
+    model = [(file(tmp_path, "model", 9), "model.pt")]
+    uploader.add(Batch(name="model", files=model, priority=MODEL))
+    uploader.start()
+    assert uploader.wait_empty(20)
+    assert any(path.endswith("model.pt") for path in calls[:4])
+
+
+def test_while_the_server_is_away_nothing_is_lost_and_nobody_waits(
+    make_uploader: Make, bucket: Bucket, s3: S3Server, tmp_path: Path
+):
+    said: list[str] = []
+    uploader = make_uploader(say=said.append)
+    uploader.start()
+    s3.stop()
+    try:
+        files = [(file(tmp_path, str(n), 1000), f"away/{n}") for n in range(5)]
+        uploader.add(Batch(name="away", files=files))
+        wait_for(lambda: uploader.failing_for_s() > 0)
+        assert uploader.counters() == (0, 5000)
+    finally:
+        s3.start()
+    assert uploader.wait_empty(60)
+    assert uploader.counters() == (5000, 0)
+    assert sorted(bucket.list("away/")) == [f"away/{n}" for n in range(5)]
+    assert any("upload waits" in line for line in said)
+    assert any("works again" in line for line in said)
+
+
+def test_a_server_that_answers_503_half_of_the_time_gets_it_all_in_the_end(
+    make_uploader: Make, bucket: Bucket, tmp_path: Path
+):
+    turn = {"n": 0}
+    lock = threading.Lock()
+
+    class Raw:
+        def stream(self, **_: object):
+            yield b"<Error><Code>SlowDown</Code></Error>"
+
+    def answer(request: Any, **_: object) -> Any:
+        with lock:
+            turn["n"] += 1
+            odd = turn["n"] % 2
+        return AWSResponse(request.url, 503, HTTPHeaders(), Raw()) if odd else None
+
+    bucket.client.meta.events.register("before-send.s3", answer)
+    uploader = make_uploader()
+    uploader.start()
+    paths = [file(tmp_path, str(n), 2 * PART + n) for n in range(2)]
+    uploader.add(Batch(name="b", files=[(path, f"slow/{path.name}") for path in paths]))
+    assert uploader.wait_empty(60)
+    bucket.client.meta.events.unregister("before-send.s3", answer)
+    assert [bucket.get(f"slow/{path.name}") for path in paths] == [p.read_bytes() for p in paths]
+
+
+def test_nothing_is_written_while_the_lease_is_not_sure(
+    make_uploader: Make, bucket: Bucket, tmp_path: Path
+):
+    sure = threading.Event()
+    uploader = make_uploader(may_write=sure.is_set)
+    uploader.start()
+    uploader.add(Batch(name="b", files=[(file(tmp_path, "x", 9), "x")]))
+    assert not uploader.wait_empty(0.5)
+    assert bucket.list() == {}
+    sure.set()
+    assert uploader.wait_empty(20)
+
+
+def test_files_are_removed_only_when_asked_and_when_they_arrived(
+    make_uploader: Make, tmp_path: Path
+):
+    keep, drop = file(tmp_path, "keep", 9), file(tmp_path, "drop", 9)
+    uploader = make_uploader()
+    uploader.start()
+    uploader.add(Batch(name="keep", files=[(keep, "keep")]))
+    uploader.add(Batch(name="drop", files=[(drop, "drop")], remove_files=True))
+    assert uploader.wait_empty(20)
+    assert keep.exists()
+    assert not drop.exists()
+
+
+def test_a_followers_record_is_not_written_when_a_file_was_given_up(
+    make_uploader: Make, bucket: Bucket, tmp_path: Path
+):
+    uploader = make_uploader()
+    uploader.start()
+    gone = Batch(name="gone", files=[(tmp_path / "gone", "gone")])
+
+    def mark(_: list[Artifact]) -> None:
+        bucket.put("marker", b"")
+
+    record = Batch(name="r", after=[gone], finish=mark)
+    uploader.add(gone)
+    uploader.add(record)
+    assert uploader.wait_empty(20)
+    assert record.dropped
+    assert bucket.get("marker") is None
+
+
+def test_errors_name_the_key_but_no_address_and_no_credential(bucket: Bucket, s3: S3Server):
+    s3.stop()
+    try:
+        with pytest.raises(BucketError) as caught:
+            bucket.get("verdict.json")
+    finally:
+        s3.start()
+    assert "verdict.json" in str(caught.value)
+    assert s3.endpoint not in str(caught.value)
