@@ -50,7 +50,7 @@ def plain_line(view: View) -> str:
     if view.standing in ("waiting", "quiet", "gone"):
         parts.append(silence(view))
     elif view.verdict is not None:
-        parts.append(f"{view.standing}: {view.verdict.reason}")
+        parts.append(f"{view.standing}: {wording.flat(view.verdict.reason)}")
     if status is None or view.verdict is not None:
         return " ".join(parts)
     parts.append(f"{status.stage} {_steps(status)}".rstrip())
@@ -261,9 +261,11 @@ def _remarks(view: View) -> list[RenderableType]:
     if view.standing in ("quiet", "gone") and view.status is not None:
         remarks.append(Text(silence(view), style=STYLE[view.standing]))
     if view.verdict is not None:
-        remarks.append(Text(view.verdict.reason or view.standing, style=STYLE[view.standing]))
+        remarks.append(
+            Text(wording.flat(view.verdict.reason) or view.standing, style=STYLE[view.standing])
+        )
     elif view.status is not None and view.status.message:
-        remarks.append(Text(view.status.message, style="dim"))
+        remarks.append(Text(wording.flat(view.status.message), style="dim"))
     if view.trouble:
         remarks.append(Text(view.trouble, style="yellow"))
     return remarks

@@ -28,8 +28,8 @@ def entries(found: Sequence[Entry], *, current: AbstractSet[str]) -> Table:
     table = plain_table("run", "state", ">steps", ">loss", ">time", ">cost", ">size")
     table.columns[0].overflow = "fold"
     for entry in found:
-        mark = " *" if entry.prefix in current else ""
-        about = f"  {wording.when(entry.created_at)} {entry.recipe}{mark}"
+        mark = "*" if entry.prefix in current else " "
+        about = f"{mark} {wording.when(entry.created_at)[5:]} {entry.recipe}".rstrip()
         table.add_row(
             Text.assemble((entry.prefix, "bold"), (f"\n{about}", "dim")),
             Text(entry.standing, style=STYLE[entry.standing]),
@@ -114,7 +114,7 @@ def attempts(found: Sequence[RunCost]) -> Table:
                 wording.when(attempt.started_at)[5:],
                 wording.duration(attempt.elapsed_s),
                 wording.usd(attempt.usd),
-                attempt.reason + (f", from {resumed}" if resumed else ""),
+                wording.flat(attempt.reason) + (f", from {resumed}" if resumed else ""),
             )
     return table
 

@@ -71,7 +71,7 @@ def _say_how_it_ended(view: View) -> None:
         f"{wording.usd(verdict.dollars)}."
     )
     if view.standing == "failed":
-        say(f"Stage {verdict.stage}, exit code {verdict.exit_code}: {verdict.reason}")
+        say(f"Stage {verdict.stage}, exit code {verdict.exit_code}: {wording.flat(verdict.reason)}")
         for line in verdict.log_tail[-_TAIL_LINES:]:
             say(f"  | {tamed(line)}")
         say(f"The whole output: runs logs --run {view.run} --stage {verdict.stage}")

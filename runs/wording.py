@@ -71,6 +71,11 @@ def sparkline(values: Sequence[float], *, width: int) -> str:
     return "".join(_BLOCKS[round((value - low) / (high - low) * top)] for value in picked)
 
 
+def flat(text: str) -> str:
+    """Return text that a machine wrote as one line that cannot steer a terminal."""
+    return "".join(c for c in " ".join(text.split()) if c.isprintable())
+
+
 def plural(number: int, noun: str) -> str:
     """Write a number with its noun: `1 object`, `1,204 objects`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

@@ -45,6 +45,7 @@ from runs import wording
         (wording.when, "2026-11-23T12:00:00+02:00", "2026-11-23 10:00"),
         (wording.when, "2026-11-23T10:00:00", "2026-11-23 10:00"),
         (wording.when, "", "-"),
+        (wording.flat, "two\nlines \x1b]0;t\x07 and a bell", "two lines ]0;t and a bell"),
     ],
 )
 def test_a_number_reads(write: Callable[[Any], str], number: Any, expected: str) -> None:
