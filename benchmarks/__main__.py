@@ -1,0 +1,56 @@
+"""`python -m benchmarks`: measure on this machine, compared things side by side in one run.
+
+Prints one table; `--json` for programs. Numbers of two machines, or of two hours, do not compare:
+read the ratios.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import bootstrap, main_job, no_change, upload
+from benchmarks.figures import Figure
+
+GROUPS: dict[str, Callable[[bool], list[Figure]]] = {
+    "bootstrap": bootstrap.measure,
+    "main-job": main_job.measure,
+    "no-change": no_change.measure,
+    "upload": upload.measure,
+}
+
+
+def main(
+    groups: Annotated[
+        list[str] | None, typer.Argument(help=f"Which to measure: {', '.join(GROUPS)} (all).")
+    ] = None,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="Also build the engine and the environment anew.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Measure the main job's waiting times and the transfers; nothing of `make up` is touched."""
+    unknown = [name for name in groups or () if name not in GROUPS]
+    if unknown:
+        raise SystemExit(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(GROUPS)}")
+    figures: list[Figure] = []
+    for name in groups or GROUPS:
+        print(f"measuring {name} ...", file=sys.stderr, flush=True)
+        figures += GROUPS[name](cold)
+    if as_json:
+        print(json.dumps([figure.as_json() for figure in figures], indent=1))
+        return
+    table = Table("what", "measured", "against", box=None, pad_edge=False)
+    for figure in figures:
+        table.add_row(figure.what, figure.shown, figure.against)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    typer.run(main)

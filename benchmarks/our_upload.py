@@ -1,0 +1,36 @@
+"""`python -m benchmarks.our_upload FOLDER BUCKET PREFIX`: the container's uploader as a program."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from container.bucket import Bucket, make_client
+from container.clock import Clock
+from container.upload import Batch, Uploader
+
+
+def main(folder: str, bucket: str, prefix: str) -> None:
+    """Upload every file of a folder; keys from the environment, as the others take them."""
+    client = make_client(
+        endpoint=os.environ["R2_ENDPOINT_URL"],
+        access_key_id=os.environ["AWS_ACCESS_KEY_ID"],
+        secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"],
+    )
+    uploader = Uploader(
+        Bucket(client, name=bucket, prefix=prefix),
+        clock=Clock(),
+        say=lambda line: print(line, file=sys.stderr),
+    )
+    uploader.start()
+    files = [(path, path.name) for path in sorted(Path(folder).iterdir())]
+    uploader.add(Batch(name="benchmark", files=files))
+    uploader.wait_empty()
+    uploader.stop()
+    if len(uploader.artifacts) != len(files):
+        raise SystemExit(f"{len(files) - len(uploader.artifacts)} files did not arrive")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

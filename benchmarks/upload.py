@@ -1,0 +1,138 @@
+"""Our upload against rclone and the AWS CLI: same files, same S3 server, each in its own process.
+
+Two loads: many small objects, and one large file. Wall time and peak memory of the process; the
+order turns from round to round, so that a noisy minute does not always fall on the same one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.figures import ROOT, Figure
+from benchmarks.world import local_world, say
+from container.bucket import make_client
+from localcloud.place import Place, load_place
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SMALL_FILES, SMALL_BYTES = 2000, 16 * 1024
+LARGE_BYTES = 4 * 2**30
+ROUNDS = 3
+BUCKET = "trainstack-bench-upload"
+OTHERS = ROOT / ".local" / "bench" / "others"
+MIB = 2**20
+
+
+def measure(_cold: bool) -> list[Figure]:
+    """Upload both loads with all three, in turn; medians."""
+    _install_others()
+    with local_world() as env, _files() as loads:
+        place = load_place()
+        client = make_client(
+            endpoint=place.s3_url,
+            access_key_id=place.operator_token_id,
+            secret_access_key=place.operator_s3_secret,
+        )
+        client.create_bucket(Bucket=BUCKET)
+        figures: list[Figure] = []
+        for name, folder in loads.items():
+            figures += _compare(name, folder, place, env)
+            _empty(client)
+        client.delete_bucket(Bucket=BUCKET)
+    return figures
+
+
+def _compare(name: str, folder: Path, place: Place, env: dict[str, str]) -> list[Figure]:
+    size_bytes = sum(file.stat().st_size for file in folder.iterdir())
+    taken: dict[str, list[tuple[float, float]]] = {}
+    for turn in range(ROUNDS):
+        commands = list(_commands(folder, f"{name}-{turn}", place).items())
+        for who, command in commands[turn % 3 :] + commands[: turn % 3]:
+            say(f"{name}, round {turn + 1} of {ROUNDS}: {who}")
+            taken.setdefault(who, []).append(_timed(command, env | _keys(place)))
+    seconds = {who: statistics.median(s for s, _ in rounds) for who, rounds in taken.items()}
+    memory = {who: statistics.median(m for _, m in rounds) for who, rounds in taken.items()}
+    others = ", ".join(f"{who} {s:.1f} s" for who, s in seconds.items() if who != "ours")
+    other_memory = ", ".join(f"{who} {m:.0f} MiB" for who, m in memory.items() if who != "ours")
+    return [
+        Figure(f"upload {name}", seconds["ours"], "s", others),
+        Figure(f"upload {name}, rate", size_bytes / MIB / seconds["ours"], "MiB/s"),
+        Figure(f"upload {name}, peak memory", memory["ours"], "MiB", other_memory),
+    ]
+
+
+def _commands(folder: Path, prefix: str, place: Place) -> dict[str, list[str]]:
+    target = f"{BUCKET}/{prefix}"
+    rclone = [str(OTHERS / "bin/rclone"), "copy", "--quiet", "--config", os.devnull]
+    rclone += ["--s3-provider=Other", f"--s3-endpoint={place.s3_url}", "--s3-env-auth"]
+    rclone += ["--s3-no-check-bucket", str(folder), f":s3:{target}/rclone"]
+    aws = [str(OTHERS / "bin/aws"), "s3", "cp", "--only-show-errors", "--recursive"]
+    aws += ["--endpoint-url", place.s3_url, str(folder), f"s3://{target}/aws"]
+    ours = [sys.executable, "-m", "benchmarks.our_upload", str(folder), BUCKET, f"{prefix}/ours"]
+    return {"ours": ours, "rclone": rclone, "aws": aws}
+
+
+def _keys(place: Place) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": place.operator_token_id,
+        "AWS_SECRET_ACCESS_KEY": place.operator_s3_secret,
+        "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
+        "AWS_DEFAULT_REGION": "auto",
+    }
+
+
+def _timed(command: list[str], env: dict[str, str]) -> tuple[float, float]:
+    """Return wall seconds and peak MiB of one process; raises when it fails."""
+    begin = time.monotonic()
+    process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode != 0:
+        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
+    return time.monotonic() - begin, used.ru_maxrss / 1024
+
+
+@contextmanager
+def _files() -> Iterator[dict[str, Path]]:
+    """Make the loads on disk: bytes that do not compress, and no two blocks alike."""
+    root = ROOT / ".local" / "bench" / "files"
+    loads = {"many small objects": root / "small", "one large file": root / "large"}
+    for folder in loads.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        for number in range(SMALL_FILES):
+            (loads["many small objects"] / f"{number:06d}").write_bytes(os.urandom(SMALL_BYTES))
+        block = os.urandom(32 * MIB)
+        with (loads["one large file"] / "model_000001.pt").open("wb") as file:
+            for number in range(LARGE_BYTES // len(block)):
+                file.write(number.to_bytes(8, "big") + block[8:])
+        yield loads
+    finally:
+        shutil.rmtree(root)
+
+
+def _empty(client: S3Client) -> None:
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+        for found in page.get("Contents", []):
+            client.delete_object(Bucket=BUCKET, Key=found.get("Key", ""))
+
+
+def _install_others() -> None:
+    """Get rclone and the AWS CLI into an environment of their own: they pin other versions."""
+    if (OTHERS / "bin/aws").exists() and (OTHERS / "bin/rclone").exists():
+        return
+    say("getting rclone and the AWS CLI")
+    subprocess.run([sys.executable, "-m", "venv", "--clear", str(OTHERS)], check=True)
+    lock = ROOT / "benchmarks/requirements.lock"
+    pip = [str(OTHERS / "bin/python"), "-m", "pip", "install", "--quiet", "--require-hashes"]
+    subprocess.run([*pip, "-r", str(lock)], check=True)

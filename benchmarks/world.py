@@ -1,0 +1,77 @@
+"""A local cloud and a stack of the benchmarks' own, beside those of `make up` and of the tests."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.figures import ROOT
+from localcloud import engine, env_file, services
+from localcloud.place import load_place
+from localcloud.plugins.install import install_plugins
+from localcloud.stack import base_environment
+
+STACK = "bench"
+
+
+def say(line: str) -> None:
+    print(f"  {line}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def local_world() -> Iterator[dict[str, str]]:
+    """Yield the environment of a local cloud under `.local/bench`, stopped at the end."""
+    os.environ["TRAINSTACK_LOCAL_DIR"] = str(ROOT / ".local" / "bench")
+    try:
+        bin_dir = engine.ensure_engine(say)
+        services.start(say)
+        env = env_file.environment(load_place(), base=base_environment())
+        install_plugins(bin_dir / "pulumi", env)
+        yield env
+    finally:
+        services.stop(say)
+        del os.environ["TRAINSTACK_LOCAL_DIR"]
+
+
+@contextmanager
+def stack(env: Mapping[str, str], settings: dict[str, Any]) -> Iterator[list[str]]:
+    """Make a stack of the real program; yield the flags that select it; destroy it at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="trainstack-bench-"))
+    file = folder / f"Pulumi.{STACK}.yaml"
+    config = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
+    config["config"].update({f"trainstack:{key}": value for key, value in settings.items()})
+    file.write_text(yaml.safe_dump(config))
+    Path(env["PULUMI_BACKEND_URL"].removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+    pulumi(env, "stack", "select", "--create", STACK)
+    flags = ["--stack", STACK, "--config-file", str(file)]
+    try:
+        yield flags
+    finally:
+        pulumi(env, "destroy", "--yes", "--skip-preview", *flags)
+        pulumi(env, "stack", "rm", "--yes", "--stack", STACK)
+        shutil.rmtree(folder)
+
+
+def pulumi(env: Mapping[str, str], *words: str, cwd: Path = ROOT) -> str:
+    """Run the engine; return what it printed; raises with it when the command failed."""
+    done = subprocess.run(
+        ["pulumi", *words, "--non-interactive"],
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"pulumi {' '.join(words)} failed:\n{done.stdout}\n{done.stderr}")
+    return done.stdout
