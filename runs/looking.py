@@ -133,12 +133,12 @@ def artifacts(
     bucket: BucketName = "",
     prefix: Prefix = "",
     run: Run = "",
-    every: Annotated[bool, typer.Option("--all", help="Logs and metrics one by one.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Every object by itself.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List what a finished run left: the keys of its manifest, with size and hash.
 
-    Logs, metrics and other small records are counted by folder; --all and --json name each.
+    Logs, metrics and checkpoints before the last are one line each; --all and --json name all.
 
     Example: runs artifacts --stack dev
     """

@@ -84,12 +84,10 @@ def panel(view: View) -> RenderableType:
         rows.append(Text(silence(view) + " …", style="yellow"))
         rows.append(Text("pulling the image and starting takes a while", style="dim"))
     else:
-        rows += [
-            _stage_table(status.stages),
-            Text(),
-            _progress(view, status),
-            _numbers(view, status),
-        ]
+        rows += [_stage_table(status.stages), Text()]
+        if view.verdict is None or status.step is not None:
+            rows.append(_progress(view, status))
+        rows.append(_numbers(view, status))
     rows.append(_money(view))
     rows += _remarks(view)
     recipe = f" · {status.recipe}" if status else ""

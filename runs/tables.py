@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import asdict
@@ -20,6 +21,7 @@ from runs.remove import Remains
 from runs.show import STYLE, plain_table
 
 _RECORDS = frozenset({ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, "stages/"})
+_CHECKPOINT_FILE = re.compile(r"checkpoints/.+/[a-z]+_(?P<step>\d{6})(?:_rank\d+)?\.\w+")
 _OUTCOME = {"ok": ("✓", "green"), "refused": ("✗", "red"), "unknown": ("?", "yellow")}
 
 
@@ -50,24 +52,50 @@ def entry_json(entry: Entry, *, current: bool) -> dict[str, Any]:
 def artifacts(found: Sequence[Artifact], *, every: bool) -> Table:
     """Draw a manifest: keys, sizes, the beginning of each hash, and the sum.
 
-    The many small records (logs, metrics, attempts) are one line a folder unless `every` is true.
+    Small records (logs, metrics) and checkpoints before the last of their folder are one line each,
+    unless `every` is true.
     """
     table = plain_table("artefact", ">size", "sha256")
     table.columns[0].overflow = "fold"
-    folders: dict[str, list[Artifact]] = {}
-    for artifact in found:
-        folder = artifact.key.partition("/")[0] + "/"
-        if folder in _RECORDS and not every:
-            folders.setdefault(folder, []).append(artifact)
-        else:
-            table.add_row(artifact.key, wording.size(artifact.size_bytes), artifact.sha256[:12])
-    for folder, members in folders.items():
+    single, groups = (list(found), {}) if every else grouped(found)
+    for artifact in single:
+        table.add_row(artifact.key, wording.size(artifact.size_bytes), artifact.sha256[:12])
+    for name, members in groups.items():
         size = wording.size(sum(artifact.size_bytes for artifact in members))
-        name = f"{folder}  {wording.plural(len(members), 'record')}"
-        table.add_row(Text(name, style="dim"), Text(size, style="dim"), "")
+        table.add_row(f"{name}: {wording.plural(len(members), 'object')}", size, "", style="dim")
     total = sum(artifact.size_bytes for artifact in found)
     table.add_row(wording.plural(len(found), "object"), wording.size(total), "", style="bold")
     return table
+
+
+def grouped(found: Sequence[Artifact]) -> tuple[list[Artifact], dict[str, list[Artifact]]]:
+    """Part what is worth a line of its own from what is not, the latter by a name for the group.
+
+    nanochat writes `<kind>_<step>[_rank<r>].<ending>`; the last step of a folder is the model.
+    """
+    last: dict[str, int] = {}
+    for artifact in found:
+        if (step := _step(artifact.key)) is not None:
+            folder = artifact.key.rpartition("/")[0]
+            last[folder] = max(step, last.get(folder, step))
+    single: list[Artifact] = []
+    groups: dict[str, list[Artifact]] = {}
+    for artifact in found:
+        top, _, _ = artifact.key.partition("/")
+        folder = artifact.key.rpartition("/")[0]
+        step = _step(artifact.key)
+        if f"{top}/" in _RECORDS:
+            groups.setdefault(f"{top}/", []).append(artifact)
+        elif step is not None and step < last[folder]:
+            groups.setdefault(f"{folder}/, earlier steps", []).append(artifact)
+        else:
+            single.append(artifact)
+    return single, groups
+
+
+def _step(key: str) -> int | None:
+    match = _CHECKPOINT_FILE.fullmatch(key)
+    return int(match["step"]) if match else None
 
 
 def costs(found: Sequence[RunCost]) -> Table:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from container.records import StageStatus
-from runs import show
+from container.records import Artifact, StageStatus
+from runs import show, tables
 from runs.judge import View
 from tests.runs_builders import status, verdict
 
@@ -121,3 +121,31 @@ def test_sixty_four_runs_fit_the_terminal_with_the_live_ones_first(height: int) 
 )
 def test_a_log_line_reads(members: dict[str, Any], expected: str) -> None:
     assert show.plain_line(view(**members)) == expected
+
+
+def test_the_last_checkpoint_and_what_stands_alone_get_a_line_of_their_own() -> None:
+    keys = [
+        "checkpoints/base/d4/model_000060.pt",
+        "checkpoints/base/d4/optim_000060_rank0.pt",
+        "checkpoints/base/d4/model_000120.pt",
+        "checkpoints/base/d4/optim_000120_rank0.pt",
+        "checkpoints/base/d4/complete_000120.json",
+        "checkpoints/sft/d4/model_000045.pt",
+        "report/report.md",
+        "run.json",
+        "logs/1-base-00000.log",
+        "metrics/1-00000.jsonl",
+        "metrics/1-00001.jsonl",
+    ]
+    found = [Artifact(key=key, size_bytes=1000, sha256="ab" * 32) for key in keys]
+    single, groups = tables.grouped(found)
+    assert [artifact.key for artifact in single] == keys[2:8]
+    assert {name: len(members) for name, members in groups.items()} == {
+        "checkpoints/base/d4/, earlier steps": 2,
+        "logs/": 1,
+        "metrics/": 2,
+    }
+    text = "\n".join(drawn(tables.artifacts(found, every=False)))
+    assert "checkpoints/base/d4/, earlier steps: 2 objects" in text
+    assert "11 objects" in text
+    assert len(drawn(tables.artifacts(found, every=True))) == len(keys) + 2
