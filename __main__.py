@@ -41,7 +41,7 @@ def main() -> None:
         dry_run=pulumi.runtime.is_dry_run(),
     )
     store = ArtifactStore("artifacts", settings=wanted, found=found)
-    image = RunImage("image", args=wanted.image, context=Path(__file__).parent / "container")
+    image = RunImage("image", args=wanted.image, project=Path(__file__).parent)
     runs = [TrainingRun(run, settings=wanted, store=store, image=image) for run in wanted.runs]
     for run in runs:
         run.follow(after=[other.deployment for other in runs])

@@ -178,7 +178,9 @@ def _problem(place: list[str], *, kind: str, value: Any, secret: set[str]) -> st
         shown += f".{place[1]}"
     if key in secret:
         return f"{shown}: the value (secret) is not allowed; must be {allowed}"
-    return f"{shown} = {json.dumps(value, default=str)}: must be {allowed}"
+    # The engine hands numbers over as text: the quotes would be ours, not the user's.
+    bare = isinstance(value, str) and value and not value.isspace()
+    return f"{shown} = {value if bare else json.dumps(value, default=str)}: must be {allowed}"
 
 
 def _inner_description(model: type[BaseModel], key: str) -> str:

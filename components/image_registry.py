@@ -76,6 +76,9 @@ def _bearer_token(challenge: str, *, basic: tuple[str, str] | None) -> str:
     members = dict(_CHALLENGE.findall(challenge))
     query = {name: members[name] for name in ("service", "scope") if name in members}
     answer = requests.get(members.get("realm", ""), params=query, auth=basic, timeout=TIMEOUT_S)
+    if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
+        return ""
+    answer.raise_for_status()
     found: Any = answer.json()
     if not isinstance(found, dict):
         return ""

@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-import pulumi
 import pulumi_docker as docker
 from pulumi import ComponentResource, Output, ResourceOptions
 
@@ -15,6 +14,7 @@ from components.settings import ImageSettings, short_hash
 
 PLATFORM = "linux/amd64"
 TAG_LENGTH = 16
+CONTEXT = "container"
 
 
 class RunImage(ComponentResource):
@@ -23,17 +23,17 @@ class RunImage(ComponentResource):
     digest: Output[str]
 
     def __init__(
-        self, name: str, *, args: ImageSettings, context: Path, opts: ResourceOptions | None = None
+        self, name: str, *, args: ImageSettings, project: Path, opts: ResourceOptions | None = None
     ) -> None:
         super().__init__("trainstack:index:RunImage", name, None, opts)
-        tag = content_tag(context, target=args.target, build_args=args.build_args)
+        tag = content_tag(project / CONTEXT, target=args.target, build_args=args.build_args)
         # The context's content does not travel with the path: the tag makes a change a rebuild.
         image = docker.Image(
             f"{name}-build",
             image_name=f"{args.server}/{args.repository}:{tag}",
             build=docker.DockerBuildArgs(
-                context=relative(context),
-                dockerfile=relative(context / "Dockerfile"),
+                context=CONTEXT,  # relative to the project: the state names no checkout
+                dockerfile=f"{CONTEXT}/Dockerfile",
                 target=args.target,
                 args=dict(args.build_args),
                 platform=PLATFORM,
@@ -111,9 +111,3 @@ def _pattern(text: str) -> re.Pattern[str]:
         else:
             out, index = out + re.escape(text[index]), index + 1
     return re.compile(out)
-
-
-def relative(path: Path) -> str:
-    """Return a path as it stands in the state: relative to the project, so that checkouts agree."""
-    root = Path(pulumi.runtime.get_root_directory() or Path.cwd())
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks
+from pulumi.runtime import mocks, rpc
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNT = "0123456789abcdef0123456789abcdef"
@@ -82,9 +82,15 @@ class Mocks(pulumi.runtime.Mocks):
         self.declared: list[Declared] = []
         self.request: Any = None
 
-    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+    def new_resource(
+        self, args: pulumi.runtime.MockResourceArgs
+    ) -> tuple[str | None, dict[str, Any]]:
         request = self.request
-        inputs = {key: value for key, value in args.inputs.items() if key != "__provider"}
+        inputs = {
+            key: rpc.unwrap_rpc_secret(value)
+            for key, value in args.inputs.items()
+            if key != "__provider"
+        }
         self.declared.append(
             Declared(
                 type=args.typ,
@@ -111,7 +117,7 @@ class Mocks(pulumi.runtime.Mocks):
             outputs["statusUrl"] = "http://127.0.0.1:9"
         return f"{args.name}-id", outputs
 
-    def call(self, args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], None]:
         raise AssertionError(f"the program calls {args.token}")
 
 
@@ -119,7 +125,8 @@ class _Monitor(mocks.MockMonitor):
     """Lets the mocks see the whole request: parents, options, marks of secrets."""
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        self.mocks.request = request
+        asked: Any = self.mocks
+        asked.request = request
         return super().RegisterResource(request)
 
 
@@ -159,13 +166,13 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
     return run
 
 
-def _bucket(_client: object, name: str, *, jurisdiction: str) -> object:  # noqa: ARG001
+def _bucket(_client: object, name: str, *, jurisdiction: str) -> object:
     from components.cloudflare import Bucket
 
     return Bucket(name=name, storage_class="Standard")
 
 
-def _no_bucket(_client: object, name: str, *, jurisdiction: str) -> None:  # noqa: ARG001
+def _no_bucket(_client: object, name: str, *, jurisdiction: str) -> None:
     return None
 
 
@@ -176,16 +183,15 @@ def _run(values: Mapping[str, Any], *, preview: bool) -> Outcome:
     exported: dict[str, Any] = {}
     try:
         monitor = _Monitor(asked)
-        mocks.set_mocks(
-            asked, project="trainstack", stack="dev", preview=preview, monitor=monitor
-        )
+        mocks.set_mocks(asked, project="trainstack", stack="dev", preview=preview, monitor=monitor)
         pulumi.runtime.set_all_config(
             {f"trainstack:{key}": _text(value) for key, value in values.items()}, []
         )
 
         def declare() -> None:
             runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
-            exported.update(pulumi.runtime.get_root_resource().outputs)
+            stack: Any = pulumi.runtime.get_root_resource()
+            exported.update(stack.outputs)
 
         loop.run_until_complete(pulumi.runtime.stack.run_pulumi_func(declare))
         resolved = {

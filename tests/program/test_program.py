@@ -1,9 +1,207 @@
-"""What `__main__.py` declares."""
+"""What `__main__.py` declares, seen through Pulumi's mocks."""
 
 from __future__ import annotations
 
+import json
 
-def test_declares_a_run_with_all_its_parts(program):
+import pulumi
+import pytest
+
+from tests.program.conftest import ACCOUNT, LOCAL_ENV, Program
+
+PLANTED = ("planted-registry-secret", "planted-access-token", "cfat_planted-token-value")
+
+
+def test_one_run_is_declared_with_all_its_parts_below_its_component(program: Program) -> None:
     declared = program()
-    assert [found.type.rsplit(":", 1)[-1] for found in declared.resources] != []
-    print(declared)
+    kinds = {found.name: found.type.rsplit(":", 1)[-1] for found in declared.resources}
+    assert kinds == {
+        "artifacts": "ArtifactStore",
+        "artifacts-bucket": "R2Bucket",
+        "image": "RunImage",
+        "image-build": "Image",
+        "main": "TrainingRun",
+        "main-identity": "RunIdentity",
+        "main-token": "AccountToken",
+        "main-preflight": "Command",
+        "main-deployment": "CaasDeployment",
+        "main-ready": "DeploymentReady",
+    }
+    parents = {found.name: found.parent.rsplit("::", 1)[-1] for found in declared.resources}
+    assert {parents[name] for name in kinds if name.startswith("main-")} == {"main"}
+    assert parents["artifacts-bucket"] == "artifacts"
+    assert parents["image-build"] == "image"
+
+
+def test_types_of_dynamic_resources_are_named_as_the_state_has_them(program: Program) -> None:
+    types = {found.type for found in program().resources}
+    assert {
+        "pulumi-python:dynamic/ionet:RunIdentity",
+        "pulumi-python:dynamic/ionet:CaasDeployment",
+        "pulumi-python:dynamic/ionet:DeploymentReady",
+        "trainstack:index:TrainingRun",
+    } <= types
+
+
+def test_a_bucket_that_exists_is_adopted_and_always_kept(program: Program) -> None:
+    bucket = program().one("R2Bucket")
+    assert bucket.import_id == f"{ACCOUNT}/trainstack-rehearsal/default"
+    assert bucket.options.retainOnDelete
+    assert bucket.inputs["jurisdiction"] == "default"
+    assert bucket.inputs["storageClass"] == "Standard"
+    assert "location" not in bucket.inputs
+
+
+def test_a_missing_bucket_is_made_first_and_then_adopted(program: Program) -> None:
+    assert program(bucket_exists=False).one("R2Bucket").import_id != ""
+
+
+def test_a_preview_makes_no_bucket_and_adopts_none(program: Program) -> None:
+    bucket = program(bucket_exists=False, preview=True).one("R2Bucket")
+    assert bucket.import_id == ""
+    assert bucket.options.retainOnDelete
+
+
+def test_the_runs_token_reaches_one_bucket_and_its_expiry_is_fixed(program: Program) -> None:
+    token = program().one("AccountToken")
+    (policy,) = token.inputs["policies"]
+    assert policy["effect"] == "allow"
+    assert [group["id"] for group in policy["permissionGroups"]] == [
+        "2efd5506f9c8494dacb1fa10a3e7d5b6"
+    ]
+    bucket = f"com.cloudflare.edge.r2.bucket.{ACCOUNT}_default_trainstack-rehearsal"
+    assert policy["resources"] == f'{{"{bucket}":"*"}}'
+    assert token.inputs["name"] == "trainstack-dev-main-1a2b3c4d"
+    assert list(token.options.ignoreChanges) == ["expiresOn"]
+    assert list(token.options.replaceOnChanges) == ["name"]
+
+
+def test_the_image_is_used_by_digest_and_tagged_by_content(program: Program) -> None:
+    declared = program()
+    image = declared.one("image:Image")
+    name, tag = image.inputs["imageName"].rsplit(":", 1)
+    assert name == "127.0.0.1:5000/trainstack/rehearsal"
+    assert len(tag) == 16
+    assert image.inputs["build"]["context"] == "container"
+    assert image.inputs["build"]["dockerfile"] == "container/Dockerfile"
+    assert image.inputs["build"]["platform"] == "linux/amd64"
+    digest = f"{name}@sha256:{'0' * 64}"
+    assert declared.one("CaasDeployment").inputs["image"] == digest
+    assert declared.outputs["image"] == digest
+
+
+def test_the_deployment_waits_for_the_preflight_and_is_rented_under_its_identity(
+    program: Program,
+) -> None:
+    declared = program()
+    deployment = declared.one("CaasDeployment")
+    assert any(urn.endswith("::main-preflight") for urn in deployment.depends_on)
+    assert deployment.inputs["namePrefix"] == "trainstack-dev-main-1a2b3c4d-"
+    assert deployment.inputs["privateName"].startswith("trainstack-dev-main-1a2b3c4d-")
+    assert declared.outputs["r2_prefix"].startswith("dev-main-1a2b3c4d-")
+    env = deployment.inputs["env"]
+    assert env["RUN_PREFIX"] == declared.outputs["r2_prefix"]
+    assert env["KEEP_ALIVE"] == "true"
+    assert env["DATASET_MIRROR_URL"] == LOCAL_ENV["DATASET_MIRROR_URL"]
+    assert not any(secret in json.dumps(env) for secret in PLANTED)
+
+
+def test_the_preflight_gets_the_runs_own_credentials_and_runs_again_when_they_change(
+    program: Program,
+) -> None:
+    preflight = program().one("Command")
+    environment = preflight.inputs["environment"]
+    assert environment["R2_ACCESS_KEY_ID"] == "main-token-id"
+    assert len(environment["R2_SECRET_ACCESS_KEY"]) == 64
+    assert "main-token-id" in preflight.inputs["triggers"]
+    assert preflight.inputs["create"] == ".venv/bin/python -m components.preflight"
+
+
+def test_every_secret_is_marked_wherever_it_goes(program: Program) -> None:
+    declared = program()
+    assert {"accessKeyId", "secretAccessKey", "accessToken", "registrySecret", "wandbApiKey"} <= (
+        declared.one("CaasDeployment").secrets
+    )
+    for found in declared.resources:
+        plain = {key: value for key, value in found.inputs.items() if key not in found.secrets}
+        plain.pop("registry", None)  # its password is marked inside
+        plain.pop("environment", None)
+        assert not any(secret in json.dumps(plain) for secret in PLANTED), found.name
+    assert declared.secret_outputs == {"access_token"}
+
+
+def test_one_run_exports_plain_values(program: Program) -> None:
+    outputs = program().outputs
+    assert outputs["deployment_id"] == "dep-main-deployment"
+    assert outputs["bucket"] == "trainstack-rehearsal"
+    assert outputs["estimated_cost_usd"] == 0.4
+    assert outputs["status_url"] == "http://127.0.0.1:9"
+    assert set(outputs) == {
+        "access_token",
+        "bucket",
+        "deployment_id",
+        "estimated_cost_usd",
+        "image",
+        "r2_prefix",
+        "status_url",
+    }
+
+
+def test_a_sweep_declares_each_run_with_its_overrides_and_exports_a_value_each(
+    program: Program,
+) -> None:
+    declared = program(
+        {"runs": {"a": {}, "b": {"recipeSettings": {"num_iterations": 7}, "durationHours": 2}}}
+    )
+    deployments = {found.inputs["run"]: found.inputs for found in declared.of("CaasDeployment")}
+    assert deployments["b"]["durationHours"] == 2
+    assert json.loads(deployments["b"]["env"]["RECIPE_SETTINGS"]) == {"num_iterations": 7}
+    assert deployments["a"]["durationHours"] == 1
+    assert deployments["a"]["r2Prefix"] != deployments["b"]["r2Prefix"]
+    assert declared.outputs["deployment_id"] == {"a": "dep-a-deployment", "b": "dep-b-deployment"}
+    assert declared.secret_outputs == {"access_token"}
+    assert len(declared.of("image:Image")) == 1
+
+
+def test_a_sweep_rents_every_machine_before_it_waits_for_any(program: Program) -> None:
+    declared = program({"runs": {"a": {}, "b": {}}})
+    for ready in declared.of("DeploymentReady"):
+        waits_for = {urn.rsplit("::", 1)[-1] for urn in ready.depends_on}
+        assert {"a-deployment", "b-deployment"} <= waits_for
+
+
+def test_64_runs_fit_into_one_stack(program: Program) -> None:
+    declared = program({"runs": {f"run-{number}": {} for number in range(64)}})
+    assert len(declared.of("CaasDeployment")) == 64
+
+
+def test_a_changed_hyperparameter_is_another_prefix_and_another_name(program: Program) -> None:
+    one = program().one("CaasDeployment").inputs
+    other = program({"recipeSettings": {"num_iterations": 7}}).one("CaasDeployment").inputs
+    assert one["r2Prefix"] != other["r2Prefix"]
+    assert one["privateName"] != other["privateName"]
+
+
+def test_a_changed_batch_size_is_another_machine_that_resumes_on_the_same_prefix(
+    program: Program,
+) -> None:
+    one = program().one("CaasDeployment").inputs
+    other = program({"deviceBatchSize": 4}).one("CaasDeployment").inputs
+    assert one["r2Prefix"] == other["r2Prefix"]
+    assert one["privateName"] != other["privateName"]
+
+
+def test_hours_and_cap_change_no_name(program: Program) -> None:
+    one = program().one("CaasDeployment").inputs
+    other = program({"durationHours": 3, "maxCostUsd": 9}).one("CaasDeployment").inputs
+    assert one["privateName"] == other["privateName"]
+
+
+def test_a_bad_config_is_one_message_and_nothing_is_declared(program: Program) -> None:
+    with pytest.raises(pulumi.RunError) as failed:
+        program({"durationHours": 0, "gpuTyp": "H100"}, env={})
+    text = str(failed.value)
+    assert "trainstack:durationHours" in text
+    assert "trainstack:gpuTyp: unknown key; did you mean gpuType?" in text
+    assert "source .local/env" in text
+    assert failed.value.__cause__ is None

@@ -25,7 +25,7 @@ class BeatingRuntime(InMemoryRuntime):
         super().__init__()
         self.status: dict[str, Any] | None = {"schema": 1, "run": "main"}
         self._page = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._page.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._page.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
 
     def start(self, spec: ContainerSpec) -> FoundContainer:

@@ -22,7 +22,9 @@ class FakeR2:
         self.operator_is_known = True
         self.calls: list[str] = []
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), daemon=True
+        )
         self._thread.start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self.cloudflare_url = f"{self.url}/client/v4"
@@ -51,6 +53,8 @@ class FakeR2:
 
 def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"  # answers `Expect: 100-continue`, else boto3 waits a second
+
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
             if path.startswith("/client/v4/"):

@@ -1,0 +1,255 @@
+"""Stack config to Settings: what is taken, and how everything that is wrong is told at once."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.config_keys import StackKeys
+from components.settings import Settings, SettingsError, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+LOCAL_ENV = {
+    "TRAINSTACK_LOCAL_CLOUD": "/somewhere/.local",
+    "IONET_BASE_URL": "http://127.0.0.1:1",
+    "CLOUDFLARE_BASE_URL": "http://127.0.0.1:2/client/v4",
+    "R2_ENDPOINT_URL": "http://10.0.0.1:3",
+    "IONET_API_KEY": "key",
+    "CLOUDFLARE_API_TOKEN": "token",
+    "REGISTRY_SERVER": "127.0.0.1:5000",
+    "REGISTRY_USERNAME": "pusher",
+    "REGISTRY_SECRET": "planted-registry",
+    "TRAINSTACK_BASE_IMAGE": "base:1",
+}
+PAID_ENV = {"IONET_API_KEY": "key", "CLOUDFLARE_API_TOKEN": "token"}
+DEV: dict[str, Any] = {
+    "cloud": "local",
+    "cloudflareAccountId": "0123456789abcdef0123456789abcdef",
+    "bucket": "trainstack-rehearsal",
+    "imageRepository": "trainstack/rehearsal",
+    "recipe": "rehearsal",
+    "gpuType": "CPU",
+    "gpusPerContainer": 1,
+    "durationHours": 1,
+}
+
+
+def load(
+    env: dict[str, str] | None = None, secret: tuple[str, ...] = (), **changes: Any
+) -> Settings:
+    values = {key: value for key, value in {**DEV, **changes}.items() if value is not None}
+    return load_settings(
+        {
+            key if ":" in key else f"trainstack:{key}": value
+            if isinstance(value, str)
+            else json.dumps(value)
+            for key, value in values.items()
+        },
+        secret_keys=frozenset(f"trainstack:{key}" for key in secret),
+        env=LOCAL_ENV if env is None else env,
+        project="trainstack",
+        stack="dev",
+    )
+
+
+def problems(env: dict[str, str] | None = None, **changes: Any) -> str:
+    with pytest.raises(SettingsError) as failed:
+        load(env, **changes)
+    return str(failed.value)
+
+
+def test_the_dev_stack_is_one_rehearsal_called_main() -> None:
+    settings = load()
+    (run,) = settings.runs
+    assert (run.name, run.recipe, run.gpu_type, run.duration_hours) == (
+        "main",
+        "rehearsal",
+        "CPU",
+        1,
+    )
+    assert settings.r2_endpoint == "http://10.0.0.1:3"
+    assert settings.image.server == "127.0.0.1:5000"
+    assert settings.image.target == "rehearsal"
+    assert settings.image.build_args == {"BASE_IMAGE": "base:1"}
+
+
+def test_the_committed_dev_stack_is_valid() -> None:
+    config = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())["config"]
+    assert load(**{key.removeprefix("trainstack:"): value for key, value in config.items()})
+
+
+def test_pulumi_yaml_declares_the_keys_that_settings_knows_with_the_same_defaults() -> None:
+    declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
+    optional = {"ionetApiKey", "registryUsername", "registrySecret", "wandbApiKey"}
+    assert {key.removeprefix("trainstack:") for key in declared} == (
+        set(StackKeys.model_fields) - optional
+    )
+    for name, field in StackKeys.model_fields.items():
+        if name in optional:
+            continue
+        entry = declared[f"trainstack:{name}"]
+        assert entry["description"], name
+        assert ("default" in entry) == (not field.is_required()), name
+        if not field.is_required():
+            assert entry["default"] == field.default, name
+
+
+def test_everything_that_is_wrong_is_told_at_once() -> None:
+    text = problems(
+        env={},
+        durationHours=0,
+        gpuTyp="H100",
+        bucket="Bad_Bucket",
+        cloudflareAccountId=None,
+        runs={"Bad Name": {}, "ok": {"maxCostUsd": 0, "locatons": []}},
+    )
+    for part in (
+        "trainstack:durationHours = 0: must be whole hours, 1 to 168",
+        "trainstack:gpuTyp: unknown key; did you mean gpuType?",
+        "trainstack:bucket = Bad_Bucket: must be 3 to 63 lower-case letters",
+        "trainstack:cloudflareAccountId: is not set; must be 32 hex digits",
+        "trainstack:runs.Bad Name",
+        "trainstack:runs.ok.maxCostUsd = 0: must be whole US dollars",
+        "trainstack:runs.ok.locatons: unknown key; did you mean locations?",
+        "source .local/env",
+    ):
+        assert part in text
+    assert "Traceback" not in text
+    assert "pydantic" not in text
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("cloud", "aws", '"io.net" or "local"'),
+        ("jurisdiction", "mars", "default, eu, fedramp or us"),
+        ("durationHours", 4.5, "whole hours"),
+        ("durationHours", 169, "1 to 168"),
+        ("gpusPerContainer", 9, "1 to 8"),
+        ("locations", ["Finland"], "two-letter country codes"),
+        ("recipe", "nanochat-d99", "known are"),
+        ("recipeSettings", {"depht": 3}, "unknown setting"),
+        ("recipeSettings", {"depth": {"a": 1}}, "one level deep"),
+        ("keepAlive", "perhaps", "true or false"),
+        ("nanochatCommit", "main", "hex digits"),
+        ("imageRepository", "Some/Body:1", "a repository without server and tag"),
+        ("runs", "three", "at most 64 runs"),
+        ("runs", {f"r{number}": {} for number in range(65)}, "at most 64 runs"),
+        ("readyTimeoutMinutes", 0, "1 to 180"),
+        ("rerun", -1, "0 or more"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(key: str, value: Any, allowed: str) -> None:
+    text = problems(**{key: value})
+    assert f"trainstack:{key}" in text
+    assert allowed in text
+
+
+def test_a_secret_is_never_shown() -> None:
+    text = problems(registrySecret={"planted": 1}, durationHours=0)
+    assert "planted" not in text
+
+
+def test_a_key_that_was_stored_as_a_secret_is_not_shown_either() -> None:
+    with pytest.raises(SettingsError) as failed:
+        load(secret=("bucket",), bucket="Planted_Value")
+    assert "Planted_Value" not in str(failed.value)
+
+
+def test_a_secret_in_plain_text_is_refused() -> None:
+    assert "pulumi config set --secret trainstack:wandbApiKey" in problems(wandbApiKey="planted")
+    assert load(secret=("wandbApiKey",), wandbApiKey="planted").wandb_api_key == "planted"
+
+
+def test_settings_do_not_show_their_secrets() -> None:
+    shown = repr(load(secret=("wandbApiKey",), wandbApiKey="planted-wandb"))
+    assert "planted" not in shown
+    assert "token" not in shown.replace("cloudflare_api_token", "")
+
+
+def test_the_local_stack_refuses_to_run_outside_the_local_world() -> None:
+    text = problems(env=PAID_ENV)
+    assert "TRAINSTACK_LOCAL_CLOUD" in text
+    assert "source .local/env" in text
+
+
+@pytest.mark.parametrize(
+    "name", ["TRAINSTACK_LOCAL_CLOUD", "IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL"]
+)
+def test_a_paid_stack_refuses_to_run_inside_the_local_world(name: str) -> None:
+    text = problems(env={**PAID_ENV, name: "x"}, cloud="io.net")
+    assert f"{name} must not be set for a paid run" in text
+    assert "trainstack_leave" in text
+
+
+def test_a_paid_stack_needs_its_keys_from_the_environment_or_the_config() -> None:
+    text = problems(env={}, cloud="io.net")
+    assert "IONET_API_KEY: is not set" in text
+    assert "CLOUDFLARE_API_TOKEN: is not set" in text
+    assert load(
+        env={},
+        secret=("ionetApiKey",),
+        cloud="io.net",
+        ionetApiKey="k",
+        **{"cloudflare:apiToken": "t"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("jurisdiction", "host"), [("default", ""), ("eu", ".eu"), ("fedramp", ".fedramp")]
+)
+def test_the_bucket_is_reached_in_its_jurisdiction(jurisdiction: str, host: str) -> None:
+    settings = load(env=PAID_ENV, cloud="io.net", jurisdiction=jurisdiction)
+    account = DEV["cloudflareAccountId"]
+    assert settings.r2_endpoint == f"https://{account}{host}.r2.cloudflarestorage.com"
+
+
+def test_a_run_of_a_sweep_overrides_the_stack_and_adds_to_its_recipe_settings() -> None:
+    settings = load(
+        recipeSettings={"depth": 3},
+        runs={"a": {}, "b": {"recipeSettings": {"num_iterations": 9}, "rerun": 2}},
+    )
+    a, b = settings.runs
+    assert a.recipe_settings == {"depth": 3}
+    assert b.recipe_settings == {"depth": 3, "num_iterations": 9}
+    assert (a.rerun, b.rerun) == (0, 2)
+    assert a.training_hash != b.training_hash
+
+
+def test_what_does_not_change_the_training_does_not_change_its_hash() -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"durationHours": 3},
+        {"keepAlive": True},
+        {"deviceBatchSize": 4},
+        {"maxCostUsd": 7},
+        {"locations": ["US"]},
+    ]
+    hashes = {load(**change).runs[0].training_hash for change in changes}
+    assert len(hashes) == 1
+
+
+def test_a_recipe_that_needs_gpus_is_not_put_on_a_cpu() -> None:
+    pytest.importorskip("container.recipes.nanochat_d20")
+    assert "needs GPUs" in problems(recipe="nanochat-d20")
+
+
+def test_hours_must_cover_the_run() -> None:
+    pytest.importorskip("container.recipes.nanochat_d20")
+    text = problems(recipe="nanochat-d20", gpuType="H100", gpusPerContainer=8, durationHours=1)
+    assert "trainstack:durationHours = 1: nanochat-d20 takes about" in text
+
+
+def test_a_name_too_long_for_the_vendor_is_refused_before_anything_is_rented() -> None:
+    with pytest.raises(SettingsError, match="too long for a deployment's name"):
+        load_settings(
+            {f"trainstack:{key}": str(value) for key, value in DEV.items()},
+            secret_keys=frozenset(),
+            env=LOCAL_ENV,
+            project="trainstack",
+            stack="s" * 100,
+        )
