@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 
 from runs.chat import Chat, Message, NoChatError, pieces
-from runs.errors import RefusedError, RunsError, UnreachableError
+from runs.cli import main
+from runs.errors import (
+    EXIT_FAILED,
+    EXIT_UNREACHABLE,
+    EXIT_USAGE,
+    RefusedError,
+    RunsError,
+    UnreachableError,
+)
 from runs.options import harmless
 
 QUESTION = [Message(role="user", content="Why?")]
@@ -109,3 +120,128 @@ def test_events_that_say_nothing_are_left_out(lines: list[bytes], expected: list
 
 def test_a_model_cannot_steer_the_terminal() -> None:
     assert harmless("a\x1b]0;t\x07b\n\tc é") == "a]0;tb\n\tc é"
+
+
+@pytest.fixture
+def stack_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[dict[str, object]], None]:
+    """Put a pulumi on PATH whose stack has these outputs, its secret only where asked for."""
+
+    def make(outputs: dict[str, object]) -> None:
+        (tmp_path / "masked.json").write_text(json.dumps({**outputs, "access_token": "[secret]"}))
+        (tmp_path / "shown.json").write_text(json.dumps(outputs))
+        program = tmp_path / "pulumi"
+        program.write_text(
+            "#!/bin/sh\n"
+            f'case "$*" in *--show-secrets*) cat {tmp_path}/shown.json;;\n'
+            f"*config*) echo '{{}}';; *) cat {tmp_path}/masked.json;; esac\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+
+    return make
+
+
+def outputs(url: str) -> dict[str, object]:
+    return {
+        "r2_prefix": "dev-main-0a1b2c3d-deadbeef",
+        "status_url": url,
+        "access_token": "planted-t0ken",
+        "bucket": "b",
+    }
+
+
+def typed(monkeypatch: pytest.MonkeyPatch, *words: str, stdin: str | None = None) -> int:
+    """Run `runs chat` as it is typed; None for stdin means a terminal."""
+    source = io.StringIO(stdin or "")
+    monkeypatch.setattr(source, "isatty", lambda: stdin is None)
+    monkeypatch.setattr(sys, "stdin", source)
+    monkeypatch.setattr(sys, "argv", ["runs", "chat", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return int(ended.value.code or 0)
+
+
+@pytest.mark.parametrize("by_stdin", [True, False])
+def test_a_prompt_is_answered_on_stdout_and_the_token_is_on_no_screen(
+    stack_with: Callable[[dict[str, object]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    by_stdin: bool,
+) -> None:
+    with machine(200, event("Because\x1b[2J.")) as (url, asked):
+        stack_with(outputs(url))
+        words = () if by_stdin else ("--prompt", "Why?")
+        assert typed(monkeypatch, *words, stdin="Why?\n" if by_stdin else None) == 0
+    told = capsys.readouterr()
+    assert told.out == "Because[2J.\n"
+    assert "planted-t0ken" not in told.out + told.err
+    assert asked[0][1] == "Bearer planted-t0ken"
+    assert asked[0][2]["messages"] == QUESTION
+
+
+def test_an_answer_as_json(
+    stack_with: Callable[[dict[str, object]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with machine(200, event("So.")) as (url, _):
+        stack_with(outputs(url))
+        assert typed(monkeypatch, "-p", "Why?", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"run": "main", "prompt": "Why?", "answer": "So."}
+
+
+def test_a_conversation_remembers_until_told_to_forget(
+    stack_with: Callable[[dict[str, object]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    said = iter(["Why?", "", "And then?", "/new", "Who?"])
+
+    def ask(_: str) -> str:
+        try:
+            return next(said)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", ask)
+    with machine(200, event("So.")) as (url, asked):
+        stack_with(outputs(url))
+        assert typed(monkeypatch) == 0
+    assert [len(sent["messages"]) for _, _, sent in asked] == [1, 3, 1]
+    assert asked[1][2]["messages"][1] == {"role": "assistant", "content": "So."}
+    assert "Talking with main" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"), [(503, EXIT_FAILED, "not ready"), (401, EXIT_UNREACHABLE, "token")]
+)
+def test_a_run_without_a_chat_says_so(
+    stack_with: Callable[[dict[str, object]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    code: int,
+    told: str,
+) -> None:
+    with machine(status) as (url, _):
+        stack_with(outputs(url))
+        assert typed(monkeypatch, "-p", "Why?") == code
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("url", "stdin", "told"), [("", None, "no status_url"), ("http://127.0.0.1:9", "", "no prompt")]
+)
+def test_what_is_missing_for_a_chat_is_named(
+    stack_with: Callable[[dict[str, object]], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    url: str,
+    stdin: str | None,
+    told: str,
+) -> None:
+    stack_with(outputs(url))
+    assert typed(monkeypatch, stdin=stdin) == EXIT_USAGE
+    assert told in capsys.readouterr().err
