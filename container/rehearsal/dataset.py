@@ -17,7 +17,6 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 from container.rehearsal import layout
 
 ATTEMPTS = 5
+FIRST_PAUSE_S = 1.0  # doubled after each attempt
 TIMEOUT_S = 30.0
 CHUNK_BYTES = 256 * 1024  # one chunk a worker is all the memory that a download needs
 CONVERSATIONS = "conversations.jsonl"
@@ -65,9 +65,7 @@ def plan(manifest: dict[str, Any], *, train_shards: int) -> list[Shard]:
     return [*(train if train_shards < 0 else train[:train_shards]), shards[-1]]
 
 
-def fetch(
-    url: str, target: Path, *, shard: Shard, pause: Callable[[float], None] = time.sleep
-) -> bool:
+def fetch(url: str, target: Path, *, shard: Shard) -> bool:
     """Bring one shard to `target`; return False when the right one was already there.
 
     What an earlier attempt left in `<target>.part` is continued. Raises DownloadError after
@@ -83,7 +81,7 @@ def fetch(
         except (OSError, http.client.HTTPException, DownloadError) as error:
             print(f"Attempt {attempt}/{ATTEMPTS} failed for {shard.name}: {error}", flush=True)
             if attempt < ATTEMPTS:
-                pause(min(0.5 * 2**attempt, 8))
+                time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
         else:
             part.replace(target)
             return True
