@@ -187,7 +187,10 @@ class _Helpers:
     def _every(self, seconds: float, call: Callable[[], object]) -> threading.Thread:
         def work() -> None:
             while not self._ended.is_set():
-                call()
+                try:
+                    call()
+                except OSError as error:  # a file that went away, a full disk: the next look tells
+                    self._context.journal.event(f"a look at the disk failed: {error.strerror}")
                 self._ended.wait(seconds)
 
         return threading.Thread(target=work, daemon=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Callable
 
-from container.bucket import Bucket, ObjectChangedError
+from container.bucket import Bucket, BucketError, BucketUnavailableError, ObjectChangedError
 from container.checkpoints import is_marker
 from container.records import (
     ATTEMPTS_PREFIX,
@@ -38,6 +40,34 @@ def write_manifest(bucket: Bucket, *, run: str, known: dict[str, Artifact]) -> M
     manifest = Manifest(run=run, artifacts=artifacts)
     bucket.put(MANIFEST_KEY, manifest.to_json())
     return manifest
+
+
+def settle(
+    bucket: Bucket,
+    verdict: Verdict,
+    *,
+    known: dict[str, Artifact],
+    may_write: Callable[[], bool],
+    give_up: Callable[[], bool],
+    say: Callable[[str], None],
+) -> Verdict | None:
+    """Write manifest and verdict, however long that takes; None when it was given up."""
+    pause_s = 1.0
+    while not give_up():
+        try:
+            if not may_write():
+                raise BucketUnavailableError("the lease was not renewed in time")
+            write_manifest(bucket, run=verdict.run, known=known)
+            verdict = write_verdict(bucket, verdict)
+            say(f"verdict written: {verdict.outcome}")
+            return verdict
+        except BucketError as error:
+            say(f"the verdict waits: {error}; retrying")
+        deadline = time.monotonic() + pause_s
+        while time.monotonic() < deadline and not give_up():
+            time.sleep(0.1)
+        pause_s = min(pause_s * 2, 30.0)
+    return None
 
 
 def write_verdict(bucket: Bucket, verdict: Verdict) -> Verdict:

@@ -60,6 +60,8 @@ class FileSender:
             after = path.stat()
         except FileNotFoundError:
             raise FileChangedError(f"{path.name} vanished") from None
+        except OSError as error:
+            raise FileChangedError(f"{path.name} cannot be read: {error.strerror}") from None
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise FileChangedError(f"{path.name} was written to while it was read")
         found = self._bucket.head(key)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from container.clock import Clock
+from container.process_group import catches, exit_reason, members, signal_group
 from container.progress import (
     Evaluation,
     Progress,
@@ -138,7 +139,7 @@ class _Run:
             if self._out_of_memory:
                 end, reason = "out of memory", self._out_of_memory
             else:
-                end, reason = "failed", _exit_reason(code) + self._killed_rank
+                end, reason = "failed", exit_reason(code) + self._killed_rank
         return StageEnd(
             end=end,
             exit_code=code,
@@ -211,7 +212,7 @@ class _Run:
 
     def _dump_stacks(self) -> None:
         """Ask the group's Python processes for their stacks; they go to the log like any line."""
-        asked = [pid for pid in _group(self._process.pid) if _catches(pid, signal.SIGUSR1)]
+        asked = [pid for pid in members(self._process.pid) if catches(pid, signal.SIGUSR1)]
         for pid in asked:
             try:
                 os.kill(pid, signal.SIGUSR1)
@@ -230,10 +231,10 @@ class _Run:
     def _end_group(self) -> None:
         """End whatever is left of the process group, politely first."""
         if self._process.poll() is None:
-            _signal_group(self._process.pid, signal.SIGTERM)
+            signal_group(self._process.pid, signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(TERMINATE_WAIT_S)
-        _signal_group(self._process.pid, signal.SIGKILL)
+        signal_group(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def _drain(self) -> None:
@@ -270,40 +271,3 @@ def _read_lines(stream: IO[bytes], lines: queue.Queue[str | None]) -> None:
 def _with_hooks(env: Mapping[str, str]) -> dict[str, str]:
     path = os.pathsep.join(filter(None, [str(HOOKS), env.get("PYTHONPATH", "")]))
     return {**env, "PYTHONUNBUFFERED": "1", "PYTHONPATH": path}
-
-
-def _exit_reason(code: int) -> str:
-    if code < 0:
-        name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
-        hint = "; the host's memory may have run out" if -code == signal.SIGKILL else ""
-        return f"ended by signal {name}{hint}"
-    return f"exit code {code}"
-
-
-def _signal_group(group: int, number: signal.Signals) -> None:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return
-
-
-def _group(group: int) -> list[int]:
-    found: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if os.getpgid(int(entry.name)) == group:
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
-
-
-def _catches(pid: int, number: signal.Signals) -> bool:
-    """Whether a process has a handler: without one SIGUSR1 would end it."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-    found = re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)
-    return found is not None and bool(int(found[1], 16) >> (number - 1) & 1)

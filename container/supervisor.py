@@ -7,12 +7,10 @@ another container took the run over (started again it waits), 64 for an unusable
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
-from types import FrameType
 from typing import TextIO
 
 from container import closing
@@ -22,7 +20,6 @@ from container.bucket import (
     Bucket,
     BucketError,
     BucketRefusedError,
-    BucketUnavailableError,
     make_client,
 )
 from container.clock import Clock
@@ -36,8 +33,10 @@ from container.records import Verdict
 from container.resume import Found, look
 from container.serving import serve_model
 from container.status_page import StatusPage
+from container.stop import StopRequest, with_signals
 from container.upload import Uploader
 
+VERDICT_RESERVE_S = 2.5  # of the grace period, for manifest and verdict
 TOKEN_PATIENCE_S = 120.0  # a new token may take a minute to work everywhere
 EX_USAGE, EX_TEMPFAIL = 64, 75
 
@@ -64,9 +63,9 @@ class Supervisor:
         self._clock = clock or Clock()
         self._timing = timing or Timing()
         self._recipe = recipe
-        self.stop = threading.Event()
+        self._stop = StopRequest(grace_s=environment.stop_grace_s, clock=self._clock)
+        self.stop = self._stop.event
         self._kill = threading.Event()
-        self._stop_at: float | None = None
         self.board = Board(
             run=environment.run,
             recipe=environment.recipe,
@@ -108,9 +107,7 @@ class Supervisor:
 
     def request_stop(self) -> None:
         """Ask for an orderly end; returns at once."""
-        if self._stop_at is None:
-            self._stop_at = self._clock.monotonic()
-        self.stop.set()
+        self._stop.make()
 
     def run(self) -> int:
         """Live until asked to stop; return the exit code."""
@@ -213,12 +210,10 @@ class Supervisor:
         self.board.begin_stage("verdict")
         self.journal.cut()
         if context is not None:
-            left_s = None
             while not self._uploader.wait_empty(0.5):
-                left_s = self._grace_left_s(reserve_s=2.5)
-                if self._kill.is_set() or (left_s is not None and left_s <= 0):
+                if self._kill.is_set() or self._stop.too_late(reserve_s=VERDICT_RESERVE_S):
                     break
-        verdict = Verdict(
+        verdict: Verdict | None = Verdict(
             run=self.environment.run,
             attempt=context.found.attempt if context else 0,
             outcome=end.outcome,
@@ -231,42 +226,22 @@ class Supervisor:
             dollars=float(self.board.dollars()),
             log_tail=end.log_tail,
         )
-        verdict = self._write(verdict)
+        verdict = closing.settle(
+            self.bucket,
+            verdict,
+            known=dict(self._uploader.artifacts),
+            may_write=self._lease.may_write,
+            give_up=lambda: self._kill.is_set() or self._stop.too_late(),
+            say=self.journal.event,
+        )
+        if verdict is None:
+            raise StoppedError
         self.board.end_stage("verdict", "done")
         if context is not None:
             self._end_board(verdict)
             put_status(context)
         self._lease.release()
         return self._serve(verdict, context or end.reason)
-
-    def _write(self, verdict: Verdict) -> Verdict:
-        """Write manifest and verdict, however long that takes, within the grace after SIGTERM."""
-        pause_s = 1.0
-        while not self._kill.is_set():
-            try:
-                if not self._lease.may_write():
-                    raise BucketUnavailableError("the lease was not renewed in time")
-                closing.write_manifest(
-                    self.bucket, run=self.environment.run, known=dict(self._uploader.artifacts)
-                )
-                verdict = closing.write_verdict(self.bucket, verdict)
-                self.journal.event(f"verdict written: {verdict.outcome}")
-                return verdict
-            except BucketError as error:
-                self.journal.event(f"the verdict waits: {error}; retrying")
-            left_s = self._grace_left_s(reserve_s=0)
-            if left_s is not None and left_s <= 0:
-                break
-            self._kill.wait(pause_s)
-            pause_s = min(pause_s * 2, 30.0)
-        raise StoppedError
-
-    def _grace_left_s(self, *, reserve_s: float) -> float | None:
-        """Return the seconds left after SIGTERM; None when there was none."""
-        if self._stop_at is None:
-            return None
-        used_s = self._clock.monotonic() - self._stop_at
-        return self.environment.stop_grace_s - reserve_s - used_s
 
     def _end_board(self, verdict: Verdict) -> None:
         self.board.end(verdict.outcome, elapsed_s=verdict.elapsed_s)
@@ -306,28 +281,7 @@ def main() -> int:
         sys.stderr.write(f"trainstack: {error}\n")
         return EX_USAGE
     supervisor = Supervisor(environment, process_env=dict(os.environ))
-    # A handler may not take the locks of an Event: signals arrive as bytes in a pipe instead.
-    ear, mouth = os.pipe()
-    os.set_blocking(mouth, False)
-    signal.set_wakeup_fd(mouth)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _heard)
-    codes = [1]
-
-    def work() -> None:
-        try:
-            codes[0] = supervisor.run()
-        finally:
-            os.write(mouth, b"\0")
-
-    threading.Thread(target=work, name="supervisor", daemon=True).start()
-    while os.read(ear, 1) != b"\0":
-        supervisor.request_stop()
-    return codes[0]
-
-
-def _heard(number: int, frame: FrameType | None) -> None:
-    """Do nothing: the wake-up pipe has told."""
+    return with_signals(supervisor.run, on_signal=supervisor.request_stop)
 
 
 if __name__ == "__main__":

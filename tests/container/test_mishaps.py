@@ -129,8 +129,7 @@ def test_sigterm_in_any_stage_ends_as_stopped_within_the_grace_period(
     gate = tmp_path / "gate"
     usual = fake_recipe().stages
     hold = (
-        "import time, os\nprint('held')\n"
-        f"while not os.path.exists({str(gate)!r}): time.sleep(0.02)"
+        f"import time, os\nprint('held')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)"
     )
     held = tuple(
         trainer_stage(stage, flags=("--wait-at=3", f"--gate={gate}"))

@@ -1,0 +1,127 @@
+"""The checks before the money goes: passed, refused, unknown; unknown never blocks."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container.bucket import Bucket, make_client
+from container.clock import Clock
+from container.environment import RunEnvironment
+from container.verify import Check, verify
+from tests.container.conftest import BUCKET, Launch
+from tests.container.recipes import fake_recipe, trainer_stage
+from tests.container.s3_server import S3Server
+
+
+@pytest.fixture
+def environment(bucket: Bucket, s3: S3Server, tmp_path: Path) -> RunEnvironment:
+    return RunEnvironment.from_env(
+        {
+            "RUN_PREFIX": bucket.prefix,
+            "RECIPE": "fake",
+            "R2_ENDPOINT": s3.endpoint,
+            "R2_BUCKET": BUCKET,
+            "R2_ACCESS_KEY_ID": "x",
+            "R2_SECRET_ACCESS_KEY": "x",
+            "WORK_DIR": str(tmp_path / "work"),
+        }
+    )
+
+
+def by_name(checks: list[Check]) -> dict[str, Check]:
+    return {check.name: check for check in checks}
+
+
+def nvidia_smi(folder: Path, lines: list[str]) -> None:
+    """Put a stand-in for the driver's tool on PATH."""
+    program = folder / "nvidia-smi"
+    program.write_text("#!/bin/sh\ncat <<END\n" + "\n".join(lines) + "\nEND\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+
+
+def check(environment: RunEnvironment, bucket: Bucket, **changes: Any) -> dict[str, Check]:
+    recipe = fake_recipe(trainer_stage(), **changes)
+    return by_name(verify(environment, recipe, bucket, clock=Clock())[0])
+
+
+def test_a_machine_as_ordered_passes_and_leaves_nothing_in_the_bucket(
+    environment: RunEnvironment, bucket: Bucket
+):
+    checks = check(environment, bucket)
+    assert {one.outcome for one in checks.values()} == {"passed"}
+    assert "MiB/s up" in checks["network"].detail
+    assert bucket.list() == {}
+
+
+GPU = "NVIDIA H100 80GB HBM3, 81559, 570.86"
+CASES: list[tuple[list[str], str, str, str]] = [
+    ([GPU] * 8, "gpus", "passed", "8 of 8: NVIDIA H100 80GB HBM3"),
+    ([GPU] * 7, "gpus", "refused", "7 of 8"),
+    ([GPU] * 8, "gpu model", "passed", "H100"),
+    (["NVIDIA A100-SXM4-40GB, 40960, 570.86"] * 8, "gpu model", "refused", "found NVIDIA A100"),
+    (["NVIDIA H100 80GB HBM3, 40960, 570"] * 8, "gpu memory", "refused", "40.0 GiB each"),
+]
+
+
+@pytest.mark.parametrize(("lines", "name", "outcome", "detail"), CASES)
+def test_gpus_are_held_against_the_order(
+    environment: RunEnvironment,
+    bucket: Bucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: list[str],
+    name: str,
+    outcome: str,
+    detail: str,
+):
+    nvidia_smi(tmp_path, lines)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    ordered = replace(environment, gpu_type="8H100.80S.176V", gpus_per_container=8)
+    found = check(ordered, bucket, min_gpu_memory_bytes=75 * 2**30)[name]
+    assert found.outcome == outcome
+    assert detail in found.detail
+
+
+def test_a_model_that_is_not_known_here_blocks_nothing(
+    environment: RunEnvironment,
+    bucket: Bucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    nvidia_smi(tmp_path, ["NVIDIA X900, 200000, 1"])
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    checks = check(replace(environment, gpu_type="X900"), bucket)
+    assert checks["gpu model"].outcome == "unknown"
+    assert "refused" not in {one.outcome for one in checks.values()}
+
+
+def test_gpus_ordered_but_no_driver_is_refused(environment: RunEnvironment, bucket: Bucket):
+    assert check(replace(environment, gpu_type="H100"), bucket)["gpus"].outcome == "refused"
+
+
+def test_too_small_a_disk_is_refused(environment: RunEnvironment, bucket: Bucket):
+    assert check(environment, bucket, disk_bytes=10**18)["disk"].outcome == "refused"
+
+
+def test_a_wrong_key_is_refused_and_an_absent_server_is_unknown(
+    environment: RunEnvironment, bucket: Bucket, s3: S3Server
+):
+    wrong = make_client(endpoint=s3.endpoint, access_key_id="nobody", secret_access_key="no")
+    refused = check(environment, Bucket(wrong, name=BUCKET, prefix="p"))
+    assert refused["bucket"].outcome == "refused"
+    away = make_client(endpoint="http://127.0.0.1:9", access_key_id="a", secret_access_key="b")
+    unknown = check(environment, Bucket(away, name=BUCKET, prefix="p"))
+    assert unknown["bucket"].outcome == "unknown"
+
+
+def test_a_refusal_ends_the_run_while_it_is_cheap(launch: Launch):
+    run = launch(fake_recipe(trainer_stage(), disk_bytes=10**18))
+    verdict = run.verdict()
+    assert (verdict.outcome, verdict.stage) == ("failed", "verify")
+    assert "not what was ordered: disk" in verdict.reason
+    assert "stage started" not in run.log
