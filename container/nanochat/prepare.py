@@ -31,6 +31,7 @@ WORDS_URL = "https://raw.githubusercontent.com/dwyl/english-words/refs/heads/mas
 VALIDATION_SHARD = 6542  # of ClimbMix; always fetched, it validates
 HOPPER = 9
 ATTEMPTS = 4
+FIRST_PAUSE_S = 2.0  # doubled after each attempt
 TIMEOUT_S = 60
 CHUNK_BYTES = 1 << 20
 
@@ -226,7 +227,7 @@ def _again(call: Callable[[], Any], *, what: str) -> Any:
         except (OSError, ValueError) as error:  # of the network, or of what came through it
             print(f"attempt {attempt} of {ATTEMPTS} for {what}: {error}", flush=True)
             if attempt < ATTEMPTS:
-                time.sleep(2**attempt)
+                time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
     raise PrepareError(f"{what} could not be fetched in {ATTEMPTS} attempts")
 
 

@@ -1,0 +1,130 @@
+"""What the nanochat recipes fetch beforehand, and the report at a commit that writes none."""
+
+from __future__ import annotations
+
+import ast
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from container.nanochat import prepare, report
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NANOCHAT_BASE_DIR", str(tmp_path))
+    monkeypatch.setattr(prepare, "FIRST_PAUSE_S", 0.0)
+    return tmp_path
+
+
+def nanochat_dataset(folder: Path, body: str) -> None:
+    """Put a module `nanochat.dataset` where the program would find nanochat's."""
+    package = folder / "source" / "nanochat"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "dataset.py").write_text(body)
+
+
+ARRIVES = """
+import os, pathlib, sys
+folder = pathlib.Path(os.environ["NANOCHAT_BASE_DIR"]) / "base_data_climbmix"
+folder.mkdir(exist_ok=True)
+calls = folder.parent / "calls"
+calls.write_text(calls.read_text() + "x" if calls.exists() else "x")
+first = len(calls.read_text()) == 1
+for number in [*range(int(sys.argv[2])), 6542]:
+    cut = {cut} and first and number == 1
+    (folder / f"shard_{number:05d}.parquet").write_bytes(b"PAR1..." + (b"" if cut else b"PAR1"))
+"""
+
+
+def test_a_shard_that_arrived_in_part_is_fetched_again(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nanochat_dataset(base, ARRIVES.replace("{cut}", "True"))
+    monkeypatch.setenv("PYTHONPATH", str(base / "source"))
+    prepare.shards(3, workers=2)
+    assert (base / "calls").read_text() == "xx"
+    assert not prepare.bad_shards(base / "base_data_climbmix", prepare.shard_names(3))
+
+
+def test_shards_that_never_arrive_fail_although_nanochat_exits_with_0(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nanochat_dataset(base, "print('Done! Downloaded: 0/4 shards')")
+    monkeypatch.setenv("PYTHONPATH", str(base / "source"))
+    with pytest.raises(prepare.PrepareError, match="4 of 4 shards did not arrive"):
+        prepare.shards(3, workers=2)
+
+
+@pytest.mark.parametrize(
+    ("capability", "found", "window_pattern", "told"),
+    [
+        (9, True, "SSSL", "is there"),
+        (8, False, "L", "PyTorch's own"),
+        (None, False, "SSSL", "PyTorch's own"),
+    ],
+)
+def test_attention_that_costs_nothing_extra_is_accepted(
+    capability: int | None, found: bool, window_pattern: str, told: str
+) -> None:
+    said = prepare.flash_attention(capability, found=found, window_pattern=window_pattern)
+    assert told in said
+
+
+@pytest.mark.parametrize(
+    ("capability", "window_pattern", "told"),
+    [(9, "SSSL", "Hopper"), (9, "L", "Hopper"), (8, "SSSL", "window_pattern to L")],
+)
+def test_slow_attention_ends_the_run_while_it_is_cheap(
+    capability: int, window_pattern: str, told: str
+) -> None:
+    """nanochat trains on, several times slower, with a line in the log."""
+    with pytest.raises(prepare.PrepareError, match=told):
+        prepare.flash_attention(capability, found=False, window_pattern=window_pattern)
+
+
+def test_a_bundle_that_was_never_unpacked_is_fetched_anew(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """nanochat sees the archive, skips unpacking, and dies on core.yaml."""
+    source = base / "source.zip"
+    with zipfile.ZipFile(source, "w") as content:
+        content.writestr("eval_bundle/core.yaml", "tasks: []")
+    (base / "eval_bundle.zip").write_bytes(b"half of it")
+    monkeypatch.setattr(prepare, "EVAL_BUNDLE_URL", source.as_uri())
+    prepare.eval_bundle()
+    assert (base / "eval_bundle" / "core.yaml").read_text() == "tasks: []"
+    source.unlink()
+    prepare.eval_bundle()  # there already: nothing is fetched
+
+
+def test_a_download_that_never_works_leaves_no_file(base: Path) -> None:
+    with pytest.raises(prepare.PrepareError, match="could not be fetched in 4 attempts"):
+        prepare.download("http://127.0.0.1:9/words.txt", base / "words.txt")
+    assert not (base / "words.txt").exists()
+
+
+def test_a_commit_without_report_gets_one_of_what_is_on_disk(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nanochat_dataset(base, "")
+    monkeypatch.syspath_prepend(base / "source")
+    folder = base / "base_checkpoints" / "d20"
+    folder.mkdir(parents=True)
+    (folder / "meta_000100.json").write_text(json.dumps({"step": 100, "val_bpb": 0.9}))
+    (base / "base_eval").mkdir()
+    (base / "base_eval" / "base_model_000100.csv").write_text("CORE, , 0.25\n")
+    assert report.main(["--model-tag=d20"]) == 0
+    text = (base / "report" / "report.md").read_text()
+    assert "- step: 100" in text
+    assert "CORE, , 0.25" in text
+
+
+def test_the_programs_run_on_the_python_of_nanochat() -> None:
+    """nanochat's environment may be Python 3.10: no newer syntax."""
+    for program in (prepare, report):
+        source = Path(program.__file__).read_text()
+        ast.parse(source, feature_version=(3, 10))
