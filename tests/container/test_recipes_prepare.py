@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import zipfile
 from pathlib import Path
@@ -126,5 +127,5 @@ def test_a_commit_without_report_gets_one_of_what_is_on_disk(
 def test_the_programs_run_on_the_python_of_nanochat() -> None:
     """nanochat's environment may be Python 3.10: no newer syntax."""
     for program in (prepare, report):
-        source = Path(program.__file__).read_text()
+        source = inspect.getsource(program)
         ast.parse(source, feature_version=(3, 10))
