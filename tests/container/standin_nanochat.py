@@ -226,6 +226,18 @@ def report(program: Program) -> None:
         (folder / "report.md").write_text("# nanochat training report\n")
 
 
+def prepare(base: Path, what: str) -> None:
+    """Leave what our own preparation fetches; its arguments are checked elsewhere."""
+    base.mkdir(parents=True, exist_ok=True)
+    if what in ("begin", "shards"):
+        for number in (0, VALIDATION_SHARD):
+            (base / "base_data_climbmix").mkdir(exist_ok=True)
+            (base / "base_data_climbmix" / f"shard_{number:05d}.parquet").write_bytes(b"PAR1PAR1")
+    elif what == "eval-bundle":
+        (base / "eval_bundle").mkdir(exist_ok=True)
+        (base / "eval_bundle" / "core.yaml").touch()
+
+
 PROGRAMS: dict[str, Callable[[Program], None]] = {
     "nanochat.dataset": dataset,
     "nanochat.report": report,
@@ -292,7 +304,12 @@ def main(argv: list[str]) -> int:
     else:
         assert arguments[0] == "-m", "nanochat's programs are run with -m"
         module, arguments = arguments[1], arguments[2:]
-    PROGRAMS.get(module, lambda _: None)(Program(module, arguments, world_size=world_size))
+    if module == "container.nanochat.prepare":
+        prepare(Path(os.environ["NANOCHAT_BASE_DIR"]), arguments[0])
+        return 0
+    if module == "container.nanochat.report":
+        module, arguments = "nanochat.report", ["generate"]
+    PROGRAMS[module](Program(module, arguments, world_size=world_size))
     return 0
 
 
