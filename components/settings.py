@@ -21,6 +21,7 @@ IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
 SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
 DEFAULT_RUN = "main"
 REHEARSAL = "rehearsal"
+NO_WANDB = "dummy"
 
 
 class SettingsError(TrainstackError):
@@ -182,6 +183,11 @@ def _runs(
             rerun=chosen["rerun"],
         )
         problems += _unfit(run, recipe, where=where)
+        if run.wandb_run != NO_WANDB and not keys.wandbApiKey:
+            problems.append(
+                f"{where}wandbRun = {run.wandb_run}: needs a key: pulumi config set --secret "
+                f"{PROJECT_NAMESPACE}:wandbApiKey; {NO_WANDB} reports nothing"
+            )
         length = len(f"{project}-{stack}-{name}") + IDENTITY_AND_HASH_LENGTH
         if length > MAX_NAME_LENGTH:
             problems.append(

@@ -40,6 +40,10 @@ class TooDearError(IonetError):
     """The offer would cost more than the configured cap; nothing was rented."""
 
 
+class CredentialsTooShortError(IonetError):
+    """The run's credentials would expire before the bought time is over; nothing was rented."""
+
+
 class ChangeRefusedError(IonetError):
     """A live run cannot take this change; the message has the remedy."""
 

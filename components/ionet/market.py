@@ -9,7 +9,11 @@ from decimal import Decimal
 from components.ionet import cost, offers
 from components.ionet.client import Client
 from components.ionet.codec import moment
-from components.ionet.errors import NoOfferError, RequestRefusedError, TooDearError
+from components.ionet.errors import (
+    CredentialsTooShortError,
+    NoOfferError,
+    RequestRefusedError,
+)
 from components.ionet.offers import Offer, Wish
 
 CREDENTIALS_MARGIN = timedelta(hours=2)
@@ -55,7 +59,7 @@ def require_lasting_credentials(expire_on: str, *, wish: Wish, now: datetime) ->
     """Raise when the run's credentials would expire before the bought time is over."""
     end = moment(expire_on)
     if end and now + timedelta(hours=wish.hours) + CREDENTIALS_MARGIN > end:
-        raise TooDearError(
+        raise CredentialsTooShortError(
             f"the run's credentials expire at {expire_on}, before {wish.hours} hours from now are "
             "over. Nothing was rented. Raise trainstack:rerun for a run with new ones, or ask for "
             "fewer hours."

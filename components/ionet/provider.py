@@ -84,7 +84,7 @@ class CaasDeploymentProvider(ResourceProvider):
             market.require_lasting_credentials(expire_on, wish=wish, now=session.now())
             offer = market.choose(session.client(news["cloud"]), wish, cap_usd=cap_usd)
         except TrainstackError as error:
-            return CheckResult(news, [CheckFailure("gpuType", str(error))])
+            return CheckResult(news, [CheckFailure("", str(error))])
         session.say(f"{news['run']}: {market.summary(offer, wish, cap_usd=cap_usd)}")
         return CheckResult({**news, codec.OFFER: offer.to_text()}, [])
 

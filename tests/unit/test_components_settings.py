@@ -82,6 +82,15 @@ def test_the_committed_dev_stack_is_valid() -> None:
     assert load(**{key.removeprefix("trainstack:"): value for key, value in config.items()})
 
 
+def test_the_paid_stack_to_copy_is_valid() -> None:
+    config = yaml.safe_load((ROOT / "Pulumi.speedrun.yaml").read_text())["config"]
+    values = {key.removeprefix("trainstack:"): value for key, value in config.items()}
+    assert "cloudflareAccountId = your-account-id" in problems(PAID_ENV, **values)
+    settings = load(PAID_ENV, **{**values, "cloudflareAccountId": "a" * 32})
+    assert settings.image.target == "nanochat"
+    assert settings.image.server == "docker.io"
+
+
 def test_pulumi_yaml_declares_the_keys_that_settings_knows_with_the_same_defaults() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
     optional = {"ionetApiKey", "registryUsername", "registrySecret", "wandbApiKey"}
@@ -231,6 +240,11 @@ def test_what_does_not_change_the_training_does_not_change_its_hash() -> None:
     ]
     hashes = {load(**change).runs[0].training_hash for change in changes}
     assert len(hashes) == 1
+
+
+def test_a_wandb_run_needs_a_key() -> None:
+    assert "pulumi config set --secret trainstack:wandbApiKey" in problems(wandbRun="my run")
+    assert load(secret=("wandbApiKey",), wandbApiKey="k", wandbRun="my run")
 
 
 def test_a_recipe_that_needs_gpus_is_not_put_on_a_cpu() -> None:
