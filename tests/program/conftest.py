@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import runpy
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,12 +81,12 @@ class Mocks(pulumi.runtime.Mocks):
 
     def __init__(self) -> None:
         self.declared: list[Declared] = []
-        self.request: Any = None
+        self.current = threading.local()  # several resources are registered at a time
 
     def new_resource(
         self, args: pulumi.runtime.MockResourceArgs
     ) -> tuple[str | None, dict[str, Any]]:
-        request = self.request
+        request = self.current.request
         inputs = {
             key: rpc.unwrap_rpc_secret(value)
             for key, value in args.inputs.items()
@@ -126,7 +127,7 @@ class _Monitor(mocks.MockMonitor):
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
         asked: Any = self.mocks
-        asked.request = request
+        asked.current.request = request
         return super().RegisterResource(request)
 
 
