@@ -46,7 +46,8 @@ class Board:
         with self._lock:
             self._order = stages
             for name in stages:
-                self._states.setdefault(name, "waiting")
+                self._states[name] = "waiting"
+                self._elapsed.pop(name, None)
 
     def count_earlier(self, *, attempt: int, elapsed_s: float) -> None:
         """Say which attempt this is, and how long the attempts before it ran."""
@@ -92,9 +93,29 @@ class Board:
                 self._last = found
                 self._total_steps = found.total_steps or self._total_steps
                 if found.loss is not None:
-                    self._curve.append((self._stage, found.step, found.loss))
-                    if len(self._curve) > CURVE_POINTS:
-                        del self._curve[1::2]
+                    self.add_point(self._stage, found.step, found.loss)
+
+    def add_point(self, stage: str, step: int, loss: float) -> None:
+        """Add to the loss curve; a step that is done again replaces what came after it."""
+        with self._lock:
+            while self._curve and self._curve[-1][0] == stage and self._curve[-1][1] >= step:
+                self._curve.pop()
+            self._curve.append((stage, step, loss))
+            if len(self._curve) > CURVE_POINTS:
+                del self._curve[1::2]
+
+    def adopt(self, status: RunStatus) -> None:
+        """Show the stages and the last step of an earlier attempt until this one has its own."""
+        with self._lock:
+            self._order = [stage.name for stage in status.stages]
+            for stage in status.stages:
+                self._states[stage.name] = "waiting" if stage.state == "running" else stage.state
+                self._elapsed[stage.name] = stage.elapsed_s
+            self._total_steps = status.total_steps
+            if status.step is not None:
+                self._last = TrainingStep(
+                    status.step, status.total_steps, status.loss, status.tokens_per_s, None
+                )
 
     def curve(self) -> list[tuple[str, int, float]]:
         """Return (stage, step, loss), oldest first."""

@@ -93,6 +93,7 @@ class LeaseKeeper:
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
+            self._thread = None
         if self._lost or not self._etag:
             return
         record = Lease(holder="", attempt=self.attempt, beat_at=self._clock.stamp())

@@ -25,11 +25,12 @@ from container.bucket import (
 from container.clock import Clock
 from container.context import RunContext, StoppedError
 from container.environment import SECRET_NAMES, BadEnvironmentError, RunEnvironment
+from container.history import show_past
 from container.journal import Journal
 from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.multipart import PART_BYTES
 from container.recipe import Recipe, RecipeError, apply_settings, load_recipe
-from container.records import Verdict
+from container.records import RecordError, Verdict
 from container.resume import Found, look
 from container.serving import serve_model
 from container.status_page import StatusPage
@@ -132,6 +133,7 @@ class Supervisor:
             self._lease.keep()
             verdict = self._first_look()
         context = self._context()
+        show_past(self.board, self.bucket)
         if verdict is not None:
             self._lease.release()
             return self._serve(verdict, context)
@@ -156,6 +158,9 @@ class Supervisor:
         while not self.stop.is_set():
             try:
                 return closing.read_verdict(self.bucket)
+            except RecordError as error:
+                self._only_serve(f"refused: the verdict cannot be read: {error}")
+                raise StoppedError from None
             except BucketError as error:
                 late = self._clock.monotonic() - begin > TOKEN_PATIENCE_S
                 if isinstance(error, BucketRefusedError) and late:

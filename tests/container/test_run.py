@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import requests
 
 from container.bucket import Bucket
 from container.records import RunStatus
 from tests.container.conftest import TOKEN, Launch, wait_for
+from tests.container.recipes import fake_recipe
 from tests.container.s3_server import SECRET_KEY
 
 
@@ -78,6 +81,9 @@ def test_a_container_on_a_prefix_with_a_verdict_does_nothing_but_serve(
     second = launch(work="another")
     wait_for(lambda: second.supervisor.board.outcome)
     assert "stage started" not in second.log
+    page = requests.get(second.url, timeout=5).text
+    assert "polyline" in page  # the past is shown
+    assert {stage.state for stage in second.status().stages} == {"done"}
     assert second.end() == 0
     assert bucket.list() == before
 
@@ -95,6 +101,36 @@ def test_the_model_is_served_behind_the_token_once_the_verdict_is_there(launch: 
     models = requests.get(run.url + "/v1/models", headers=headers, timeout=10).json()
     assert models["data"][0]["id"] == "main-d2"
     assert 'id="chat"' in requests.get(run.url, timeout=5).text
+
+
+def test_nanochats_own_chat_is_spoken_to_in_its_dialect_and_answers_in_openais(launch: Launch):
+    recipe = fake_recipe()
+    assert recipe.chat is not None
+    recipe = replace(recipe, chat=replace(recipe.chat, dialect="nanochat"))
+    run = launch(recipe, KEEP_ALIVE="true")
+    run.verdict()
+    wait_for(lambda: run.supervisor.page.chat, what=run.log)
+    ask = {"messages": [{"role": "user", "content": "three small words"}]}
+    url, headers = run.url + "/v1/chat/completions", {"Authorization": f"Bearer {TOKEN}"}
+    whole = requests.post(url, json=ask, headers=headers, timeout=10).json()
+    assert whole["choices"][0]["message"]["content"] == "three small words "
+    stream = requests.post(url, json={**ask, "stream": True}, headers=headers, timeout=10).text
+    chunks = [line[6:] for line in stream.splitlines() if line.startswith("data: ")]
+    assert chunks[-1] == "[DONE]"
+    words = [json.loads(chunk)["choices"][0]["delta"].get("content", "") for chunk in chunks[:-1]]
+    assert words == ["three ", "small ", "words ", ""]
+
+
+def test_a_model_that_is_served_again_by_a_fresh_container_comes_from_the_bucket(
+    launch: Launch, tmp_path: Path
+):
+    first = launch()
+    first.verdict()
+    first.end()
+    second = launch(KEEP_ALIVE="true", work="fresh")
+    wait_for(lambda: second.supervisor.page.chat, what=second.log)
+    assert (tmp_path / "fresh" / "chatsft_checkpoints" / "d2" / "model_000006.pt").exists()
+    assert (tmp_path / "fresh" / "tokenizer" / "made.txt").exists()
 
 
 def test_metrics_hold_each_step_once(launch: Launch, bucket: Bucket):
