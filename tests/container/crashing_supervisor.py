@@ -19,7 +19,7 @@ from container.environment import RunEnvironment
 from container.supervisor import Supervisor
 from tests.container.recipes import fake_recipe, trainer_stage
 
-operation, _, number = sys.argv[1].rpartition(":")  # "14" or "UploadPart:2"
+operation, _, number = sys.argv[1].rpartition(":")  # "14", "UploadPart:2", "verdict.json:1"
 die_at, when, big = int(number), sys.argv[2], sys.argv[3] == "big"
 calls = itertools.count(1)
 lock = threading.Lock()
@@ -34,8 +34,9 @@ def die() -> None:
 
 
 def before(params, model, context, **_):
-    counts = operation == model.name if operation else model.name in WRITES
-    if not counts or params["url_path"].rpartition("/")[2] in QUIET:
+    name = params["url_path"].rpartition("/")[2]
+    counts = operation in (model.name, name) if operation else model.name in WRITES
+    if not counts or model.name not in WRITES or name in QUIET:
         return
     with lock:
         context["test_call"] = next(calls)

@@ -82,13 +82,16 @@ def undisturbed() -> dict[str, str]:
 # Two kinds of machine: the same container started again, and another one with an empty disk.
 POINTS = [
     *((n, "before", "same") for n in (1, 4, 8, 14, 20, 27, 33, 39, 44, 50)),
+    ("manifest.json:1", "after", "same"),
+    ("verdict.json:1", "before", "empty"),
+    ("complete_000004.json:1", "before", "empty"),
     *((n, "after", "empty") for n in (1, 3, 6, 11, 17, 23, 30, 36, 42, 48)),
 ]
 
 
 @pytest.mark.parametrize(("call", "when", "disk"), POINTS)
 def test_killed_at_any_write_the_run_still_ends_with_the_same_weights(
-    start: Start, bucket: Bucket, tmp_path: Path, call: int, when: str, disk: str
+    start: Start, bucket: Bucket, tmp_path: Path, call: int | str, when: str, disk: str
 ):
     first = start(call, when)
     assert first.wait(60) == -signal.SIGKILL

@@ -192,7 +192,7 @@ def test_a_container_takes_over_from_one_that_fell_silent(
 ):
     gate = tmp_path / "gate"
     recipe = fake_recipe(trainer_stage(flags=("--wait-at=3", f"--gate={gate}")))
-    first = launch(recipe, holder="one")
+    first = launch(recipe, holder="one", STOP_GRACE_S="3")
     wait_for(lambda: bucket.get("checkpoints/base/d2/complete_000002.json"), what=first.log)
     first.supervisor._lease._stopping.set()  # it lives, but its beats do not arrive
     second = launch(recipe, holder="two", work="two")
