@@ -6,7 +6,7 @@ from pathlib import Path
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from components import cloudflare, outputs
+from components import cloudflare, debug_log, outputs
 from components.artifact_store import ArtifactStore, find_or_make_bucket
 from components.errors import TrainstackError
 from components.run_image import RunImage
@@ -28,6 +28,7 @@ def settings() -> Settings:
 
 def main() -> None:
     """Declare the stack."""
+    debug_log.hide_properties()
     wanted = settings()
     client = cloudflare.Client(
         wanted.cloudflare_api_token,

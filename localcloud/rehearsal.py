@@ -58,7 +58,7 @@ def up() -> None:
             services.start(report)
             place = load_place()
             stack = Stack(ROOT, env=env_file.environment(place, base=base_environment()))
-            install_plugins(bin_dir / "pulumi", stack.env)
+            install_plugins(bin_dir / "pulumi", stack.env, report)
         with step(3, f"pulumi up: stack {STACK}, with the real engine on the real __main__.py"):
             stack.up()
             outputs = stack.outputs()
@@ -88,7 +88,7 @@ def down() -> None:
         stack = Stack(ROOT, env=env_file.environment(place, base=base_environment()))
         if stack.exists():
             services.start(report)
-            install_plugins(bin_dir / "pulumi", stack.env)
+            install_plugins(bin_dir / "pulumi", stack.env, report)
             stack.destroy()
         services.stop(report)
     except EXPECTED as error:
