@@ -81,7 +81,7 @@ class BucketReader:
         from botocore.exceptions import BotoCoreError, ClientError
 
         key = f"{prefix}/{VERDICT_KEY}"
-        kept = f"{prefix}/attempts/{verdict.attempt}-stopped.json"
+        kept = f"{prefix}/verdicts/{verdict.attempt}-stopped.json"
         try:
             self.client().put_object(Bucket=self._bucket, Key=kept, Body=verdict.to_json())
             self.client().delete_object(Bucket=self._bucket, Key=key)

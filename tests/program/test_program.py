@@ -9,6 +9,9 @@ import pytest
 
 from tests.program.conftest import ACCOUNT, LOCAL_ENV, Program
 
+# The whole of pulumi_cloudflare is imported, its deprecated resources too.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
 PLANTED = ("planted-registry-secret", "planted-access-token", "cfat_planted-token-value")
 
 

@@ -148,7 +148,7 @@ def test_create_goes_on_with_a_run_that_was_stopped_by_its_replacement(process, 
     r2.put_verdict(PREFIX, "stopped")
     process.create(checked)
     assert names(caas) == [NAME]
-    assert sorted(r2.objects) == [f"/{BUCKET}/{PREFIX}/attempts/1-stopped.json"]
+    assert sorted(r2.objects) == [f"/{BUCKET}/{PREFIX}/verdicts/1-stopped.json"]
 
 
 def test_create_refuses_when_the_price_has_risen_above_the_cap(process, caas, r2, checked):
