@@ -139,19 +139,32 @@ class StackKeys(_Keys):
     wandbApiKey: str = ""  # noqa: N815
 
 
-def parse(raw: Mapping[str, str], *, secret: set[str], problems: list[str]) -> StackKeys | None:
-    """Parse the project's keys; on failure return None and add a line for each bad key."""
+STAND_INS: dict[str, Any] = {
+    "cloudflareAccountId": "0" * 32,
+    "bucket": "not-given",
+    "imageRepository": "not-given",
+}
+"""For required keys that are bad or missing, so that the other keys can be checked all the same."""
+
+
+def parse(raw: Mapping[str, str], *, secret: set[str], problems: list[str]) -> StackKeys:
+    """Parse the project's keys; add a line for each bad one, and return the others with defaults.
+
+    What is returned may be used only for further checks when a line was added.
+    """
+    given = {key: _decoded(value) for key, value in raw.items()}
     try:
-        return StackKeys.model_validate({key: _decoded(value) for key, value in raw.items()})
+        return StackKeys.model_validate(given)
     except pydantic.ValidationError as error:
-        seen: set[str] = set()
+        bad: set[str] = set()
         for found in error.errors(include_url=False, include_context=False):
             place = [str(part) for part in found["loc"]]
+            bad.add(place[0])
             line = _problem(place, kind=found["type"], value=found["input"], secret=secret)
-            if line not in seen:
-                seen.add(line)
+            if line not in problems:
                 problems.append(line)
-        return None
+        good = {key: value for key, value in given.items() if key not in bad}
+        return StackKeys.model_validate({**STAND_INS, **good})
 
 
 def _decoded(value: str) -> Any:

@@ -113,10 +113,11 @@ def load_settings(
         if key in raw and prefix + key not in secret_keys
     ]
     keys = parse(raw, secret=secret, problems=problems)
-    cloud = keys.cloud if keys else raw.get("cloud", "io.net")
+    well_formed = not problems
+    cloud = raw.get("cloud", keys.cloud)
     problems += world_problems(cloud, env=env, config=config)
-    runs = _runs(keys, project=project, stack=stack, problems=problems) if keys else ()
-    if problems or keys is None:
+    runs = _runs(keys, project=project, stack=stack, problems=problems, well_formed=well_formed)
+    if problems:
         count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
         listed = "\n".join(f"  {problem}" for problem in problems)
         raise SettingsError(
@@ -142,7 +143,7 @@ def load_settings(
 
 
 def _runs(
-    keys: StackKeys, *, project: str, stack: str, problems: list[str]
+    keys: StackKeys, *, project: str, stack: str, problems: list[str], well_formed: bool
 ) -> tuple[RunSettings, ...]:
     runs: list[RunSettings] = []
     targets: set[str] = set()
@@ -166,6 +167,8 @@ def _runs(
         except RecipeError as error:
             problems.append(f"{where}{key}: {error}")
             continue
+        if not well_formed:
+            continue  # what depends on several keys would only repeat what one of them has
         targets.add(_target(recipe))
         run = RunSettings(
             name=name,

@@ -46,8 +46,16 @@ class TrainingRun(ComponentResource):
         super().__init__("trainstack:index:TrainingRun", run.name, None, opts)
         self._run, self._settings = run, settings
         child = ResourceOptions(parent=self)
-        identity = RunIdentity(f"{run.name}-identity", run=run.name, rerun=run.rerun, opts=child)
-        family = Output.concat(settings.stack, "-", run.name, "-", identity.id)
+        stem = f"{settings.stack}-{run.name}"
+        identity = RunIdentity(
+            f"{run.name}-identity",
+            run=run.name,
+            rerun=run.rerun,
+            cloud=settings.world.cloud,
+            name_stem=f"{settings.project}-{stem}",
+            opts=child,
+        )
+        family = Output.concat(stem, "-", identity.id)
         credentials = store.run_credentials(
             f"{run.name}-token", token_name=Output.concat("trainstack-", family), opts=child
         )

@@ -54,9 +54,17 @@ class RunIdentity(Resource, module="ionet", name="RunIdentity"):
     accessToken: Output[str]  # noqa: N815 - properties are named as in the state
 
     def __init__(
-        self, name: str, *, run: str, rerun: int, opts: ResourceOptions | None = None
+        self,
+        name: str,
+        *,
+        run: str,
+        rerun: int,
+        cloud: str,
+        name_stem: str,
+        opts: ResourceOptions | None = None,
     ) -> None:
         props: dict[str, Any] = {"run": run, "rerun": rerun, "accessToken": None}
+        props |= {"cloud": cloud, "nameStem": name_stem}
         secret = ResourceOptions(additional_secret_outputs=["accessToken"])
         super().__init__(RunIdentityProvider(), name, props, ResourceOptions.merge(opts, secret))
 

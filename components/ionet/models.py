@@ -13,10 +13,12 @@ Facts: https://docs.io.net/reference/caas
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, cast
+
+from components.ionet import shapes
 
 HardwareId = int | str
 LocationRef = int | str
@@ -25,10 +27,6 @@ Life = Literal["alive", "ending", "ended"]
 
 ENDED_STATUSES = frozenset({"completed", "failed", "destroyed"})
 ENDING_STATUSES = frozenset({"termination requested"})
-
-
-class WireError(ValueError):
-    """An answer that is JSON but not of the shape that this program knows."""
 
 
 def life_of(status: str) -> Life:
@@ -150,7 +148,7 @@ class DeployRequest:
 def hardware_rows(answer: Any) -> list[Hardware]:
     """Find the catalogue rows in an answer, whose envelope has varied; skip what is no row."""
     rows: list[Hardware] = []
-    for found in _objects(answer):
+    for found in shapes.objects(answer):
         hardware_id = found.get("hardware_id")
         if isinstance(hardware_id, bool) or not isinstance(hardware_id, int | str):
             continue
@@ -159,9 +157,9 @@ def hardware_rows(answer: Any) -> list[Hardware]:
             Hardware(
                 hardware_id=hardware_id,
                 name=str(found.get("hardware_name") or ""),
-                available=0 if sold_out else _integer(found.get("available")),
-                price_usd_per_hour=_decimal(found.get("price")),
-                max_gpus_per_container=_integer(found.get("max_gpus_per_container")),
+                available=0 if sold_out else shapes.integer(found.get("available")),
+                price_usd_per_hour=shapes.decimal(found.get("price")),
+                max_gpus_per_container=shapes.integer(found.get("max_gpus_per_container")),
                 location=str(found["location"]).upper() if found.get("location") else None,
             )
         )
@@ -172,48 +170,48 @@ def places(answer: Any) -> list[Place]:
     """Decode the answer of available-replicas."""
     return [
         Place(
-            location_id=_required(found, "id", int),
+            location_id=shapes.required(found, "id", int),
             iso2=str(found.get("iso2") or "").upper(),
-            available_replicas=_integer(found.get("available_replicas")) or 0,
+            available_replicas=shapes.integer(found.get("available_replicas")) or 0,
         )
-        for found in _list(_member(answer, "data"))
+        for found in shapes.rows(shapes.member(answer, "data"))
     ]
 
 
 def total_cost_usd(answer: Any) -> Decimal:
     """Decode the answer of price: the whole bill, fees included."""
-    total = _decimal(_member(answer, "data").get("total_cost_usdc"))
+    total = shapes.decimal(shapes.member(answer, "data").get("total_cost_usdc"))
     if total is None:
-        raise WireError("price: no total_cost_usdc")
+        raise shapes.WireError("price: no total_cost_usdc")
     return total
 
 
 def deployment_page(answer: Any) -> tuple[list[DeploymentRow], int]:
     """Decode one page of the list: its rows, and how many there are in all."""
-    data = _member(answer, "data")
+    data = shapes.member(answer, "data")
     rows = [
         DeploymentRow(
-            id=_required(found, "id", str),
+            id=shapes.required(found, "id", str),
             name=str(found.get("name") or ""),
-            status=_required(found, "status", str),
+            status=shapes.required(found, "status", str),
             created_at=str(found.get("created_at") or ""),
         )
-        for found in _list(data.get("deployments"))
+        for found in shapes.rows(data.get("deployments"))
     ]
-    return rows, _integer(data.get("total")) or 0
+    return rows, shapes.integer(data.get("total")) or 0
 
 
 def deployment(answer: Any) -> Deployment:
     """Decode the details of a deployment, with or without the envelope."""
-    found = _mapping(answer)
-    data = _mapping(found["data"]) if "data" in found else found
+    found = shapes.mapping(answer)
+    data = shapes.mapping(found["data"]) if "data" in found else found
     return Deployment(
-        id=_required(data, "id", str),
-        status=_required(data, "status", str),
-        amount_paid_usd=_decimal(data.get("amount_paid")) or Decimal(0),
-        total_gpus=_integer(data.get("total_gpus")) or 0,
-        compute_minutes_served=_integer(data.get("compute_minutes_served")) or 0,
-        compute_minutes_remaining=_integer(data.get("compute_minutes_remaining")) or 0,
+        id=shapes.required(data, "id", str),
+        status=shapes.required(data, "status", str),
+        amount_paid_usd=shapes.decimal(data.get("amount_paid")) or Decimal(0),
+        total_gpus=shapes.integer(data.get("total_gpus")) or 0,
+        compute_minutes_served=shapes.integer(data.get("compute_minutes_served")) or 0,
+        compute_minutes_remaining=shapes.integer(data.get("compute_minutes_remaining")) or 0,
     )
 
 
@@ -225,17 +223,18 @@ def workers(answer: Any) -> list[Worker]:
             status=str(found.get("status") or ""),
             public_url=str(found.get("public_url") or "").rstrip("/"),
             events=tuple(
-                str(event.get("message") or "") for event in _list(found.get("container_events"))
+                str(event.get("message") or "")
+                for event in shapes.rows(found.get("container_events"))
             ),
         )
-        for found in _list(_member(answer, "data").get("workers"))
+        for found in shapes.rows(shapes.member(answer, "data").get("workers"))
     ]
 
 
 def deployment_id(answer: Any) -> str | None:
     """Find the new deployment's id at any depth: its place has varied. None when there is none."""
     for name in ("deployment_id", "cluster_id", "id"):
-        for found in _objects(answer):
+        for found in shapes.objects(answer):
             value = found.get(name)
             if isinstance(value, str) and value:
                 return value
@@ -251,7 +250,7 @@ def problem_text(answer: Any) -> str:
         return detail[:300]
     parts = [
         f"{'.'.join(str(place) for place in item.get('loc', []))}: {item.get('msg', '')}"
-        for item in _list(detail)
+        for item in shapes.rows(detail)
     ]
     return "; ".join(parts)[:300]
 
@@ -259,57 +258,3 @@ def problem_text(answer: Any) -> str:
 def is_key_problem(answer: Any) -> bool:
     """Tell the answer that bad keys have got on a 400: `key_set` and no `detail`."""
     return isinstance(answer, dict) and "key_set" in answer and "detail" not in answer
-
-
-def _objects(answer: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(answer, dict):
-        found = cast("dict[str, Any]", answer)
-        yield found
-        for value in found.values():
-            yield from _objects(value)
-    elif isinstance(answer, list):
-        for value in cast("list[Any]", answer):
-            yield from _objects(value)
-
-
-def _mapping(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise WireError("an object was expected")
-    return cast("dict[str, Any]", value)
-
-
-def _member(answer: Any, name: str) -> Any:
-    found = _mapping(answer)
-    if name not in found:
-        raise WireError(f"{name} is missing")
-    return found[name]
-
-
-def _list(value: Any) -> list[dict[str, Any]]:
-    if not isinstance(value, list):
-        return []
-    items = cast("list[Any]", value)
-    return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
-
-
-def _required(found: dict[str, Any], name: str, kind: type) -> Any:
-    value = found.get(name)
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise WireError(f"{name} is missing or no {kind.__name__}")
-    return value
-
-
-def _integer(value: Any) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value)
-
-
-def _decimal(value: Any) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        return None
-    try:
-        found = Decimal(str(value))
-    except ArithmeticError:
-        return None
-    return found if found.is_finite() else None

@@ -37,6 +37,10 @@ class RunIdentityProvider(ResourceProvider):
 
     serialize_as_secret_always = False
 
+    def configure(self, req: ConfigureRequest) -> None:
+        """Remember the stack's secrets for this process."""
+        session.remember(req)
+
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Accept everything: the program makes these inputs."""
         return CheckResult(news, [])
@@ -60,7 +64,12 @@ class RunIdentityProvider(ResourceProvider):
         return UpdateResult({**_olds, **_news})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Forget it."""
+        """Give back what bears the identity and is in no state: an engine killed while it rented.
+
+        The deployment that the state knows was deleted before, as it depends on this.
+        """
+        prefix = f"{_props['nameStem']}-{_id}-"
+        rental.give_back_all(session.client(_props["cloud"]), prefix, say=session.say)
 
 
 class CaasDeploymentProvider(ResourceProvider):

@@ -143,6 +143,16 @@ def give_back(client: Client, deployment_id: str, *, clock: Clock | None = None)
             )
 
 
+def give_back_all(
+    client: Client, name_prefix: str, *, say: Say, clock: Clock | None = None
+) -> None:
+    """Destroy every living deployment whose private name begins so; see `give_back`."""
+    for row in client.deployments():
+        if row.name.startswith(name_prefix) and row.life != "ended":
+            say(f"giving back deployment {row.id} ({row.name}), which no state knows")
+            give_back(client, row.id, clock=clock)
+
+
 def is_alive(client: Client, deployment_id: str) -> bool:
     """Tell whether a deployment exists and has not ended; "not found" is confirmed first."""
     try:
