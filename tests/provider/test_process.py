@@ -6,7 +6,7 @@ import pytest
 
 from components.ionet.provider import DeploymentReadyProvider, RunIdentityProvider
 from tests.contract.caas_place import CaasPlace, eventually
-from tests.provider.builders import NAME, PREFIX, SECRETS, deployment
+from tests.provider.builders import IDENTITY, NAME, PREFIX, SECRETS, deployment
 from tests.provider.conftest import BeatingRuntime
 from tests.provider.fake_r2 import BUCKET, FakeR2
 from tests.provider.process import CallFailedError, Engine, Props, ProviderProcess
@@ -344,3 +344,23 @@ def test_identities_are_random_and_stay_until_rerun_is_raised(process):
     assert len(first) == 8
     assert len(state["accessToken"]) >= 32
     assert process.diff(first, state, {"run": "main", "rerun": 0.0}) == (False, [])
+
+
+def test_a_deleted_identity_gives_back_what_a_killed_engine_rented_and_no_state_knows(
+    process, caas, rented
+):
+    """Destroy after `kill -9` between the rental and the state: the machine billed on, unknown."""
+    caas.deploy("trainstack-dev-main-ffffffff-cafe0001")
+    process.provider = RunIdentityProvider()
+    stem = "trainstack-dev-main"
+    process.delete(IDENTITY, {"run": "main", "rerun": 0.0, "cloud": "local", "nameStem": stem})
+    assert names(caas) == ["trainstack-dev-main-ffffffff-cafe0001"]
+    assert rented[0] in process.said()
+
+
+def test_an_identity_is_not_forgotten_while_the_vendor_gives_no_answer(process, caas, rented):
+    process.provider = RunIdentityProvider()
+    caas.behave(bad_key="403", every_key_is_bad=True)
+    state = {"run": "main", "rerun": 0.0, "cloud": "local", "nameStem": "trainstack-dev-main"}
+    with pytest.raises(CallFailedError, match="refused the API key"):
+        process.delete(IDENTITY, state)

@@ -131,6 +131,21 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     assert "pydantic" not in text
 
 
+def test_a_bad_key_does_not_hide_a_bad_recipe() -> None:
+    text = problems(durationHours=0, imageRepository=None, recipe="nanochat-d99")
+    assert "trainstack:durationHours = 0" in text
+    assert "trainstack:imageRepository: is not set" in text
+    assert "trainstack:recipe: " in text
+    assert "nanochat-d20" in text
+
+
+def test_a_bad_key_does_not_hide_a_bad_recipe_setting() -> None:
+    text = problems(bucket="NO", recipeSettings={"dpeth": 2})
+    assert "trainstack:bucket = NO" in text
+    assert "trainstack:recipeSettings: " in text
+    assert "dpeth" in text
+
+
 @pytest.mark.parametrize(
     ("key", "value", "allowed"),
     [
