@@ -1,4 +1,4 @@
-"""Whether the Pulumi engine that this provider process works for is still there; no other duty.
+"""Whether the Pulumi engine that this provider process works for is still there, and what if not.
 
 A provider outlives a killed engine and would go on with its call, rent a machine, and hand the id
 to nobody (seen with Pulumi 3.259). The engine's address is among the process's arguments.
@@ -6,14 +6,19 @@ to nobody (seen with Pulumi 3.259). The engine's address is among the process's 
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Callable, Sequence
 
 from components.ionet.errors import EngineGoneError
 
 CONNECT_TIMEOUT_S = 5.0
+LOOK_EVERY_S = 5.0
+CALLS_END_WITHIN_S = 60.0
 _ADDRESS = re.compile(r"^(127\.0\.0\.1|localhost|\[::1\]):(\d{1,5})$")
 
 
@@ -38,3 +43,23 @@ def require_alive(arguments: Sequence[str] | None = None) -> None:
             "the Pulumi engine has ended in the middle of this call. Nothing was rented by it: run "
             "`pulumi up` again."
         ) from None
+
+
+def end_after_engine() -> None:
+    """End this process some time after its engine was killed: nobody else would (seen)."""
+    if address_in(sys.argv) is not None:
+        threading.Thread(target=watch_parent, daemon=True).start()
+
+
+def watch_parent(
+    *,
+    parent: Callable[[], int] = os.getppid,
+    sleep: Callable[[float], None] = time.sleep,
+    end: Callable[[int], None] = os._exit,
+) -> None:
+    """Wait until the parent is another one, leave running calls a minute, then end the process."""
+    engine = parent()
+    while parent() == engine:
+        sleep(LOOK_EVERY_S)
+    sleep(CALLS_END_WITHIN_S)
+    end(0)

@@ -17,7 +17,7 @@ from pulumi.dynamic import ConfigureRequest
 
 from components import bucket_reader
 from components.errors import TrainstackError
-from components.ionet import codec
+from components.ionet import codec, engine
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import KeyRefusedError, WrongWorldError
 from components.world import mixed_worlds
@@ -27,6 +27,7 @@ IONET_KEY = "trainstack:ionetApiKey"
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 
 _stack_config: dict[str, str] = {}
+_watched: list[bool] = []
 
 
 def remember(request: ConfigureRequest) -> None:
@@ -35,6 +36,9 @@ def remember(request: ConfigureRequest) -> None:
         value: Any = request.config.get(key)
         if isinstance(value, str):
             _stack_config[key] = value
+    if not _watched:
+        _watched.append(True)
+        engine.end_after_engine()
 
 
 def client(cloud: str) -> Client:

@@ -218,3 +218,16 @@ def test_the_engine_is_found_among_the_arguments_and_missed_when_it_is_gone() ->
     with pytest.raises(EngineGoneError):
         engine.require_alive(["-m", "pulumi.dynamic", address])
     engine.require_alive(["pytest"])
+
+
+def test_a_provider_ends_by_itself_some_time_after_its_engine_was_killed() -> None:
+    parents = [7, 7, 7, 1]
+    slept: list[float] = []
+    ended: list[int] = []
+    engine.watch_parent(
+        parent=lambda: parents.pop(0) if len(parents) > 1 else parents[0],
+        sleep=slept.append,
+        end=ended.append,
+    )
+    assert ended == [0]
+    assert slept == [engine.LOOK_EVERY_S, engine.LOOK_EVERY_S, engine.CALLS_END_WITHIN_S]
