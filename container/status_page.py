@@ -35,6 +35,8 @@ from container.records import RunStatus
 _FOLDER = Path(__file__).resolve().parent
 _START_LIMIT_S = 20.0
 
+NOT_SERVED_YET = "the model is served some seconds after the verdict; ask again then"
+
 
 class StatusPage:
     """Serves from a thread until stopped."""
@@ -97,14 +99,14 @@ class StatusPage:
     async def _models(self, request: Request) -> Response:
         refusal = self._refusal(request)
         if refusal or self.chat is None:
-            return refusal or _error(503, "the model is not served yet")
+            return refusal or _error(503, NOT_SERVED_YET)
         model = {"id": self.chat.model, "object": "model", "created": 0, "owned_by": "trainstack"}
         return JSONResponse({"object": "list", "data": [model]})
 
     async def _complete(self, request: Request) -> Response:
         refusal = self._refusal(request)
         if refusal or self.chat is None:
-            return refusal or _error(503, "the model is not served yet; it is after the verdict")
+            return refusal or _error(503, NOT_SERVED_YET)
         try:
             found: object = json.loads(await request.body())
         except ValueError:

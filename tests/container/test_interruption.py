@@ -79,6 +79,8 @@ def undisturbed() -> dict[str, str]:
         }
 
 
+LAST_STEP = "_000006"
+
 # Two kinds of machine: the same container started again, and another one with an empty disk.
 POINTS = [
     *((n, "before", "same") for n in (1, 4, 8, 14, 20, 27, 33, 39, 44, 50)),
@@ -106,7 +108,13 @@ def test_killed_at_any_write_the_run_still_ends_with_the_same_weights(
         assert hashlib.sha256(bucket.get(key) or b"").hexdigest() == artifact.sha256, key
     for name, digest in undisturbed().items():
         for stage in ("base", "sft"):
-            assert by_key[f"checkpoints/{stage}/d2/{name}"].sha256 == digest, (stage, name)
+            found = by_key.get(f"checkpoints/{stage}/d2/{name}")
+            # An earlier step may be missing: it was under way when a later one was complete, the
+            # machine died with its disk, and the run went on from the later one.
+            if found is None and LAST_STEP not in name:
+                continue
+            assert found is not None, (stage, name)
+            assert found.sha256 == digest, (stage, name)
 
 
 def test_killed_in_the_middle_of_a_multipart_upload_the_next_start_completes_it(

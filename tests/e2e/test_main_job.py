@@ -49,6 +49,24 @@ def metrics_of(s3: Any, bucket: str, prefix: str) -> list[dict[str, Any]]:
     ]
 
 
+def ask(outputs: dict[str, Any], question: str) -> str:
+    """Ask the finished model, which is loaded when the verdict is written."""
+
+    def answer() -> requests.Response:
+        return requests.post(
+            f"{outputs['status_url']}/v1/chat/completions",
+            headers={"Authorization": f"Bearer {outputs['access_token']}"},
+            json={"messages": [{"role": "user", "content": question}], "max_tokens": 24},
+            timeout=120,
+        )
+
+    wait_for(lambda: answer().status_code != 503, what="the model is served")
+    found = answer()
+    assert found.status_code == 200, found.text
+    text: str = found.json()["choices"][0]["message"]["content"]
+    return text
+
+
 def containers_of(deployment_id: str) -> list[str]:
     label = f"label=trainstack.deployment={deployment_id}"
     command = ["docker", "ps", "--all", "--quiet", "--filter", label]
@@ -96,14 +114,7 @@ def test_a_run_trains_lands_in_the_bucket_and_is_given_back(
     ]
     assert losses[-1] < losses[0] - 1.0
 
-    said = requests.post(
-        f"{outputs['status_url']}/v1/chat/completions",
-        headers={"Authorization": f"Bearer {outputs['access_token']}"},
-        json={"messages": [{"role": "user", "content": "What is a string?"}], "max_tokens": 24},
-        timeout=120,
-    )
-    assert said.status_code == 200, said.text
-    assert said.json()["choices"][0]["message"]["content"].strip()
+    assert ask(outputs, "What is a string?").strip()
 
     stack.up("--expect-no-changes")
     stack.refresh("--expect-no-changes")
