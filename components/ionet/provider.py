@@ -68,8 +68,10 @@ class RunIdentityProvider(ResourceProvider):
 
         The deployment that the state knows was deleted before, as it depends on this.
         """
-        prefix = f"{_props['nameStem']}-{_id}-"
-        rental.give_back_all(session.client(_props["cloud"]), prefix, say=session.say)
+        stem = _props.get("nameStem")
+        if not stem:
+            return  # made before identities knew their names: such a stack must still destroy
+        rental.give_back_all(session.client(_props["cloud"]), f"{stem}-{_id}-", say=session.say)
 
 
 class CaasDeploymentProvider(ResourceProvider):

@@ -364,3 +364,9 @@ def test_an_identity_is_not_forgotten_while_the_vendor_gives_no_answer(process, 
     state = {"run": "main", "rerun": 0.0, "cloud": "local", "nameStem": "trainstack-dev-main"}
     with pytest.raises(CallFailedError, match="refused the API key"):
         process.delete(IDENTITY, state)
+
+
+def test_an_identity_of_an_older_stack_can_be_deleted(process, caas, rented):
+    process.provider = RunIdentityProvider()
+    process.delete(IDENTITY, {"run": "main", "rerun": 0.0})
+    assert names(caas) == [NAME]
