@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Stack:
         Raises StackError when another engine is at work or the update fails; what was rented by
         then is in the stack's state, and the same call again goes on from there.
         """
-        self._select()
+        self.select()
         if self.heal():
             self._run("refresh", "--yes", "--clear-pending-creates", "--skip-preview")
         self._run("up", "--yes", "--skip-preview", "--suppress-outputs")
@@ -159,7 +160,8 @@ class Stack:
     def _state_dir(self) -> Path:
         return Path(self.env["PULUMI_BACKEND_URL"].removeprefix("file://")) / ".pulumi"
 
-    def _select(self) -> None:
+    def select(self) -> None:
+        """Select the stack; make it when the backend does not know it."""
         Path(self.env["PULUMI_BACKEND_URL"].removeprefix("file://")).mkdir(
             parents=True, exist_ok=True
         )
@@ -176,7 +178,9 @@ class Stack:
 
     def _run(self, *words: str, quiet: bool = False, named: bool = True) -> None:
         stack = ["--stack", STACK] if named else []
-        command = ["pulumi", *words, *stack, "--non-interactive"]
+        command = ["pulumi", *words, *stack]
+        if quiet or not sys.stdout.isatty():
+            command.append("--non-interactive")
         output = subprocess.PIPE if quiet else None
         process = subprocess.Popen(
             command,

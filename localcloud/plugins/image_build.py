@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import docker
@@ -19,6 +20,7 @@ ENGINE_TIMEOUT_S = 600
 TAIL_LINES = 40
 """How much of a failed build's talk its error repeats."""
 
+SHOWN_CHARACTERS = 72
 PROGRESS_S = 2.0
 
 _CHATTER = (" --->", "Removing intermediate container", "Successfully ")
@@ -139,7 +141,7 @@ def _log_in(client: docker.DockerClient, registry: Registry | None) -> None:
 
 def _follow_build(call: Call, name: str, talk: Iterable[dict[str, Any]]) -> str | None:
     tail: deque[str] = deque(maxlen=TAIL_LINES)
-    image_id = None
+    image_id, told = None, time.monotonic()
     for event in talk:
         _stop_if_cancelled(call, f"building {name}")
         image_id = event.get("aux", {}).get("ID", image_id)
@@ -149,7 +151,10 @@ def _follow_build(call: Call, name: str, talk: Iterable[dict[str, Any]]) -> str 
         for line in event.get("stream", event.get("status", "")).splitlines():
             if line.strip() and not line.startswith(_CHATTER):
                 tail.append(line)
-                call.log(line, passing=True)
+                # Every step, and a sign of life within it: apt-get alone says a thousand lines.
+                if line.startswith("Step ") or time.monotonic() - told >= PROGRESS_S:
+                    told = time.monotonic()
+                    call.log(shorten(line, SHOWN_CHARACTERS, placeholder=" ..."), passing=True)
     return image_id
 
 
