@@ -131,7 +131,6 @@ class StatusPage:
 
     def _fields(self) -> dict[str, str]:
         now = self._board.snapshot()
-        percent = 100 * (now.step or 0) / now.total_steps if now.total_steps else 0
         total = f" of {now.total_steps}" if now.total_steps else ""
         state = now.outcome or now.stage or "starting"
         fields = {
@@ -141,7 +140,7 @@ class StatusPage:
             "state": state,
             "state_class": {"succeeded": "succeeded", "failed": "failed-run"}.get(state, ""),
             "message": now.message,
-            "percent": f"{min(percent, 100):.1f}",
+            "percent": f"{percent(now):.1f}",
             "step": "–" if now.step is None else f"{now.step}{total}",
             "loss": "–" if now.loss is None else f"{now.loss:.4f}",
             "tokens": "–" if now.tokens_per_s is None else f"{now.tokens_per_s:,.0f}",
@@ -149,7 +148,7 @@ class StatusPage:
             "gpu_memory": "–" if now.gpu_memory_bytes is None else _size(now.gpu_memory_bytes),
             "uploaded": _size(now.uploaded_bytes),
             "pending": _size(now.pending_bytes),
-            "elapsed": f"{now.elapsed_s // 3600:.0f} h {now.elapsed_s % 3600 // 60:02.0f} min",
+            "elapsed": duration(now.elapsed_s),
             "dollars": f"${now.dollars:.2f}",
             "log": "\n".join(self._board.log_lines.copy()),
         }
@@ -160,6 +159,13 @@ class StatusPage:
             "curve": loss_curve(self._board.curve()),
             "chat": self._chat_form if self.chat is not None else "",
         }
+
+
+def percent(now: RunStatus) -> float:
+    """Return how far the bar is: the steps of this stage, or all of it after a success."""
+    if now.outcome == "succeeded":
+        return 100.0
+    return min(100 * (now.step or 0) / now.total_steps, 100.0) if now.total_steps else 0.0
 
 
 def loss_curve(points: list[tuple[str, int, float]]) -> str:
@@ -182,6 +188,14 @@ def loss_curve(points: list[tuple[str, int, float]]) -> str:
         f"<p class='mute'>loss, {high:.3f} down to {low:.3f}</p>"
         f"<svg viewBox='0 0 1000 300' preserveAspectRatio='none'>{drawn}</svg>"
     )
+
+
+def duration(elapsed_s: float) -> str:
+    """Return minutes and seconds, or hours and minutes."""
+    minutes, seconds = divmod(int(elapsed_s), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
 
 
 def prometheus(now: RunStatus) -> str:
