@@ -11,7 +11,6 @@ import shutil
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,11 +30,18 @@ ROUNDS = 3
 BUCKET = "trainstack-bench-upload"
 OTHERS = ROOT / ".local" / "bench" / "others"
 MIB = 2**20
+_MEASURED = """
+import resource, subprocess, sys, time
+begin = time.monotonic()
+code = subprocess.call(sys.argv[1:], stdin=subprocess.DEVNULL, stdout=sys.stderr)
+print(time.monotonic() - begin, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
 
 
 def measure(_cold: bool) -> list[Figure]:
     """Upload both loads with all three, in turn; medians."""
-    _install_others()
+    install_others()
     with local_world() as env, _files() as loads:
         place = load_place()
         client = make_client(
@@ -47,7 +53,7 @@ def measure(_cold: bool) -> list[Figure]:
         figures: list[Figure] = []
         for name, folder in loads.items():
             figures += _compare(name, folder, place, env)
-            _empty(client)
+            empty(client, BUCKET)
         client.delete_bucket(Bucket=BUCKET)
     return figures
 
@@ -59,7 +65,7 @@ def _compare(name: str, folder: Path, place: Place, env: dict[str, str]) -> list
         commands = list(_commands(folder, f"{name}-{turn}", place).items())
         for who, command in commands[turn % 3 :] + commands[: turn % 3]:
             say(f"{name}, round {turn + 1} of {ROUNDS}: {who}")
-            taken.setdefault(who, []).append(_timed(command, env | _keys(place)))
+            taken.setdefault(who, []).append(_timed(command, env | s3_keys(place)))
     seconds = {who: statistics.median(s for s, _ in rounds) for who, rounds in taken.items()}
     memory = {who: statistics.median(m for _, m in rounds) for who, rounds in taken.items()}
     others = ", ".join(f"{who} {s:.1f} s" for who, s in seconds.items() if who != "ours")
@@ -82,7 +88,8 @@ def _commands(folder: Path, prefix: str, place: Place) -> dict[str, list[str]]:
     return {"ours": ours, "rclone": rclone, "aws": aws}
 
 
-def _keys(place: Place) -> dict[str, str]:
+def s3_keys(place: Place) -> dict[str, str]:
+    """Return the credentials as the AWS CLI and rclone read them."""
     return {
         "AWS_ACCESS_KEY_ID": place.operator_token_id,
         "AWS_SECRET_ACCESS_KEY": place.operator_s3_secret,
@@ -93,13 +100,13 @@ def _keys(place: Place) -> dict[str, str]:
 
 def _timed(command: list[str], env: dict[str, str]) -> tuple[float, float]:
     """Return wall seconds and peak MiB of one process; raises when it fails."""
-    begin = time.monotonic()
-    process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"{command[0]} ended with {process.returncode}")
-    return time.monotonic() - begin, used.ru_maxrss / 1024
+    # A child's peak begins with what its parent had at the fork: hence a small one between.
+    between = [sys.executable, "-S", "-c", _MEASURED, *command]
+    done = subprocess.run(between, cwd=ROOT, env=env, stdout=subprocess.PIPE, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}")
+    seconds, kib = done.stdout.split()
+    return float(seconds), int(kib) / 1024
 
 
 @contextmanager
@@ -121,13 +128,14 @@ def _files() -> Iterator[dict[str, Path]]:
         shutil.rmtree(root)
 
 
-def _empty(client: S3Client) -> None:
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET):
+def empty(client: S3Client, bucket: str) -> None:
+    """Delete all objects of a bucket."""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
         for found in page.get("Contents", []):
-            client.delete_object(Bucket=BUCKET, Key=found.get("Key", ""))
+            client.delete_object(Bucket=bucket, Key=found.get("Key", ""))
 
 
-def _install_others() -> None:
+def install_others() -> None:
     """Get rclone and the AWS CLI into an environment of their own: they pin other versions."""
     if (OTHERS / "bin/aws").exists() and (OTHERS / "bin/rclone").exists():
         return

@@ -1,7 +1,7 @@
 """Sends one file: sha256 while reading, equal parts in parallel, parts already there not again.
 
 R2 wants all parts but the last of one size, at most 10,000 of them, each at least 5 MiB. Memory is
-bounded by `slots` parts for all files together, whatever their size.
+bounded by `slots` parts for all files together, whatever their size and number.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import BinaryIO
 from container.bucket import Bucket, BucketUnavailableError, ObjectChangedError, translated
 from container.records import Artifact
 
-PART_BYTES = 16 * 2**20
+PART_BYTES = 8 * 2**20
 MOST_PARTS = 9_000
 
 
@@ -41,7 +41,7 @@ class FileSender:
         self._part_bytes = part_bytes
 
     def send(self, path: Path, key: str, *, known: Artifact | None = None) -> Artifact:
-        """Upload a file and return its artefact, verified by size and by each part's MD5.
+        """Upload a file and return its artefact, verified by the MD5 of each part and of the whole.
 
         Does nothing when `known` says that this very content is there. Raises BucketError (call
         again: parts that arrived are kept) or FileChangedError.
@@ -64,18 +64,17 @@ class FileSender:
             raise FileChangedError(f"{path.name} cannot be read: {error.strerror}") from None
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise FileChangedError(f"{path.name} was written to while it was read")
-        found = self._bucket.head(key)
-        if found is None or found[0] != before.st_size:
-            raise BucketUnavailableError(f"{key}: the bucket does not hold what was sent")
         return Artifact(key=key, size_bytes=before.st_size, sha256=digest)
 
     def _small(self, file: BinaryIO, key: str, size: int) -> str:
-        body = file.read()
-        if len(body) != size:
-            raise FileChangedError(f"{key} changed while it was read")
-        digest = hashlib.sha256(body).hexdigest()
-        etag = self._bucket.put(key, body, metadata={"sha256": digest})
-        _same(etag, body, key)
+        with self._slots:
+            body = file.read()
+            if len(body) != size:
+                raise FileChangedError(f"{key} changed while it was read")
+            digest = hashlib.sha256(body).hexdigest()
+            etag = self._bucket.put(key, body, metadata={"sha256": digest})
+            if not _same(etag, body, key):
+                self._look_at_size(key, size)
         return digest
 
     def _large(self, file: BinaryIO, key: str, size: int) -> str:
@@ -104,7 +103,7 @@ class FileSender:
             parts = _outcomes(futures)
         if sent != size:
             raise FileChangedError(f"{key} became shorter while it was read")
-        self._complete(key, upload_id, parts)
+        self._complete(key, upload_id, parts, size)
         return digest.hexdigest()
 
     def _find_or_begin(self, key: str, part_bytes: int, size: int) -> tuple[str, dict[int, str]]:
@@ -151,9 +150,9 @@ class FileSender:
 
         return send
 
-    def _complete(self, key: str, upload_id: str, parts: list[_Part]) -> None:
+    def _complete(self, key: str, upload_id: str, parts: list[_Part], size: int) -> None:
         with translated("complete", key):
-            self._bucket.client.complete_multipart_upload(
+            answer = self._bucket.client.complete_multipart_upload(
                 Bucket=self._bucket.name,
                 Key=self._bucket.full(key),
                 UploadId=upload_id,
@@ -161,6 +160,14 @@ class FileSender:
                     "Parts": [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
                 },
             )
+        if answer.get("ETag", "").strip('"') != _etag_of(parts):
+            self._look_at_size(key, size)
+
+    def _look_at_size(self, key: str, size: int) -> None:
+        """Ask for the size of an object whose ETag says nothing of its content."""
+        found = self._bucket.head(key)
+        if found is None or found[0] != size:
+            raise BucketUnavailableError(f"{key}: the bucket does not hold what was sent")
 
 
 def _outcomes(futures: list[Future[_Part]]) -> list[_Part]:
@@ -171,12 +178,25 @@ def _outcomes(futures: list[Future[_Part]]) -> list[_Part]:
     return [future.result() for future in futures]
 
 
-def _same(etag: str, body: bytes, what: str) -> None:
+def _same(etag: str, body: bytes, what: str) -> bool:
+    """Compare what the bucket received; False when it cannot be told from the ETag."""
     # Both R2 and SeaweedFS answer the MD5 as ETag of a plain object and of a part; a server that
     # answers something else (encryption) cannot be checked this way.
     found = etag.strip('"')
-    if len(found) == 32 and found != _md5(body):
+    if len(found) != 32:
+        return False
+    if found != _md5(body):
         raise ObjectChangedError(f"{what}: the bucket received other bytes than were sent")
+    return True
+
+
+def _etag_of(parts: list[_Part]) -> str:
+    """Return the ETag of the whole: the MD5 of the parts' MD5s, and their number."""
+    try:
+        joined = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
+    except ValueError:
+        return ""
+    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"
 
 
 def _md5(body: bytes) -> str:

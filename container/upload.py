@@ -27,8 +27,8 @@ T = TypeVar("T")
 # Order of value: what a lost machine would cost most goes first.
 RECORDS, MODEL, REPORT, OPTIMIZER, LOGS = range(5)
 
-FILES_AT_ONCE = 4
-PARTS_IN_MEMORY = 8  # memory bound: PARTS_IN_MEMORY x part size (16 MiB: 128 MiB) + one per file
+FILES_AT_ONCE = 8  # small ones wait for the bucket's answer most of the time
+PARTS_IN_MEMORY = 8  # memory bound: PARTS_IN_MEMORY x part size (8 MiB: 64 MiB)
 LONGEST_PAUSE_S = 30.0
 
 

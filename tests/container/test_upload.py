@@ -100,6 +100,42 @@ def test_a_part_of_other_content_is_replaced(sender: FileSender, bucket: Bucket,
     assert bucket.get("model.pt") == path.read_bytes()
 
 
+def test_what_the_bucket_answers_with_the_right_hash_is_not_asked_for_again(
+    sender: FileSender, bucket: Bucket, tmp_path: Path
+):
+    looks = count_calls(bucket, "HeadObject")
+    sender.send(file(tmp_path, "small", 100), "small")
+    sender.send(file(tmp_path, "large", 2 * PART + 1), "large")
+    assert looks == []
+
+
+def test_a_server_whose_etags_say_nothing_of_the_content_is_asked_for_the_size(
+    sender: FileSender, bucket: Bucket, tmp_path: Path
+):
+    """As R2 and S3 answer for objects that they encrypt with a customer's key."""
+
+    def opaque(parsed: dict[str, Any], **_: object) -> None:
+        parsed["ETag"] = '"opaque"'
+
+    bucket.client.meta.events.register("after-call.s3.PutObject", opaque)
+    bucket.client.meta.events.register("after-call.s3.CompleteMultipartUpload", opaque)
+    looks = count_calls(bucket, "HeadObject")
+    sender.send(file(tmp_path, "small", 100), "small")
+    sender.send(file(tmp_path, "large", 2 * PART + 1), "large")
+    assert len(looks) == 2
+
+
+def test_bytes_that_changed_on_their_way_are_not_taken_for_the_file(
+    sender: FileSender, bucket: Bucket, tmp_path: Path
+):
+    def other(parsed: dict[str, Any], **_: object) -> None:
+        parsed["ETag"] = f'"{"0" * 32}"'
+
+    bucket.client.meta.events.register("after-call.s3.PutObject", other)
+    with pytest.raises(BucketError, match="other bytes than were sent"):
+        sender.send(file(tmp_path, "small", 100), "small")
+
+
 def test_a_file_that_is_known_to_be_there_is_not_sent(
     sender: FileSender, bucket: Bucket, tmp_path: Path
 ):
