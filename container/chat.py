@@ -67,16 +67,41 @@ class ChatServer:
         if process is not None and process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
 
+    def page(self, path: str) -> bytes | None:
+        """Return a page that the process itself has, None when it has none."""
+        if self._chat.dialect != "nanochat":
+            return None
+        try:
+            answer = self._pool.request("GET", self._url + path, timeout=10.0)
+        except urllib3.exceptions.HTTPError:
+            return None
+        return answer.data if answer.status == 200 else None
+
+    def pass_on(self, body: dict[str, Any]) -> tuple[int, Iterator[bytes]]:
+        """Answer a request in nanochat's own dialect; raises ChatError."""
+        if self._chat.dialect != "nanochat":
+            raise ChatError("this model speaks at /v1/chat/completions only")
+        answer = self._post("/chat/completions", _for_nanochat(body))
+        return answer.status, answer.stream(4096)
+
     def complete(self, body: dict[str, Any]) -> tuple[int, Iterator[bytes]]:
         """Answer an OpenAI chat request; raises ChatError."""
-        openai = self._chat.dialect == "openai"
-        path = "/v1/chat/completions" if openai else "/chat/completions"
-        asked = body if openai else _for_nanochat(body)
+        if self._chat.dialect == "openai":
+            answer = self._post("/v1/chat/completions", body)
+            return answer.status, answer.stream(4096)
+        answer = self._post("/chat/completions", _for_nanochat(body))
+        if answer.status != 200:
+            return answer.status, answer.stream(4096)
+        if body.get("stream"):
+            return 200, _stream(_tokens(answer), self.model)
+        return 200, iter([_whole("".join(_tokens(answer)), self.model)])
+
+    def _post(self, path: str, body: dict[str, Any]) -> urllib3.BaseHTTPResponse:
         try:
-            answer = self._pool.request(
+            return self._pool.request(
                 "POST",
                 self._url + path,
-                body=json.dumps(asked).encode(),
+                body=json.dumps(body).encode(),
                 headers={"Content-Type": "application/json"},
                 timeout=urllib3.Timeout(connect=5.0, read=300.0),
                 preload_content=False,
@@ -85,11 +110,6 @@ class ChatServer:
             raise ChatError(
                 f"the model's process does not answer: {type(error).__name__}"
             ) from None
-        if openai or answer.status != 200:
-            return answer.status, answer.stream(4096)
-        if body.get("stream"):
-            return 200, _stream(_tokens(answer), self.model)
-        return 200, iter([_whole("".join(_tokens(answer)), self.model)])
 
     def _keep_alive(self) -> None:
         for pause_s in (*RESTART_PAUSES_S, *[RESTART_PAUSES_S[-1]] * 1000):

@@ -66,13 +66,14 @@ class Journal:
         clock = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
         self.line(stage, f"trainstack | {stage} | {clock} | ${self._board.dollars():.2f} | {text}")
 
-    def line(self, stage: str, text: str) -> None:
+    def line(self, stage: str, text: str, *, on_page: bool = True) -> None:
         """Log one line of a stage's output as it is."""
         text = self.mask(text)
         with self._lock:
             self._out.write(text + "\n")
             self._out.flush()
-            self._board.log_lines.append(text)
+            if on_page:
+                self._board.log_lines.append(text)
             if self._uploader is None:
                 self._early.append((stage, text))
             else:

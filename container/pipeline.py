@@ -86,6 +86,9 @@ class Pipeline:
             return True
         if not found.done(stage.name):
             return False
+        if not stage.outputs and not stage.uploads:
+            # What it fetched cannot be looked for, and this may be another machine's disk.
+            return False
         bad = restore(self.context, stage)
         if bad:
             self._forget(stage, bad)

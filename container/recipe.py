@@ -89,7 +89,9 @@ class Stage:
     step_limit_s: float = 900.0  # T2: must cover evaluations, which print no step lines
     retries: int = 1  # after a failure that is neither out of memory nor a stall
     stall_retries: int = 1
-    outputs: tuple[str, ...] = ()  # globs below the work folder; one match each, when it succeeds
+    # Globs below the work folder, one match each when it succeeds. A done stage whose outputs are
+    # there is not run again; one with neither outputs nor uploads is run at each start.
+    outputs: tuple[str, ...] = ()
     uploads: tuple[Upload, ...] = ()
     progress: Literal["nanochat", "none"] = "none"
     needs_credentials: bool = False  # gets WANDB_API_KEY; storage credentials are never given

@@ -32,12 +32,13 @@ def serve_model(context: RunContext, page: StatusPage) -> ChatServer | None:
         chat,
         model=f"{context.environment.run}-{context.fill('{tag}')}",
         command=command,
-        on_line=lambda line: context.journal.line("serve", line),
+        # nanochat prints what it is asked and what it answers; the status page is public.
+        on_line=lambda line: context.journal.line("serve", line, on_page=False),
     )
     if not server.start():
         context.journal.event("the model's process does not answer", stage="serve")
         server.stop()
         return None
-    page.chat = server
+    page.chat.server = server
     context.journal.event("the model is served at /v1/chat/completions", stage="serve")
     return server

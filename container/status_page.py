@@ -6,36 +6,30 @@ No secret is on any page; only the chat asks for the bearer token.
 from __future__ import annotations
 
 import html
-import json
-import secrets
 import socket
 import string
 import threading
 import time
 from pathlib import Path
-from typing import Any, cast
 
 import uvicorn
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import (
     HTMLResponse,
     JSONResponse,
     PlainTextResponse,
     Response,
-    StreamingResponse,
 )
 from starlette.routing import Route
 
 from container.board import Board
-from container.chat import ChatError, ChatServer
+from container.chat_page import ChatPage
 from container.records import RunStatus
 
 _FOLDER = Path(__file__).resolve().parent
 _START_LIMIT_S = 20.0
-
-NOT_SERVED_YET = "the model is served some seconds after the verdict; ask again then"
+_CHAT_LINK = '<p><a href="chat">Talk with the model</a></p>'
 
 
 class StatusPage:
@@ -43,10 +37,8 @@ class StatusPage:
 
     def __init__(self, board: Board, *, port: int, access_token: str) -> None:
         self._board = board
-        self._token = access_token
         self._template = string.Template((_FOLDER / "status.html").read_text())
-        self._chat_form = (_FOLDER / "chat.html").read_text()
-        self.chat: ChatServer | None = None  # set when the model is served
+        self.chat = ChatPage(access_token=access_token)
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind(("0.0.0.0", port))  # noqa: S104  # the container's published port
@@ -56,8 +48,7 @@ class StatusPage:
             Route("/", self._page),
             Route("/status.json", self._status),
             Route("/metrics", self._metrics),
-            Route("/v1/models", self._models),
-            Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            *self.chat.routes,
         ]
         config = uvicorn.Config(
             Starlette(routes=routes),
@@ -85,7 +76,7 @@ class StatusPage:
         self._socket.close()
 
     async def _health(self, _: Request) -> Response:
-        return PlainTextResponse("ok")
+        return JSONResponse({"status": "ok"})
 
     async def _status(self, _: Request) -> Response:
         return Response(self._board.snapshot().to_json(), media_type="application/json")
@@ -95,39 +86,6 @@ class StatusPage:
 
     async def _metrics(self, _: Request) -> Response:
         return PlainTextResponse(prometheus(self._board.snapshot()))
-
-    async def _models(self, request: Request) -> Response:
-        refusal = self._refusal(request)
-        if refusal or self.chat is None:
-            return refusal or _error(503, NOT_SERVED_YET)
-        model = {"id": self.chat.model, "object": "model", "created": 0, "owned_by": "trainstack"}
-        return JSONResponse({"object": "list", "data": [model]})
-
-    async def _complete(self, request: Request) -> Response:
-        refusal = self._refusal(request)
-        if refusal or self.chat is None:
-            return refusal or _error(503, NOT_SERVED_YET)
-        try:
-            found: object = json.loads(await request.body())
-        except ValueError:
-            return _error(400, "the body is not JSON")
-        body = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-        if not isinstance(body.get("messages"), list):
-            return _error(400, "the body needs `messages`, a list of {role, content}")
-        try:
-            status, chunks = await run_in_threadpool(self.chat.complete, body)
-        except ChatError as error:
-            return _error(502, str(error))
-        kind = "text/event-stream" if body.get("stream") else "application/json"
-        return StreamingResponse(chunks, status_code=status, media_type=kind)
-
-    def _refusal(self, request: Request) -> Response | None:
-        given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        if self._token and secrets.compare_digest(given.encode(), self._token.encode()):
-            return None
-        response = _error(401, "the bearer token is missing or wrong: stack output access_token")
-        response.headers["WWW-Authenticate"] = "Bearer"
-        return response
 
     def _fields(self) -> dict[str, str]:
         now = self._board.snapshot()
@@ -157,7 +115,7 @@ class StatusPage:
         return escaped | {
             "stages": "".join(stages),
             "curve": loss_curve(self._board.curve()),
-            "chat": self._chat_form if self.chat is not None else "",
+            "chat": _CHAT_LINK if self.chat.server is not None else "",
         }
 
 
@@ -220,10 +178,6 @@ def prometheus(now: RunStatus) -> str:
             lines += [f"# HELP trainstack_{name} {text}", f"# TYPE trainstack_{name} gauge"]
             lines.append(f"trainstack_{name}{{{label}}} {value}")
     return "\n".join(lines) + "\n"
-
-
-def _error(status: int, message: str) -> JSONResponse:
-    return JSONResponse({"error": {"message": message, "type": "trainstack"}}, status_code=status)
 
 
 def _label(text: str) -> str:

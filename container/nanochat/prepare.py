@@ -166,8 +166,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = arguments_parser().parse_args(argv)
     try:
         if arguments.what == "begin":
-            if importlib.util.find_spec("nanochat.report"):
-                subprocess.run([sys.executable, "-m", "nanochat.report", "reset"], check=False)
+            _begin_report()
             print(_check_attention(arguments.window_pattern), flush=True)
             shards(arguments.n, workers=arguments.workers)
         elif arguments.what == "shards":
@@ -190,6 +189,13 @@ def arguments_parser() -> argparse.ArgumentParser:
     parser.add_argument("-w", dest="workers", type=int, default=8)
     parser.add_argument("--window-pattern", default="L")
     return parser
+
+
+def _begin_report() -> None:
+    """Have nanochat write the report's header; one that is there knows when the run began."""
+    there = (base_dir() / "report" / "header.md").exists()
+    if not there and importlib.util.find_spec("nanochat.report"):
+        subprocess.run([sys.executable, "-m", "nanochat.report", "reset"], check=False)
 
 
 def _check_attention(window_pattern: str) -> str:

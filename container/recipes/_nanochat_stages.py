@@ -81,6 +81,9 @@ def data_stages(
     """Return the downloads: first shards before anything, the rest while other stages run.
 
     base_train lists its files once, at start, and reads only those: it waits for all of them.
+
+    None names outputs: what it fetches stays on the disk of one machine, and each start looks anew
+    whether all of it is there. One file would not tell that the others are.
     """
     return (
         Stage(
@@ -95,7 +98,6 @@ def data_stages(
             env=ENV,
             time_limit_s=1800,
             only_for=("tokenizer", "base"),
-            outputs=("base_data_climbmix/shard_00000.parquet",),
         ),
         Stage(
             name="shards",

@@ -7,10 +7,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Echo(BaseHTTPRequestHandler):
     def do_GET(self):
-        self.answer(b"{}", "application/json")
+        pages = {"/": b"the model's own page", "/health": b"{}"}
+        if self.path not in pages:
+            self.send_error(404)
+            return
+        self.answer(pages[self.path], "text/html")
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        print("asked:", body["messages"][-1]["content"], flush=True)  # as nanochat's does
         words = body["messages"][-1]["content"].split()
         if self.path == "/chat/completions":
             tokens = "".join(f"data: {json.dumps({'token': word + ' '})}\n\n" for word in words)

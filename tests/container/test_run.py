@@ -67,7 +67,7 @@ def test_the_loss_curve_and_the_stages_are_on_the_page_without_any_secret(launch
 def test_the_status_page_answers_before_the_bucket_does(launch: Launch):
     run = launch(R2_ENDPOINT="http://127.0.0.1:9")
     wait_for(lambda: "waiting for the bucket" in run.log)
-    assert requests.get(run.url + "/health", timeout=5).text == "ok"
+    assert requests.get(run.url + "/health", timeout=5).json() == {"status": "ok"}
     assert run.end() == 0
 
 
@@ -91,7 +91,7 @@ def test_a_container_on_a_prefix_with_a_verdict_does_nothing_but_serve(
 def test_the_model_is_served_behind_the_token_once_the_verdict_is_there(launch: Launch):
     run = launch(KEEP_ALIVE="true")
     run.verdict()
-    wait_for(lambda: run.supervisor.page.chat, what=run.log)
+    wait_for(lambda: run.supervisor.page.chat.server, what=run.log)
     ask = {"messages": [{"role": "user", "content": "hello there"}]}
     url = run.url + "/v1/chat/completions"
     assert requests.post(url, json=ask, timeout=10).status_code == 401
@@ -100,7 +100,58 @@ def test_the_model_is_served_behind_the_token_once_the_verdict_is_there(launch: 
     assert answer.json()["choices"][0]["message"]["content"] == "hello there"
     models = requests.get(run.url + "/v1/models", headers=headers, timeout=10).json()
     assert models["data"][0]["id"] == "main-d2"
-    assert 'id="chat"' in requests.get(run.url, timeout=5).text
+    assert 'href="chat"' in requests.get(run.url, timeout=5).text
+
+
+def test_the_chat_page_opens_with_the_token_and_keeps_it_in_a_cookie(launch: Launch):
+    run = launch(KEEP_ALIVE="true")
+    run.verdict()
+    wait_for(lambda: run.supervisor.page.chat.server, what=run.log)
+    ask = {"messages": [{"role": "user", "content": "hello there"}]}
+    with requests.Session() as browser:
+        door = browser.get(run.url + "/chat", timeout=10).text
+        assert 'name="token"' in door
+        wrong = browser.post(run.url + "/chat", data={"token": "guess"}, timeout=10)
+        assert (wrong.status_code, "not the token" in wrong.text) == (401, True)
+        assert not browser.cookies
+        page = browser.post(run.url + "/chat", data={"token": TOKEN}, timeout=10)
+        assert page.ok
+        assert 'id="prompt"' in page.text
+        assert TOKEN not in page.url + page.text
+        (cookie,) = browser.cookies
+        assert cookie.has_nonstandard_attr("HttpOnly")
+        answer = browser.post(run.url + "/v1/chat/completions", json=ask, timeout=10)
+        assert answer.json()["choices"][0]["message"]["content"] == "hello there"
+
+
+def test_nanochats_own_page_is_shown_where_it_has_one_and_works_behind_the_token(launch: Launch):
+    recipe = fake_recipe()
+    assert recipe.chat is not None
+    recipe = replace(recipe, chat=replace(recipe.chat, dialect="nanochat"))
+    run = launch(recipe, KEEP_ALIVE="true")
+    run.verdict()
+    wait_for(lambda: run.supervisor.page.chat.server, what=run.log)
+    ask = {"messages": [{"role": "user", "content": "three small words"}]}
+    with requests.Session() as browser:
+        for path in ("/logo.svg", "/chat/completions"):
+            answer = browser.request("GET" if "svg" in path else "POST", run.url + path, timeout=10)
+            assert answer.status_code == 401
+        page = browser.post(run.url + "/chat", data={"token": TOKEN}, timeout=10)
+        assert "the model's own page" in page.text
+        assert browser.get(run.url + "/logo.svg", timeout=10).status_code == 404
+        answer = browser.post(run.url + "/chat/completions", json=ask, timeout=10)
+        assert answer.text.splitlines()[0] == 'data: {"token": "three "}'
+
+
+def test_what_is_said_in_the_chat_does_not_show_on_the_public_page(launch: Launch):
+    run = launch(KEEP_ALIVE="true")
+    run.verdict()
+    wait_for(lambda: run.supervisor.page.chat.server, what=run.log)
+    ask = {"messages": [{"role": "user", "content": "between us"}]}
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    requests.post(run.url + "/v1/chat/completions", json=ask, headers=headers, timeout=10)
+    wait_for(lambda: "asked: between us" in run.log, what=run.log)
+    assert "between us" not in requests.get(run.url, timeout=10).text
 
 
 def test_nanochats_own_chat_is_spoken_to_in_its_dialect_and_answers_in_openais(launch: Launch):
@@ -109,7 +160,7 @@ def test_nanochats_own_chat_is_spoken_to_in_its_dialect_and_answers_in_openais(l
     recipe = replace(recipe, chat=replace(recipe.chat, dialect="nanochat"))
     run = launch(recipe, KEEP_ALIVE="true")
     run.verdict()
-    wait_for(lambda: run.supervisor.page.chat, what=run.log)
+    wait_for(lambda: run.supervisor.page.chat.server, what=run.log)
     ask = {"messages": [{"role": "user", "content": "three small words"}]}
     url, headers = run.url + "/v1/chat/completions", {"Authorization": f"Bearer {TOKEN}"}
     whole = requests.post(url, json=ask, headers=headers, timeout=10).json()
@@ -128,7 +179,7 @@ def test_a_model_that_is_served_again_by_a_fresh_container_comes_from_the_bucket
     first.verdict()
     first.end()
     second = launch(KEEP_ALIVE="true", work="fresh")
-    wait_for(lambda: second.supervisor.page.chat, what=second.log)
+    wait_for(lambda: second.supervisor.page.chat.server, what=second.log)
     assert (tmp_path / "fresh" / "chatsft_checkpoints" / "d2" / "model_000006.pt").exists()
     assert (tmp_path / "fresh" / "tokenizer" / "made.txt").exists()
 
