@@ -2,7 +2,7 @@
 
 Pinned to dc54a1a (2026-05-05): the newest commit that still has the report, the chat UI and the
 identity conversations; its trainers take the same flags as 92d63d4 (2026-07-03), which
-`nanochatCommit` can name instead (no chat then, and a short report of ours).
+`nanochatCommit` can name instead (the chat page and a short report are ours then).
 
 What a recipe does not use, and why: `tok_eval` (downloads vocabularies, informs only), CORE inside
 base training (a failing or hanging evaluation before the last save loses the model: upstream #446),

@@ -258,7 +258,15 @@ def _section(name: str) -> Upload:
 
 CHAT: Final = Chat(
     argv=_python(
-        "scripts.chat_web", "-i", "sft", "-g", "{tag}", "--host", "127.0.0.1", "-p", "{port}"
+        "container.nanochat.chat",
+        "-i",
+        "sft",
+        "-g",
+        "{tag}",
+        "--host",
+        "127.0.0.1",
+        "-p",
+        "{port}",
     ),
     dialect="nanochat",
     env=ENV,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from container.nanochat import prepare
+from container.nanochat import chat, prepare
 from container.recipe import (
     Recipe,
     SettingValue,
@@ -100,11 +100,16 @@ def test_base_training_resumes_with_the_flags_of_the_recipe(name: str, tmp_path:
 
 
 @pytest.mark.parametrize("name", NANOCHAT)
-def test_the_chat_has_the_flags_of_the_pinned_commit(name: str, tmp_path: Path) -> None:
+def test_the_chat_has_the_flags_of_the_pinned_commit_and_of_our_own(
+    name: str, tmp_path: Path
+) -> None:
     recipe = load_recipe(name)
     assert recipe.chat is not None
     argv = render_argv(recipe.chat.argv, values(recipe, tmp_path, world_size=1))
-    assert run(argv, tmp_path, commit="may").returncode == 0
+    assert argv[1:3] == ["-m", "container.nanochat.chat"]
+    theirs = [argv[0], "-m", "scripts.chat_web", *argv[3:]]
+    assert run(theirs, tmp_path, commit="may").returncode == 0
+    assert chat.arguments_parser().parse_args(argv[3:]).host == "127.0.0.1"
 
 
 @pytest.mark.parametrize("name", NANOCHAT)
