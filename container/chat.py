@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import urllib3
 
+from container.progress import plain
 from container.recipe import Chat
 
 RESTART_PAUSES_S = (1.0, 5.0, 30.0)
@@ -91,7 +92,7 @@ class ChatServer:
             return answer.status, answer.stream(4096)
         answer = self._post("/chat/completions", _for_nanochat(body))
         if answer.status != 200:
-            return answer.status, answer.stream(4096)
+            return answer.status, iter([_refusal(answer.data)])
         if body.get("stream"):
             return 200, _stream(_tokens(answer), self.model)
         return 200, iter([_whole("".join(_tokens(answer)), self.model)])
@@ -133,7 +134,7 @@ class ChatServer:
                 return
             if self._process.stdout is not None:
                 for line in self._process.stdout:
-                    self._on_line(line.rstrip())
+                    self._on_line(plain(line))
             code = self._process.wait()
             if self._stopping.is_set():
                 return
@@ -142,9 +143,42 @@ class ChatServer:
 
 
 def _for_nanochat(body: dict[str, Any]) -> dict[str, Any]:
-    """Keep what nanochat's chat_web knows; it streams always."""
-    names = ("messages", "temperature", "max_tokens", "top_k")
-    return {name: body[name] for name in names if name in body}
+    """Keep what nanochat's chat_web knows; it streams always.
+
+    It refuses a system message: that is put before what the user says first, as in its training.
+    """
+    names = ("temperature", "max_tokens", "top_k")
+    asked = {name: body[name] for name in names if name in body}
+    if "max_completion_tokens" in body:
+        asked["max_tokens"] = body["max_completion_tokens"]
+    messages = [_with_text(message) for message in cast("list[Any]", body.get("messages") or [])]
+    if len(messages) > 1 and messages[0].get("role") == "system":
+        first = f"{messages[0].get('content')}\n\n{messages[1].get('content')}"
+        messages[:2] = [{**messages[1], "content": first}]
+    return {**asked, "messages": messages}
+
+
+def _with_text(message: Any) -> dict[str, Any]:
+    """Join the parts of a message's text; what else is wrong the process refuses."""
+    found = cast("dict[str, Any]", message) if isinstance(message, dict) else {}
+    content: object = found.get("content")
+    if not isinstance(content, list):
+        return found
+    parts = [one for one in cast("list[Any]", content) if isinstance(one, dict)]
+    texts = [str(cast("dict[str, Any]", part).get("text", "")) for part in parts]
+    return {**found, "content": "".join(texts)}
+
+
+def _refusal(answer: bytes) -> bytes:
+    """Return what nanochat says against a request, where OpenAI's clients look for it."""
+    try:
+        found: object = json.loads(answer)
+    except ValueError:
+        found = answer.decode(errors="replace")
+    if isinstance(found, dict):
+        found = cast("dict[str, object]", found).get("detail")
+    message = found if isinstance(found, str) else json.dumps(found)
+    return json.dumps({"error": {"message": message, "type": "invalid_request_error"}}).encode()
 
 
 def _tokens(answer: urllib3.BaseHTTPResponse) -> Iterator[str]:

@@ -29,7 +29,7 @@ class TrainingStep:
     """One optimizer step, as printed."""
 
     step: int
-    total_steps: int | None
+    total_steps: int | None  # an estimate where only the percentage is printed
     loss: float | None  # None when it is not a finite number
     tokens_per_s: float | None = None
     dt_ms: float | None = None
@@ -60,10 +60,10 @@ def parse_line(line: str) -> Progress | None:
         return None
     found = _TRAINING.match(line)
     if found:
-        step, total, _, loss, _, dt_ms, tokens, mfu = found.groups()
+        step, total, percent, loss, _, dt_ms, tokens, mfu = found.groups()
         return TrainingStep(
             step=int(step),
-            total_steps=int(total) if total else None,
+            total_steps=int(total) if total else _total(int(step), float(percent)),
             loss=_number(loss),
             tokens_per_s=_number(tokens),
             dt_ms=_number(dt_ms),
@@ -80,6 +80,11 @@ def parse_line(line: str) -> Progress | None:
         return Evaluation(int(found[1]), None)
     found = _ITERATIONS.match(line)
     return Horizon(int(found[1].replace(",", ""))) if found else None
+
+
+def _total(step: int, percent: float) -> int | None:
+    """Return about how many steps there will be: SFT prints only how far it is."""
+    return max(step, round(100 * step / percent)) if percent > 0 else None
 
 
 def plain(line: str) -> str:

@@ -52,7 +52,11 @@ def settings(**given: SettingValue) -> dict[str, Setting]:
         "core_max_per_task": Setting(
             default=500, minimum=-1, help="CORE examples a task after training; -1 = all"
         ),
-        "sft_iterations": Setting(default=-1, minimum=-1, help="SFT steps; -1 = one epoch"),
+        "sft_iterations": Setting(
+            default=-1,
+            minimum=-1,
+            help="batches of SFT on each device, of which a step may take several; -1 = one epoch",
+        ),
         "eval_problems": Setting(
             default=100_000,
             minimum=1,

@@ -25,7 +25,7 @@ _SHARED: Final = {
         tokenizer_chars=20_000_000,
         save_every=10,
         eval_every=20,
-        sft_iterations=10,
+        sft_iterations=40,
         eval_problems=8,
     ).items()
     if name not in _ON_GPUS_ONLY
@@ -35,10 +35,12 @@ _SETTINGS: Final = {
     "shards": Setting(default=2, minimum=1, help="train shards, about 100 MB each"),
     "eval_tokens": Setting(default=16384, minimum=1, help="tokens of an evaluation"),
 }
-_BATCH: Final = (
+_BATCH: Final = ("--device-batch-size={device_batch_size}", "--total-batch-size={total_batch_size}")
+# nanochat's SFT counts rows as iterations: with four rows a step, ten iterations were three steps,
+# the last of them at a learning rate below zero.
+_ONE_ROW: Final = ("--device-batch-size=1", "--total-batch-size={max_seq_len}")
+_SAME: Final = (
     "--device-type=cpu",
-    "--device-batch-size={device_batch_size}",
-    "--total-batch-size={total_batch_size}",
     "--max-seq-len={max_seq_len}",
     "--eval-every={eval_every}",
     "--eval-tokens={eval_tokens}",
@@ -74,6 +76,7 @@ RECIPE: Final[Recipe] = Recipe(
                 "--core-metric-every=-1",
                 "--sample-every=-1",
                 *_BATCH,
+                *_SAME,
             ),
             time_limit_s=4 * 3600,
             first_step_limit_s=1800,  # compiling took 61 s for 2 layers on 2 idle cores
@@ -91,7 +94,11 @@ RECIPE: Final[Recipe] = Recipe(
         ),
         stages.sft_stage(
             _program(
-                "chat_sft", *_BATCH, "--num-iterations={sft_iterations}", "--chatcore-every=-1"
+                "chat_sft",
+                "--num-iterations={sft_iterations}",
+                "--chatcore-every=-1",
+                *_ONE_ROW,
+                *_SAME,
             ),
             time_limit_s=4 * 3600,
         ),

@@ -21,6 +21,11 @@ class Echo(BaseHTTPRequestHandler):
             tokens = "".join(f"data: {json.dumps({'token': word + ' '})}\n\n" for word in words)
             self.answer((tokens + 'data: {"done": true}\n\n').encode(), "text/event-stream")
             return
+        if body.get("stream"):
+            chunks = [{"choices": [{"index": 0, "delta": {"content": f"{word} "}}]} for word in words]
+            lines = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks)
+            self.answer(f"{lines}data: [DONE]\n\n".encode(), "text/event-stream")
+            return
         choice = {"index": 0, "message": {"role": "assistant", "content": " ".join(words)}}
         self.answer(json.dumps({"choices": [choice]}).encode(), "application/json")
 
