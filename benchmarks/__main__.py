@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bootstrap, main_job, no_change, upload
+from benchmarks import bootstrap, main_job, no_change, paid_seconds, upload
 from benchmarks.figures import Figure
 
 GROUPS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -23,6 +23,7 @@ GROUPS: dict[str, Callable[[bool], list[Figure]]] = {
     "main-job": main_job.measure,
     "no-change": no_change.measure,
     "upload": upload.measure,
+    "paid-seconds": paid_seconds.measure,
 }
 
 

@@ -14,15 +14,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from benchmarks.figures import ROOT, Figure
-from benchmarks.world import local_world, say
-from container.bucket import make_client
+from benchmarks.world import bucket, local_world, say
 from localcloud.place import Place, load_place
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 SMALL_FILES, SMALL_BYTES = 2000, 16 * 1024
 LARGE_BYTES = 4 * 2**30
@@ -44,17 +39,10 @@ def measure(_cold: bool) -> list[Figure]:
     install_others()
     with local_world() as env, _files() as loads:
         place = load_place()
-        client = make_client(
-            endpoint=place.s3_url,
-            access_key_id=place.operator_token_id,
-            secret_access_key=place.operator_s3_secret,
-        )
-        client.create_bucket(Bucket=BUCKET)
         figures: list[Figure] = []
         for name, folder in loads.items():
-            figures += _compare(name, folder, place, env)
-            empty(client, BUCKET)
-        client.delete_bucket(Bucket=BUCKET)
+            with bucket(place, BUCKET):
+                figures += _compare(name, folder, place, env)
     return figures
 
 
@@ -126,13 +114,6 @@ def _files() -> Iterator[dict[str, Path]]:
         yield loads
     finally:
         shutil.rmtree(root)
-
-
-def empty(client: S3Client, bucket: str) -> None:
-    """Delete all objects of a bucket."""
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for found in page.get("Contents", []):
-            client.delete_object(Bucket=bucket, Key=found.get("Key", ""))
 
 
 def install_others() -> None:

@@ -10,15 +10,19 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from benchmarks.figures import ROOT
+from container.bucket import make_client
 from localcloud import engine, env_file, services
-from localcloud.place import load_place
+from localcloud.place import Place, load_place
 from localcloud.plugins.install import install_plugins
 from localcloud.stack import base_environment
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 STACK = "bench"
 
@@ -40,6 +44,24 @@ def local_world() -> Iterator[dict[str, str]]:
     finally:
         services.stop(say)
         del os.environ["TRAINSTACK_LOCAL_DIR"]
+
+
+@contextmanager
+def bucket(place: Place, name: str) -> Iterator[S3Client]:
+    """Make a bucket in the local S3 server; yield the operator's client; delete it at the end."""
+    client = make_client(
+        endpoint=place.s3_url,
+        access_key_id=place.operator_token_id,
+        secret_access_key=place.operator_s3_secret,
+    )
+    client.create_bucket(Bucket=name)
+    try:
+        yield client
+    finally:
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
+            for found in page.get("Contents", []):
+                client.delete_object(Bucket=name, Key=found.get("Key", ""))
+        client.delete_bucket(Bucket=name)
 
 
 @contextmanager
