@@ -164,9 +164,9 @@ def _with_text(message: Any) -> dict[str, Any]:
     content: object = found.get("content")
     if not isinstance(content, list):
         return found
-    parts = [one for one in cast("list[Any]", content) if isinstance(one, dict)]
-    texts = [str(cast("dict[str, Any]", part).get("text", "")) for part in parts]
-    return {**found, "content": "".join(texts)}
+    parts = cast("list[object]", content)
+    texts = [cast("dict[str, object]", one).get("text") for one in parts if isinstance(one, dict)]
+    return {**found, "content": "".join(text for text in texts if isinstance(text, str))}
 
 
 def _refusal(answer: bytes) -> bytes:

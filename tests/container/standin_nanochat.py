@@ -170,20 +170,27 @@ def base_train(program: Program) -> None:
 
 
 def chat_sft(program: Program) -> None:
-    """Warm-start from the base model; the saved step is one below the last, as upstream's."""
+    """Warm-start from the base model; count batches, of which one is fetched ahead, as upstream."""
     tag = program.flags.model_tag
     newest(program.base / "base_checkpoints" / tag)
-    total = program.flag("num_iterations", -1)
-    total = 500 if total < 0 else total
     if program.flag("chatcore_every", 200) > 0:
         raise SystemExit("ChatCORE in SFT runs code of the model beside the W&B key")
-    for step in range(0, total, max(1, total // SHOWN_STEPS)):
+    rows, length = program.flag("device_batch_size", 32), program.flag("max_seq_len", 2048)
+    per_pass = rows * length * program.world_size
+    asked = program.flag("total_batch_size", per_pass)
+    assert asked % per_pass == 0, f"{asked} tokens are no multiple of {per_pass}"
+    total = program.flag("num_iterations", -1)
+    total = 500 if total < 0 else total
+    step, batches = 0, 1
+    while batches < total:
+        step, batches = step + 1, batches + asked // per_pass
+        done = batches / total
         print(
-            f"step {step:05d} ({100 * step / total:.2f}%) | loss: {2 - step / total:.6f}"
-            f" | lrm: 0.80 | dt: 900.00ms"
+            f"step {step:05d} ({100 * done:.2f}%) | loss: {2 - done:.6f}"
+            f" | lrm: {min(1.0, 2 * (1 - done)):.2f} | dt: 900.00ms"
             f" | tok/sec: 1,048,576 | mfu: 55.00 | epoch: 1 | total time: 0.10m"
         )
-    checkpoint(program.base / "chatsft_checkpoints" / tag, total - 1, ranks=program.world_size)
+    checkpoint(program.base / "chatsft_checkpoints" / tag, step, ranks=program.world_size)
     closing()
     section(program, "sft")
 

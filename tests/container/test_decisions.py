@@ -58,7 +58,11 @@ LINES: list[tuple[str, Any]] = [
     ),
     (
         "step 00003 (12.50%) | loss: nan | lrm: 1.00 | dt: 12.00ms | tok/sec: 41,000 | mfu: 1.00 |",
-        TrainingStep(3, None, None, 41000.0, 12.0, 1.0),
+        TrainingStep(3, 24, None, 41000.0, 12.0, 1.0),
+    ),
+    (
+        "step 00001 (0.00%) | loss: 1.5 | lrm: 1.00 | dt: 12.00ms | tok/sec: 41,000 | mfu: 0.00 |",
+        TrainingStep(1, None, 1.5, 41000.0, 12.0, 0.0),
     ),
     (
         "Step 00004/00651 | Training loss: 1.234500| lrm: 0.98| num_tokens: 10,000",

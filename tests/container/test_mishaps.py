@@ -171,6 +171,25 @@ def test_a_damaged_checkpoint_in_the_bucket_is_ignored_and_said(
     assert Attempt.from_json(bucket.get("attempts/2.json") or b"").resumed_from.endswith("04.json")
 
 
+def test_what_was_only_fetched_is_fetched_again_on_another_machine(
+    launch: Launch, bucket: Bucket, tmp_path: Path
+):
+    """The shards of another disk: training on the few that were there would repeat them."""
+    gate = tmp_path / "gate"
+    fetched = file_stage("shards", local="data", key="", outputs=(), needed_by="base")
+    recipe = fake_recipe(fetched, trainer_stage(flags=("--wait-at=3", f"--gate={gate}")))
+    first = launch(recipe)
+    wait_for(lambda: bucket.get("checkpoints/base/d2/complete_000002.json"), what=first.log)
+    assert bucket.get("stages/shards.json")
+    first.supervisor._kill.set()  # as a lost lease: it ends without a verdict
+    first.thread.join(20)
+    bucket.delete("lease.json")
+    gate.touch()
+    second = launch(recipe, work="fresh", holder="two")
+    assert second.verdict().outcome == "succeeded"
+    assert (tmp_path / "fresh" / "data" / "made.txt").exists()
+
+
 def test_of_two_containers_on_one_prefix_exactly_one_trains(
     launch: Launch, bucket: Bucket, tmp_path: Path
 ):

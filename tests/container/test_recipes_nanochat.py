@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,17 @@ def test_base_training_resumes_with_the_flags_of_the_recipe(name: str, tmp_path:
     assert again.returncode == 0, again.stderr
     missing = run_stage(recipe, base, tmp_path, commit="may", resume_step=save_every + 1)
     assert missing.returncode == 1
+
+
+@pytest.mark.parametrize("name", NANOCHAT)
+def test_the_learning_rate_of_sft_ends_at_zero_and_never_below(name: str, tmp_path: Path) -> None:
+    """nanochat counts batches, not steps; below zero the last steps would unteach."""
+    recipe = load_recipe(name)
+    stages = {one.name: one for one in recipe.stages}
+    assert run_stage(recipe, stages["base"], tmp_path, commit="may").returncode == 0
+    done = run_stage(recipe, stages["sft"], tmp_path, commit="may")
+    rates = [float(rate) for rate in re.findall(r"lrm: (\S+)", done.stdout)]
+    assert rates[-1] == min(rates) == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", NANOCHAT)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import inspect
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -58,6 +61,25 @@ def test_shards_that_never_arrive_fail_although_nanochat_exits_with_0(
     monkeypatch.setenv("PYTHONPATH", str(base / "source"))
     with pytest.raises(prepare.PrepareError, match="4 of 4 shards did not arrive"):
         prepare.shards(3, workers=2)
+
+
+def test_a_report_that_was_begun_keeps_when_the_run_began(base: Path) -> None:
+    nanochat_dataset(base, "")
+    source = base / "source"
+    (source / "nanochat" / "report.py").write_text("print('reset')")
+    header = base / "report" / "header.md"
+    header.parent.mkdir()
+    header.write_text("Run started: long ago")
+    program = [
+        sys.executable,
+        "-c",
+        "from container.nanochat import prepare as p; p._begin_report()",
+    ]
+    paths = os.pathsep.join([str(source), str(Path.cwd())])
+    environment = {"PYTHONPATH": paths, "NANOCHAT_BASE_DIR": str(base)}
+    assert subprocess.check_output(program, env=environment, text=True) == ""
+    header.unlink()
+    assert subprocess.check_output(program, env=environment, text=True) == "reset\n"
 
 
 @pytest.mark.parametrize(

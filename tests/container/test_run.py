@@ -172,6 +172,25 @@ def test_nanochats_own_chat_is_spoken_to_in_its_dialect_and_answers_in_openais(l
     assert words == ["three ", "small ", "words ", ""]
 
 
+def test_what_openais_clients_send_is_put_as_nanochats_chat_takes_it(launch: Launch):
+    recipe = fake_recipe()
+    assert recipe.chat is not None
+    recipe = replace(recipe, chat=replace(recipe.chat, dialect="nanochat"))
+    run = launch(recipe, KEEP_ALIVE="true")
+    run.verdict()
+    wait_for(lambda: run.supervisor.page.chat.server, what=run.log)
+    url, headers = run.url + "/v1/chat/completions", {"Authorization": f"Bearer {TOKEN}"}
+    system = {"role": "system", "content": "be brief"}
+    parts = [{"type": "text", "text": "two "}, {"type": "text", "text": "words"}]
+    ask = {"messages": [system, {"role": "user", "content": parts}]}
+    whole = requests.post(url, json=ask, headers=headers, timeout=10).json()
+    assert whole["choices"][0]["message"]["content"] == "be brief two words "
+    ask = {"messages": [{"role": "user", "content": "x"}, system], "stream": True}
+    refused = requests.post(url, json=ask, headers=headers, timeout=10)
+    assert refused.status_code == 400
+    assert refused.json()["error"]["message"] == "Message 0 has invalid role."
+
+
 def test_a_model_that_is_served_again_by_a_fresh_container_comes_from_the_bucket(
     launch: Launch, tmp_path: Path
 ):
