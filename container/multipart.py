@@ -1,23 +1,28 @@
 """Sends one file: sha256 while reading, equal parts in parallel, parts already there not again.
 
-R2 wants all parts but the last of one size, at most 10,000 of them, each at least 5 MiB. Memory is
-bounded by `slots` parts for all files together, whatever their size and number.
+R2 wants all parts but the last of one size, at most 10,000 of them, each at least 5 MiB. A part is
+hashed and then sent from the file itself, which the page cache still holds: what is under way takes
+no memory, whatever its size.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 from container.bucket import Bucket, BucketUnavailableError, ObjectChangedError, translated
 from container.records import Artifact
 
-PART_BYTES = 8 * 2**20
+PART_BYTES = 16 * 2**20
+SMALL_BYTES = 4 * 2**20  # up to here one request, from memory
+BLOCK_BYTES = 256 * 1024
 MOST_PARTS = 9_000
 
 
@@ -48,12 +53,12 @@ class FileSender:
         """
         try:
             before = path.stat()
-            with path.open("rb") as file:
+            with path.open("rb", buffering=0) as file:
                 if known is not None and known.size_bytes == before.st_size:
                     if hashlib.file_digest(file, "sha256").hexdigest() == known.sha256:
                         return known
                     file.seek(0)
-                if before.st_size <= self._part_bytes:
+                if before.st_size <= min(SMALL_BYTES, self._part_bytes):
                     digest = self._small(file, key, before.st_size)
                 else:
                     digest = self._large(file, key, before.st_size)
@@ -66,32 +71,31 @@ class FileSender:
             raise FileChangedError(f"{path.name} was written to while it was read")
         return Artifact(key=key, size_bytes=before.st_size, sha256=digest)
 
-    def _small(self, file: BinaryIO, key: str, size: int) -> str:
-        with self._slots:
-            body = file.read()
-            if len(body) != size:
-                raise FileChangedError(f"{key} changed while it was read")
-            digest = hashlib.sha256(body).hexdigest()
-            etag = self._bucket.put(key, body, metadata={"sha256": digest})
-            if not _same(etag, body, key):
-                self._look_at_size(key, size)
+    def _small(self, file: FileIO, key: str, size: int) -> str:
+        body = file.read()
+        if len(body) != size:
+            raise FileChangedError(f"{key} changed while it was read")
+        digest = hashlib.sha256(body).hexdigest()
+        etag = self._bucket.put(key, body, metadata={"sha256": digest})
+        if not _same(etag, _md5(body), key):
+            self._look_at_size(key, size)
         return digest
 
-    def _large(self, file: BinaryIO, key: str, size: int) -> str:
+    def _large(self, file: FileIO, key: str, size: int) -> str:
         part_bytes = max(self._part_bytes, -(-size // MOST_PARTS))
         part_bytes = -(-part_bytes // 2**20) * 2**20
         upload_id, there = self._find_or_begin(key, part_bytes, size)
         digest = hashlib.sha256()
         futures: list[Future[_Part]] = []
-        sent = 0
         try:
             for number in range(1, -(-size // part_bytes) + 1):
+                start = (number - 1) * part_bytes
+                slice_ = _Slice(file.fileno(), start, min(part_bytes, size - start))
                 self._slots.acquire()
                 try:
-                    body = file.read(min(part_bytes, size - sent))
-                    sent += len(body)
-                    digest.update(body)
-                    call = self._part(key, upload_id, number, body, there.get(number, ""))
+                    for block in slice_.blocks():
+                        digest.update(block)
+                    call = self._part(key, upload_id, number, slice_, there.get(number, ""))
                     future = self._pool.submit(call)
                 except BaseException:
                     self._slots.release()
@@ -101,8 +105,6 @@ class FileSender:
                     break
         finally:
             parts = _outcomes(futures)
-        if sent != size:
-            raise FileChangedError(f"{key} became shorter while it was read")
         self._complete(key, upload_id, parts, size)
         return digest.hexdigest()
 
@@ -129,11 +131,11 @@ class FileSender:
         return begun["UploadId"], {}
 
     def _part(
-        self, key: str, upload_id: str, number: int, body: bytes, there: str
+        self, key: str, upload_id: str, number: int, slice_: _Slice, there: str
     ) -> Callable[[], _Part]:
         def send() -> _Part:
             try:
-                if there and there.strip('"') == _md5(body):
+                if there and there.strip('"') == slice_.md5():
                     return _Part(number, there)
                 with translated(f"write part {number} of", key):
                     answer = self._bucket.client.upload_part(
@@ -141,9 +143,9 @@ class FileSender:
                         Key=self._bucket.full(key),
                         UploadId=upload_id,
                         PartNumber=number,
-                        Body=body,
+                        Body=cast("IO[bytes]", slice_),
                     )
-                _same(answer["ETag"], body, f"part {number} of {key}")
+                _same(answer["ETag"], slice_.md5_of_read(), f"part {number} of {key}")
                 return _Part(number, answer["ETag"])
             finally:
                 self._slots.release()
@@ -170,6 +172,64 @@ class FileSender:
             raise BucketUnavailableError(f"{key}: the bucket does not hold what was sent")
 
 
+class _Slice:
+    """A part of a file as the request's body: read block by block, and hashed on the way out."""
+
+    def __init__(self, descriptor: int, start: int, size: int) -> None:
+        self._descriptor = descriptor
+        self._start = start
+        self._size = size
+        self._at = 0
+        self._md5 = hashlib.md5(usedforsecurity=False)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go somewhere; to the beginning when the client library sends the body once more."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        self._at = origin + offset
+        if self._at == 0:
+            self._md5 = hashlib.md5(usedforsecurity=False)
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        """Return a block: larger than the client library asks for, which counts its bytes."""
+        left = self._size - self._at
+        block = self._block(self._at, left if size < 0 else min(max(size, BLOCK_BYTES), left))
+        self._at += len(block)
+        self._md5.update(block)
+        return block
+
+    def blocks(self) -> Iterator[bytes]:
+        """Yield the whole content, wherever `read` is."""
+        at = 0
+        while at < self._size:
+            block = self._block(at, min(BLOCK_BYTES, self._size - at))
+            at += len(block)
+            yield block
+
+    def md5(self) -> str:
+        """Return the MD5 of the content."""
+        digest = hashlib.md5(usedforsecurity=False)
+        for block in self.blocks():
+            digest.update(block)
+        return digest.hexdigest()
+
+    def md5_of_read(self) -> str:
+        """Return the MD5 of what was read since the beginning: of what was sent."""
+        return self._md5.hexdigest()
+
+    def _block(self, at: int, size: int) -> bytes:
+        block = os.pread(self._descriptor, size, self._start + at)
+        if size and not block:
+            raise FileChangedError("the file became shorter while it was read")
+        return block
+
+
 def _outcomes(futures: list[Future[_Part]]) -> list[_Part]:
     """Wait for all, then return the parts or raise the first error."""
     errors = [error for error in (future.exception() for future in futures) if error]
@@ -178,14 +238,14 @@ def _outcomes(futures: list[Future[_Part]]) -> list[_Part]:
     return [future.result() for future in futures]
 
 
-def _same(etag: str, body: bytes, what: str) -> bool:
+def _same(etag: str, md5: str, what: str) -> bool:
     """Compare what the bucket received; False when it cannot be told from the ETag."""
     # Both R2 and SeaweedFS answer the MD5 as ETag of a plain object and of a part; a server that
     # answers something else (encryption) cannot be checked this way.
     found = etag.strip('"')
     if len(found) != 32:
         return False
-    if found != _md5(body):
+    if found != md5:
         raise ObjectChangedError(f"{what}: the bucket received other bytes than were sent")
     return True
 

@@ -1,4 +1,4 @@
-"""Carries files to the bucket: one queue by value, retried until it works, in bounded memory.
+"""Carries files to the bucket: one queue by value, retried until it works, in little memory.
 
 A `Batch` is files that belong together; `finish` (a marker, a record) runs after the last of them
 is in the bucket, and after the batches that it comes `after`. Nothing here blocks training: while
@@ -28,7 +28,7 @@ T = TypeVar("T")
 RECORDS, MODEL, REPORT, OPTIMIZER, LOGS = range(5)
 
 FILES_AT_ONCE = 8  # small ones wait for the bucket's answer most of the time
-PARTS_IN_MEMORY = 8  # memory bound: PARTS_IN_MEMORY x part size (8 MiB: 64 MiB)
+PARTS_AT_ONCE = 10  # of all files together; they are read from disk as they are sent
 LONGEST_PAUSE_S = 30.0
 
 
@@ -74,9 +74,9 @@ class Uploader:
         self._uploaded_bytes = 0
         self._stopping = threading.Event()
         self._failing_since: float | None = None
-        self._parts = ThreadPoolExecutor(PARTS_IN_MEMORY, thread_name_prefix="part")
+        self._parts = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="part")
         self._sender = FileSender(
-            bucket, pool=self._parts, slots=PARTS_IN_MEMORY, part_bytes=part_bytes
+            bucket, pool=self._parts, slots=PARTS_AT_ONCE, part_bytes=part_bytes
         )
         self.artifacts: dict[str, Artifact] = {}  # by key; all that is known to be in the bucket
         self._threads = [
