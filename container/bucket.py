@@ -6,6 +6,7 @@ No policy here: no retry beyond botocore's own few, no queue, no order.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -146,6 +147,21 @@ class Bucket:
         """Delete an object; silent when it is not there."""
         with translated("delete", key):
             self.client.delete_object(Bucket=self.name, Key=self.full(key))
+
+    def abort_uploads(self) -> list[str]:
+        """Abort multipart uploads that nobody completed; return their keys."""
+        with translated("list uploads of", "the run"):
+            pages = self.client.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.name, Prefix=self.full("")
+            )
+            found = [upload for page in pages for upload in page.get("Uploads", [])]
+        for upload in found:
+            key = upload.get("Key", "")
+            with suppress(_AbsentError), translated("abort the upload of", key):
+                self.client.abort_multipart_upload(
+                    Bucket=self.name, Key=key, UploadId=upload.get("UploadId", "")
+                )
+        return [upload.get("Key", "")[len(self.full("")) :] for upload in found]
 
 
 def content_type(key: str) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from container.bucket import Bucket, BucketError, BucketUnavailableError, ObjectChangedError
 from container.checkpoints import is_marker
+from container.patience import patiently
 from container.records import (
     ATTEMPTS_PREFIX,
     LOGS_PREFIX,
@@ -21,24 +23,37 @@ from container.records import (
 )
 from container.resume import STAGES_PREFIX
 
+CALLS_AT_ONCE = 8
 # Small objects whose hash is asked of the bucket when this attempt did not write them.
 _SMALL = (LOGS_PREFIX, METRICS_PREFIX, ATTEMPTS_PREFIX, STAGES_PREFIX)
 
 
-def write_manifest(bucket: Bucket, *, run: str, known: dict[str, Artifact]) -> Manifest:
+def write_manifest(
+    bucket: Bucket,
+    *,
+    run: str,
+    known: dict[str, Artifact],
+    give_up: Callable[[], bool] = lambda: False,
+) -> Manifest:
     """List what is in the bucket with size and hash, and write that; raises BucketError.
 
     Only objects whose hash is known are listed: leftovers of an unfinished checkpoint are not.
+    Hashes that had to be asked for are added to `known`: a second call need not ask again.
     """
-    artifacts: list[Artifact] = []
-    for key, size in bucket.list().items():
-        artifact = known.get(key)
-        if artifact is not None and artifact.size_bytes == size:
-            artifacts.append(artifact)
-        elif key == RUN_KEY or key.startswith(_SMALL) or is_marker(key):
-            artifacts.append(Artifact(key=key, size_bytes=size, sha256=_sha256(bucket, key)))
-    manifest = Manifest(run=run, artifacts=artifacts)
-    bucket.put(MANIFEST_KEY, manifest.to_json())
+    sizes = patiently(bucket.list, give_up=give_up)
+
+    def is_known(key: str) -> bool:
+        return key in known and known[key].size_bytes == sizes[key]
+
+    def ask(key: str) -> None:
+        digest = patiently(lambda: _sha256(bucket, key), give_up=give_up)
+        known[key] = Artifact(key=key, size_bytes=sizes[key], sha256=digest)
+
+    small = [key for key in sizes if key == RUN_KEY or key.startswith(_SMALL) or is_marker(key)]
+    with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="manifest") as pool:
+        list(pool.map(ask, [key for key in small if not is_known(key)]))
+    manifest = Manifest(run=run, artifacts=[known[key] for key in sizes if is_known(key)])
+    patiently(lambda: bucket.put(MANIFEST_KEY, manifest.to_json()), give_up=give_up)
     return manifest
 
 
@@ -57,10 +72,12 @@ def settle(
         try:
             if not may_write():
                 raise BucketUnavailableError("the lease was not renewed in time")
-            write_manifest(bucket, run=verdict.run, known=known)
-            verdict = write_verdict(bucket, verdict)
-            say(f"verdict written: {verdict.outcome}")
-            return verdict
+            write_manifest(bucket, run=verdict.run, known=known, give_up=give_up)
+            if verdict.outcome != "stopped":  # that one may go on, with the parts that arrived
+                _abort_uploads(bucket, say=say)
+            found = patiently(lambda: write_verdict(bucket, verdict), give_up=give_up)
+            say(f"verdict written: {found.outcome}")
+            return found
         except BucketError as error:
             say(f"the verdict waits: {error}; retrying")
         deadline = time.monotonic() + pause_s
@@ -83,6 +100,17 @@ def read_verdict(bucket: Bucket) -> Verdict | None:
     """Return the verdict, None when there is none; raises BucketError or RecordError."""
     raw = bucket.get(VERDICT_KEY)
     return Verdict.from_json(raw) if raw is not None else None
+
+
+def _abort_uploads(bucket: Bucket, *, say: Callable[[str], None]) -> None:
+    """Abort uploads that nobody will complete: their parts would be stored, and billed, unseen."""
+    try:
+        aborted = patiently(bucket.abort_uploads)
+    except BucketError as error:
+        say(f"unfinished uploads stay in the bucket: {error}")
+        return
+    if aborted:
+        say(f"aborted uploads that were never completed: {', '.join(aborted)}")
 
 
 def _sha256(bucket: Bucket, key: str) -> str:

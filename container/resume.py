@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from container.bucket import Bucket
 from container.checkpoints import CheckpointMarker, is_marker
+from container.patience import patiently
 from container.recipe import Recipe, Stage
 from container.records import (
     ATTEMPTS_PREFIX,
@@ -33,6 +35,10 @@ STAGES_PREFIX = "stages/"
 PROBE_PREFIX = "probe-"
 SAME_POINT_LIMIT = 3
 FILES_AT_ONCE = 8
+
+
+class DiskError(Exception):
+    """What is needed from the bucket cannot be written to this machine's disk; says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +100,7 @@ class Found:
 
 def look(bucket: Bucket) -> Found:
     """Read the run prefix; raises BucketError when it cannot be read."""
-    listing = bucket.list()
+    listing = patiently(bucket.list)
     notes: list[str] = []
     attempts = _records(bucket, listing, ATTEMPTS_PREFIX, Attempt, notes)
     stages = {
@@ -103,18 +109,18 @@ def look(bucket: Bucket) -> Found:
     markers: dict[str, list[CheckpointMarker]] = {}
     for key in listing:
         if key.startswith(PROBE_PREFIX):
-            bucket.delete(key)  # of an attempt that ended while it verified
+            _delete(bucket, key)  # of an attempt that ended while it verified
         if not is_marker(key):
             continue
         try:
-            marker = CheckpointMarker.from_json(bucket.get(key) or b"")
+            marker = CheckpointMarker.from_json(_get(bucket, key) or b"")
         except RecordError as error:
             notes.append(f"marker {key} ignored: {error}")
             continue
         bad = [one.key for one in marker.artifacts if listing.get(one.key) != one.size_bytes]
         if bad:
             notes.append(f"checkpoint {key} ignored: {bad[0]} is not there in full")
-            bucket.delete(key)
+            _delete(bucket, key)
             continue
         markers.setdefault(marker.stage, []).append(marker)
     for found in markers.values():
@@ -160,7 +166,7 @@ def fetch(
 ) -> list[Artifact]:
     """Bring artefacts onto the disk, verified by hash; return those whose content is wrong.
 
-    Files that are there with the right hash stay. Raises BucketError.
+    Files that are there with the right hash stay. Raises BucketError or DiskError.
     """
 
     def one(item: tuple[Artifact, Path]) -> Artifact | None:
@@ -198,10 +204,10 @@ def _has(path: Path, artifact: Artifact) -> bool:
 
 
 def _download(bucket: Bucket, artifact: Artifact, path: Path) -> bool:
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".download")
     digest, size = hashlib.sha256(), 0
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             for chunk in bucket.stream(artifact.key):
                 digest.update(chunk)
@@ -211,8 +217,11 @@ def _download(bucket: Bucket, artifact: Artifact, path: Path) -> bool:
             return False
         part.replace(path)
         return True
+    except OSError as error:
+        raise DiskError(f"cannot write {path.name} to the disk: {error.strerror}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _records(
@@ -222,15 +231,23 @@ def _records(
     for key in listing:
         if key.startswith(prefix):
             try:
-                found.append(kind.from_json(bucket.get(key) or b""))
+                found.append(kind.from_json(_get(bucket, key) or b""))
             except RecordError as error:
                 notes.append(f"{key} ignored: {error}")
     return found
 
 
 def _one(bucket: Bucket, key: str, kind: type[R]) -> R | None:
-    raw = bucket.get(key)
+    raw = _get(bucket, key)
     try:
         return kind.from_json(raw) if raw is not None else None
     except RecordError:
         return None
+
+
+def _get(bucket: Bucket, key: str) -> bytes | None:
+    return patiently(lambda: bucket.get(key))
+
+
+def _delete(bucket: Bucket, key: str) -> None:
+    patiently(lambda: bucket.delete(key))

@@ -1,0 +1,136 @@
+"""The end of a run, and the look at its past, with a bucket that makes it hard."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from container.bucket import Bucket, BucketUnavailableError, make_client
+from container.closing import settle
+from container.records import Artifact, Attempt, Manifest, Outcome, Verdict
+from container.resume import StageRecord, look
+from localcloud.faults import FaultyStore
+from tests.container.conftest import BUCKET, Launch, wait_for
+from tests.container.recipes import fake_recipe, script, trainer_stage
+from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
+
+VERDICT = Verdict(
+    run="main",
+    attempt=1,
+    outcome="succeeded",
+    stage="report",
+    reason="",
+    exit_code=0,
+    started_at="",
+    ended_at="",
+    elapsed_s=1.0,
+    dollars=0.0,
+)
+
+
+@pytest.fixture
+def store(s3: S3Server) -> Iterator[FaultyStore]:
+    with FaultyStore(s3.endpoint, seed=3) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def refusing(store: FaultyStore, bucket: Bucket) -> Bucket:
+    """The test's bucket, behind a proxy that refuses half of all requests."""
+    store.faults.refused_share = 0.5
+    client = make_client(endpoint=store.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY)
+    return Bucket(client, name=BUCKET, prefix=bucket.prefix)
+
+
+def fill(bucket: Bucket, *, attempts: int) -> None:
+    for number in range(1, attempts + 1):
+        attempt = Attempt(number=number, started_at="", host="h", reason="", point=f"base@{number}")
+        bucket.put(f"attempts/{number}.json", attempt.to_json())
+    bucket.put("stages/base.json", StageRecord(stage="base", done=True, attempt=1).to_json())
+
+
+def close(bucket: Bucket, verdict: Verdict = VERDICT, **known: Artifact) -> list[str]:
+    said: list[str] = []
+    deadline = time.monotonic() + 60
+    ended = settle(
+        bucket,
+        verdict,
+        known=known,
+        may_write=lambda: True,
+        give_up=lambda: time.monotonic() > deadline,
+        say=said.append,
+    )
+    assert ended == verdict, said
+    return said
+
+
+def test_with_half_of_all_requests_refused_the_past_is_read(refusing: Bucket, bucket: Bucket):
+    fill(bucket, attempts=12)
+    found = look(refusing)
+    assert found.attempt == 13
+    assert found.done("base")
+
+
+def test_with_half_of_all_requests_refused_the_run_ends_with_a_whole_manifest(
+    refusing: Bucket, bucket: Bucket
+):
+    fill(bucket, attempts=12)
+    close(refusing)
+    manifest = Manifest.from_json(bucket.get("manifest.json") or b"")
+    assert len(manifest.artifacts) == 13
+    for artifact in manifest.artifacts:
+        content = bucket.get(artifact.key) or b""
+        assert hashlib.sha256(content).hexdigest() == artifact.sha256
+
+
+def test_an_outage_is_said_within_seconds_and_not_waited_out(store: FaultyStore, refusing: Bucket):
+    store.stop()
+    with pytest.raises(BucketUnavailableError):
+        look(refusing)
+
+
+@pytest.mark.parametrize(("outcome", "left"), [("succeeded", 0), ("failed", 0), ("stopped", 1)])
+def test_an_upload_that_nobody_completed_is_aborted_unless_the_run_can_go_on(
+    bucket: Bucket, outcome: Outcome, left: int
+):
+    key = bucket.full("checkpoints/base/d2/optim_000020_rank0.pt")
+    bucket.client.create_multipart_upload(Bucket=BUCKET, Key=key)
+    neighbour = f"{bucket.prefix}-other/optim.pt"
+    bucket.client.create_multipart_upload(Bucket=BUCKET, Key=neighbour)
+    close(bucket, replace(VERDICT, outcome=outcome))
+    answer = bucket.client.list_multipart_uploads(Bucket=BUCKET, Prefix=bucket.prefix)
+    keys = [one.get("Key") for one in answer.get("Uploads", [])]
+    assert keys.count(key) == left
+    assert keys.count(neighbour) == 1
+
+
+def test_a_full_disk_is_named_in_the_verdict(launch: Launch):
+    says = "OSError: [Errno 28] No space left on device"
+    stage = replace(trainer_stage(), argv=script(f"exit({says!r})"), retries=0)
+    verdict = launch(fake_recipe(stage)).verdict()
+    assert verdict.reason == f"exit code 1; the disk is full: {says}"
+
+
+def test_what_cannot_be_brought_back_onto_the_disk_ends_the_run_with_the_reason(
+    launch: Launch, bucket: Bucket, tmp_path: Path
+):
+    """An exception of the supervisor would end the container, which is started again, and again."""
+    gate = tmp_path / "gate"
+    stages = fake_recipe().stages
+    held = trainer_stage(flags=("--wait-at=3", f"--gate={gate}"))
+    recipe = fake_recipe(*(held if one.name == "base" else one for one in stages))
+    first = launch(recipe)
+    wait_for(lambda: bucket.get("stages/tokenizer.json") and "step 00002" in first.log)
+    first.supervisor._kill.set()  # as a lost lease: it ends without a verdict
+    first.thread.join(20)
+    bucket.delete("lease.json")
+    (tmp_path / "fresh").mkdir()
+    (tmp_path / "fresh" / "tokenizer").touch()  # where a folder must be made
+    verdict = launch(recipe, work="fresh", holder="two").verdict()
+    assert (verdict.outcome, verdict.stage) == ("failed", "data")
+    assert verdict.reason == "cannot write made.txt to the disk: File exists"
