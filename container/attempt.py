@@ -21,7 +21,7 @@ from container.records import (
     Outcome,
     RunRecord,
 )
-from container.resume import SAME_POINT_LIMIT, differences
+from container.resume import SAME_POINT_LIMIT, DiskError, differences
 from container.stage_work import StageFailedError
 from container.verify import Gpu, gpu_memory_in_use, verify
 
@@ -92,6 +92,8 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
             exit_code=error.end.exit_code,
             log_tail=error.end.tail,
         )
+    except DiskError as error:
+        return RunEnd(outcome="failed", stage=board.stage, reason=str(error))
     except StoppedError:
         if context.kill.is_set():
             raise

@@ -102,6 +102,11 @@ def says_killed_by_host(line: str) -> bool:
     return re.search(r"exitcode\s*:\s*-9\b", line) is not None
 
 
+def says_disk_full(line: str) -> bool:
+    """Whether a line reports that a disk is full; torch has words of its own for it."""
+    return "No space left on device" in line or "PytorchStreamWriter failed writing" in line
+
+
 def _number(text: str) -> float | None:
     try:
         value = float(text.replace(",", ""))

@@ -9,6 +9,7 @@ from container.context import RunContext
 from container.environment import stage_environment
 from container.pipeline import missing_outputs, restore
 from container.recipe import render, render_argv
+from container.resume import DiskError
 from container.status_page import StatusPage
 
 
@@ -18,9 +19,13 @@ def serve_model(context: RunContext, page: StatusPage) -> ChatServer | None:
     if chat is None:
         context.journal.event("this recipe has no chat", stage="serve")
         return None
-    for stage in context.recipe.stages:
-        if context.found.done(stage.name) and missing_outputs(context, stage):
-            restore(context, stage)
+    try:
+        for stage in context.recipe.stages:
+            if context.found.done(stage.name) and missing_outputs(context, stage):
+                restore(context, stage)
+    except DiskError as error:
+        context.journal.event(f"the model is not served: {error}", stage="serve")
+        return None
 
     def command(port: int) -> tuple[Sequence[str], Mapping[str, str], str]:
         values = context.values(port=port)

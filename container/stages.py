@@ -26,6 +26,7 @@ from container.progress import (
     TrainingStep,
     parse_line,
     plain,
+    says_disk_full,
     says_killed_by_host,
     says_out_of_memory,
 )
@@ -119,6 +120,7 @@ class _Run:
         self._stop_asked_at: float | None = None
         self._out_of_memory = ""
         self._killed_rank = ""
+        self._disk_full = ""
         self._bad_losses = 0
         assert process.stdout is not None  # noqa: S101  # a pipe was asked for
         self._reader = threading.Thread(
@@ -139,7 +141,7 @@ class _Run:
             if self._out_of_memory:
                 end, reason = "out of memory", self._out_of_memory
             else:
-                end, reason = "failed", exit_reason(code) + self._killed_rank
+                end, reason = "failed", exit_reason(code) + self._killed_rank + self._disk_full
         return StageEnd(
             end=end,
             exit_code=code,
@@ -186,6 +188,8 @@ class _Run:
             self._out_of_memory = line.strip()[:300]
         if says_killed_by_host(line):
             self._killed_rank = "; a rank was killed: the host's memory may have run out"
+        if says_disk_full(line):
+            self._disk_full = f"; the disk is full: {line.strip()[:300]}"
         found = parse_line(line) if self._command.watches_steps else None
         if found is None:
             return False

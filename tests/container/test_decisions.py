@@ -22,6 +22,7 @@ from container.progress import (
     TrainingStep,
     parse_line,
     plain,
+    says_disk_full,
     says_killed_by_host,
     says_out_of_memory,
 )
@@ -91,6 +92,8 @@ def test_memory_running_out_is_recognised_on_the_gpu_and_on_the_host():
     assert says_out_of_memory("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB")
     assert says_killed_by_host("  exitcode  : -9 (pid: 1234)")
     assert not says_killed_by_host("  exitcode  : -15 (pid: 1234)")
+    assert says_disk_full("OSError: [Errno 28] No space left on device")
+    assert says_disk_full("RuntimeError: [enforce fail] . PytorchStreamWriter failed writing file")
 
 
 # (end, tries before, device batch size) -> (next, new batch size, part of the reason)
