@@ -5,8 +5,8 @@
     python -m container.nanochat.prepare eval-bundle
     python -m container.nanochat.prepare sft           conversations, question sets, word list
 
-`nanochat.dataset` ends with exit code 0 even when no shard arrived, its other downloads have
-neither time limit nor retry, and a bundle that is there but not unpacked breaks later stages.
+nanochat's own downloads have neither time limit nor retry, and a bundle that is there but not
+unpacked breaks later stages. The shards have a module of their own.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from container.nanochat import shards
+
 EVAL_BUNDLE_URL = "https://karpathy-public.s3.us-west-2.amazonaws.com/eval_bundle.zip"
 IDENTITY_URL = "https://karpathy-public.s3.us-west-2.amazonaws.com/identity_conversations.jsonl"
 WORDS_URL = "https://raw.githubusercontent.com/dwyl/english-words/refs/heads/master/words_alpha.txt"
-VALIDATION_SHARD = 6542  # of ClimbMix; always fetched, it validates
 HOPPER = 9
 ATTEMPTS = 4
 FIRST_PAUSE_S = 2.0  # doubled after each attempt
@@ -45,36 +46,6 @@ def base_dir() -> Path:
     folder = Path(os.environ["NANOCHAT_BASE_DIR"])
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def shard_names(count: int) -> list[str]:
-    """Return the file names of `count` train shards and of the validation shard."""
-    return [f"shard_{i:05d}.parquet" for i in [*range(count), VALIDATION_SHARD]]
-
-
-def bad_shards(folder: Path, names: list[str]) -> list[str]:
-    """Return which shards are missing or cut short: parquet begins and ends with PAR1."""
-    return [name for name in names if not _is_parquet(folder / name)]
-
-
-def shards(count: int, *, workers: int) -> None:
-    """Have nanochat download shards, again for those that did not arrive."""
-    names = shard_names(count)
-    folder = base_dir() / "base_data_climbmix"
-    bad = names
-    for attempt in range(1, ATTEMPTS + 1):
-        for name in bad_shards(folder, names):
-            (folder / name).unlink(missing_ok=True)
-        command = [sys.executable, "-m", "nanochat.dataset", "-n", str(count), "-w", str(workers)]
-        code = subprocess.run(command, check=False).returncode
-        bad = bad_shards(folder, names)
-        if not bad:
-            return
-        print(f"attempt {attempt}: exit code {code}, {len(bad)} shards missing, first {bad[0]}")
-    raise PrepareError(
-        f"{len(bad)} of {len(names)} shards did not arrive in {ATTEMPTS} attempts; training would "
-        "go on with fewer and repeat them. Is huggingface.co reachable from this machine?"
-    )
 
 
 def eval_bundle() -> None:
@@ -168,14 +139,14 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.what == "begin":
             _begin_report()
             print(_check_attention(arguments.window_pattern), flush=True)
-            shards(arguments.n, workers=arguments.workers)
+            _shards(arguments)
         elif arguments.what == "shards":
-            shards(arguments.n, workers=arguments.workers)
+            _shards(arguments)
         elif arguments.what == "eval-bundle":
             eval_bundle()
         else:
             sft_data()
-    except PrepareError as error:
+    except (PrepareError, shards.ShardsError) as error:
         print(f"{arguments.what}: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
@@ -191,6 +162,11 @@ def arguments_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _shards(arguments: argparse.Namespace) -> None:
+    hub_url = str(importlib.import_module("nanochat.dataset").BASE_URL)
+    shards.fetch(base_dir(), arguments.n, workers=arguments.workers, hub_url=hub_url)
+
+
 def _begin_report() -> None:
     """Have nanochat write the report's header; one that is there knows when the run began."""
     there = (base_dir() / "report" / "header.md").exists()
@@ -204,16 +180,6 @@ def _check_attention(window_pattern: str) -> str:
     there = bool(torch.cuda.is_available())
     capability = int(torch.cuda.get_device_capability()[0]) if there else None
     return flash_attention(capability, found=bool(attention.HAS_FA3), window_pattern=window_pattern)
-
-
-def _is_parquet(file: Path) -> bool:
-    try:
-        with file.open("rb") as content:
-            first = content.read(4)
-            content.seek(-4, os.SEEK_END)
-            return first == content.read(4) == b"PAR1"
-    except OSError:
-        return False
 
 
 def _fetch_if_had(url: str, target: Path) -> None:

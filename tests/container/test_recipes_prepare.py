@@ -23,49 +23,9 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def nanochat_dataset(folder: Path, body: str) -> None:
-    """Put a module `nanochat.dataset` where the program would find nanochat's."""
-    package = folder / "source" / "nanochat"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "dataset.py").write_text(body)
-
-
-ARRIVES = """
-import os, pathlib, sys
-folder = pathlib.Path(os.environ["NANOCHAT_BASE_DIR"]) / "base_data_climbmix"
-folder.mkdir(exist_ok=True)
-calls = folder.parent / "calls"
-calls.write_text(calls.read_text() + "x" if calls.exists() else "x")
-first = len(calls.read_text()) == 1
-for number in [*range(int(sys.argv[2])), 6542]:
-    cut = {cut} and first and number == 1
-    (folder / f"shard_{number:05d}.parquet").write_bytes(b"PAR1..." + (b"" if cut else b"PAR1"))
-"""
-
-
-def test_a_shard_that_arrived_in_part_is_fetched_again(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nanochat_dataset(base, ARRIVES.replace("{cut}", "True"))
-    monkeypatch.setenv("PYTHONPATH", str(base / "source"))
-    prepare.shards(3, workers=2)
-    assert (base / "calls").read_text() == "xx"
-    assert not prepare.bad_shards(base / "base_data_climbmix", prepare.shard_names(3))
-
-
-def test_shards_that_never_arrive_fail_although_nanochat_exits_with_0(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    nanochat_dataset(base, "print('Done! Downloaded: 0/4 shards')")
-    monkeypatch.setenv("PYTHONPATH", str(base / "source"))
-    with pytest.raises(prepare.PrepareError, match="4 of 4 shards did not arrive"):
-        prepare.shards(3, workers=2)
-
-
 def test_a_report_that_was_begun_keeps_when_the_run_began(base: Path) -> None:
-    nanochat_dataset(base, "")
     source = base / "source"
+    (source / "nanochat").mkdir(parents=True)
     (source / "nanochat" / "report.py").write_text("print('reset')")
     header = base / "report" / "header.md"
     header.parent.mkdir()
@@ -133,7 +93,8 @@ def test_a_download_that_never_works_leaves_no_file(base: Path) -> None:
 def test_a_commit_without_report_gets_one_of_what_is_on_disk(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    nanochat_dataset(base, "")
+    (base / "source" / "nanochat").mkdir(parents=True)
+    (base / "source" / "nanochat" / "__init__.py").touch()
     monkeypatch.syspath_prepend(base / "source")
     folder = base / "base_checkpoints" / "d20"
     folder.mkdir(parents=True)

@@ -1,0 +1,150 @@
+"""Has nanochat download its shards, and takes none that is missing, cut short or of other content.
+
+`nanochat.dataset` ends with exit code 0 even when no shard arrived, and checks nothing of what did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPMessage
+from pathlib import Path
+from typing import IO
+
+VALIDATION_SHARD = 6542  # of ClimbMix; always fetched, it validates
+FOLDER = "base_data_climbmix"
+CHECKED = "checked_shards.txt"  # beside the folder, which nanochat lists
+ATTEMPTS = 4
+TIMEOUT_S = 30
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class ShardsError(Exception):
+    """Not all shards are there as they were published."""
+
+
+def shard_names(count: int) -> list[str]:
+    """Return the file names of `count` train shards and of the validation shard."""
+    return [f"shard_{i:05d}.parquet" for i in [*range(count), VALIDATION_SHARD]]
+
+
+def cut_shards(folder: Path, names: Sequence[str]) -> list[str]:
+    """Return which shards are missing or cut short: parquet begins and ends with PAR1."""
+    return [name for name in names if not _is_parquet(folder / name)]
+
+
+def fetch(base_dir: Path, count: int, *, workers: int, hub_url: str) -> None:
+    """Have nanochat download shards, again for those that did not arrive whole.
+
+    `hub_url` is where nanochat gets them; its hashes are compared where it publishes them.
+    """
+    names = shard_names(count)
+    folder = base_dir / FOLDER
+    bad: list[str] = []
+    for attempt in range(1, ATTEMPTS + 1):
+        for name in cut_shards(folder, names):
+            (folder / name).unlink(missing_ok=True)
+        command = [sys.executable, "-m", "nanochat.dataset", "-n", str(count), "-w", str(workers)]
+        code = subprocess.run(command, check=False).returncode
+        bad = cut_shards(folder, names)
+        if not bad:
+            bad = _other_content(base_dir, names, hub_url=hub_url, workers=workers)
+        if not bad:
+            return
+        print(f"attempt {attempt}: exit code {code}, {len(bad)} shards missing, first {bad[0]}")
+    raise ShardsError(
+        f"{len(bad)} of {len(names)} shards did not arrive in {ATTEMPTS} attempts; training would "
+        "go on with fewer and repeat them. Is huggingface.co reachable from this machine?"
+    )
+
+
+def published_sha256(url: str) -> str:
+    """Return the hash that the hub publishes for a large file, "" when it does not say.
+
+    The hub answers a HEAD with a redirect to its store, and with the hash in X-Linked-Etag.
+    Raises OSError when it does not answer.
+    """
+    request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # nanochat's own address
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
+            headers = answer.headers
+    except urllib.error.HTTPError as error:
+        headers = error.headers
+    found = str(headers.get("X-Linked-Etag", "")).strip('"')
+    return found if _SHA256.fullmatch(found) else ""
+
+
+def _other_content(
+    base_dir: Path, names: Sequence[str], *, hub_url: str, workers: int
+) -> list[str]:
+    """Remove shards whose hash is not the published one, and return their names."""
+    checked = _read_checked(base_dir)
+    silent = threading.Event()  # a hub that does not answer is asked once, not 170 times
+    new = [name for name in names if _signature(base_dir / FOLDER / name) not in checked]
+
+    def look(name: str) -> tuple[str, bool | None]:
+        wanted = ""
+        if not silent.is_set():
+            try:
+                wanted = published_sha256(f"{hub_url}/{name}")
+            except OSError:
+                silent.set()
+        if not wanted:
+            return name, None
+        with (base_dir / FOLDER / name).open("rb") as file:
+            return name, hashlib.file_digest(file, "sha256").hexdigest() == wanted
+
+    with ThreadPoolExecutor(workers) as pool:
+        results = dict(pool.map(look, new))
+    right = [name for name, same in results.items() if same]
+    wrong = [name for name, same in results.items() if same is False]
+    unknown = len(results) - len(right) - len(wrong)
+    print(f"{len(right)} shards have their published hash, {unknown} have none", flush=True)
+    with (base_dir / CHECKED).open("a") as file:
+        file.writelines(f"{_signature(base_dir / FOLDER / name)}\n" for name in right)
+    for name in wrong:
+        print(f"{name} has another content than was published: once more", flush=True)
+        (base_dir / FOLDER / name).unlink(missing_ok=True)
+    return wrong
+
+
+def _read_checked(base_dir: Path) -> set[str]:
+    try:
+        return set((base_dir / CHECKED).read_text().splitlines())
+    except FileNotFoundError:
+        return set()
+
+
+def _signature(file: Path) -> str:
+    state = file.stat()
+    return f"{file.name} {state.st_size} {state.st_mtime_ns}"
+
+
+def _is_parquet(file: Path) -> bool:
+    try:
+        with file.open("rb") as content:
+            first = content.read(4)
+            content.seek(-4, 2)
+            return first == content.read(4) == b"PAR1"
+    except OSError:
+        return False
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: HTTPMessage,
+        newurl: str,
+    ) -> None:
+        return None

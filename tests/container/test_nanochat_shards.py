@@ -1,0 +1,116 @@
+"""Shards that are missing, cut or of other content are fetched again; nanochat looks at neither."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from container.nanochat import shards
+
+WHOLE = b"PAR1...PAR1"
+NO_HUB = "http://127.0.0.1:9"  # nothing listens there: no hash is known
+
+# What nanochat's downloader does with the first shard, the first time.
+ARRIVES = """
+import os, pathlib, sys
+folder = pathlib.Path(os.environ["NANOCHAT_BASE_DIR"]) / "base_data_climbmix"
+folder.mkdir(exist_ok=True)
+calls = folder.parent / "calls"
+calls.write_text(calls.read_text() + "x" if calls.exists() else "x")
+first = len(calls.read_text()) == 1
+for number in [*range(int(sys.argv[2])), 6542]:
+    shard = folder / f"shard_{number:05d}.parquet"
+    if not shard.exists():
+        shard.write_bytes(FIRST if first and number == 1 else b"PAR1...PAR1")
+"""
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NANOCHAT_BASE_DIR", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "source"))
+    return tmp_path
+
+
+def nanochat_dataset(base: Path, body: str) -> None:
+    """Put a module `nanochat.dataset` where the program would find nanochat's."""
+    package = base / "source" / "nanochat"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "dataset.py").write_text(body)
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    """Serve as the hub does: a redirect, and the hash of the content in a header."""
+    asked: list[str] = []
+
+    class Hub(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", NO_HUB)
+            self.send_header("X-Linked-Etag", f'"{hashlib.sha256(WHOLE).hexdigest()}"')
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def calls(base: Path) -> int:
+    return len((base / "calls").read_text())
+
+
+def test_a_shard_that_arrived_in_part_is_fetched_again(base: Path) -> None:
+    nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1..."'))
+    shards.fetch(base, 3, workers=2, hub_url=NO_HUB)
+    assert calls(base) == 2
+    assert not shards.cut_shards(base / shards.FOLDER, shards.shard_names(3))
+
+
+def test_a_shard_of_other_content_than_was_published_is_fetched_again(
+    base: Path, hub: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1.!.PAR1"'))
+    shards.fetch(base, 3, workers=2, hub_url=hub)
+    assert calls(base) == 2
+    assert (base / shards.FOLDER / "shard_00001.parquet").read_bytes() == WHOLE
+    assert "shard_00001.parquet has another content" in capsys.readouterr().out
+
+
+def test_shards_that_were_checked_are_not_read_again_at_the_next_start(
+    base: Path, hub: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1...PAR1"'))
+    shards.fetch(base, 3, workers=2, hub_url=hub)
+    shards.fetch(base, 3, workers=2, hub_url=hub)
+    said = capsys.readouterr().out
+    assert "4 shards have their published hash, 0 have none" in said
+    assert "0 shards have their published hash, 0 have none" in said
+
+
+def test_a_hash_that_cannot_be_had_does_not_stop_the_run(
+    base: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1...PAR1"'))
+    shards.fetch(base, 3, workers=2, hub_url=NO_HUB)
+    assert "0 shards have their published hash, 4 have none" in capsys.readouterr().out
+
+
+def test_shards_that_never_arrive_fail_although_nanochat_exits_with_0(base: Path) -> None:
+    nanochat_dataset(base, "print('Done! Downloaded: 0/4 shards')")
+    with pytest.raises(shards.ShardsError, match="4 of 4 shards did not arrive"):
+        shards.fetch(base, 3, workers=2, hub_url=NO_HUB)
