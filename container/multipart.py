@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from container.bucket import Bucket, BucketUnavailableError, ObjectChangedError, translated
+from container.patience import patiently
 from container.records import Artifact
 
 PART_BYTES = 16 * 2**20
@@ -110,6 +111,10 @@ class FileSender:
 
     def _find_or_begin(self, key: str, part_bytes: int, size: int) -> tuple[str, dict[int, str]]:
         """Return an upload to go on with, and the ETags of its parts of the right size."""
+        found = patiently(lambda: self._find(key, part_bytes, size))
+        return found or (patiently(lambda: self._begin(key)), {})
+
+    def _find(self, key: str, part_bytes: int, size: int) -> tuple[str, dict[int, str]] | None:
         bucket = self._bucket
         full = bucket.full(key)
         with translated("list uploads of", key):
@@ -126,43 +131,55 @@ class FileSender:
                         if part.get("Size") == wanted:
                             there[number] = part.get("ETag", "")
                 return upload_id, there
+        return None
+
+    def _begin(self, key: str) -> str:
+        bucket = self._bucket
         with translated("begin the upload of", key):
-            begun = bucket.client.create_multipart_upload(Bucket=bucket.name, Key=full)
-        return begun["UploadId"], {}
+            begun = bucket.client.create_multipart_upload(Bucket=bucket.name, Key=bucket.full(key))
+        return begun["UploadId"]
 
     def _part(
         self, key: str, upload_id: str, number: int, slice_: _Slice, there: str
     ) -> Callable[[], _Part]:
+        def send_once() -> str:
+            slice_.seek(0)
+            with translated(f"write part {number} of", key):
+                answer = self._bucket.client.upload_part(
+                    Bucket=self._bucket.name,
+                    Key=self._bucket.full(key),
+                    UploadId=upload_id,
+                    PartNumber=number,
+                    Body=cast("IO[bytes]", slice_),
+                )
+            return answer["ETag"]
+
         def send() -> _Part:
             try:
                 if there and there.strip('"') == slice_.md5():
                     return _Part(number, there)
-                with translated(f"write part {number} of", key):
-                    answer = self._bucket.client.upload_part(
-                        Bucket=self._bucket.name,
-                        Key=self._bucket.full(key),
-                        UploadId=upload_id,
-                        PartNumber=number,
-                        Body=cast("IO[bytes]", slice_),
-                    )
-                _same(answer["ETag"], slice_.md5_of_read(), f"part {number} of {key}")
-                return _Part(number, answer["ETag"])
+                etag = patiently(send_once)
+                _same(etag, slice_.md5_of_read(), f"part {number} of {key}")
+                return _Part(number, etag)
             finally:
                 self._slots.release()
 
         return send
 
     def _complete(self, key: str, upload_id: str, parts: list[_Part], size: int) -> None:
-        with translated("complete", key):
-            answer = self._bucket.client.complete_multipart_upload(
-                Bucket=self._bucket.name,
-                Key=self._bucket.full(key),
-                UploadId=upload_id,
-                MultipartUpload={
-                    "Parts": [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
-                },
-            )
-        if answer.get("ETag", "").strip('"') != _etag_of(parts):
+        def complete() -> str:
+            with translated("complete", key):
+                answer = self._bucket.client.complete_multipart_upload(
+                    Bucket=self._bucket.name,
+                    Key=self._bucket.full(key),
+                    UploadId=upload_id,
+                    MultipartUpload={
+                        "Parts": [{"PartNumber": part.number, "ETag": part.etag} for part in parts]
+                    },
+                )
+            return answer.get("ETag", "")
+
+        if patiently(complete).strip('"') != _etag_of(parts):
             self._look_at_size(key, size)
 
     def _look_at_size(self, key: str, size: int) -> None:

@@ -1,10 +1,12 @@
-"""The end of a run, and the look at its past, with a bucket that makes it hard."""
+"""A bucket that refuses, a disk that is full: uploads, the look at the past, the end of a run."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from container.bucket import Bucket, BucketUnavailableError, make_client
 from container.closing import settle
+from container.multipart import FileSender
 from container.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.resume import StageRecord, look
 from localcloud.faults import FaultyStore
@@ -19,6 +22,7 @@ from tests.container.conftest import BUCKET, Launch, wait_for
 from tests.container.recipes import fake_recipe, script, trainer_stage
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
+PART = 5 * 2**20
 VERDICT = Verdict(
     run="main",
     attempt=1,
@@ -86,6 +90,17 @@ def test_with_half_of_all_requests_refused_the_run_ends_with_a_whole_manifest(
     for artifact in manifest.artifacts:
         content = bucket.get(artifact.key) or b""
         assert hashlib.sha256(content).hexdigest() == artifact.sha256
+
+
+def test_with_half_of_all_requests_refused_a_large_file_arrives(
+    refusing: Bucket, bucket: Bucket, tmp_path: Path
+):
+    path = tmp_path / "optim.pt"
+    path.write_bytes(os.urandom(4 * PART + 5))
+    with ThreadPoolExecutor(4) as pool:
+        sender = FileSender(refusing, pool=pool, slots=4, part_bytes=PART)
+        sender.send(path, "optim.pt")
+    assert bucket.get("optim.pt") == path.read_bytes()
 
 
 def test_an_outage_is_said_within_seconds_and_not_waited_out(store: FaultyStore, refusing: Bucket):
