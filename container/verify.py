@@ -19,6 +19,7 @@ from typing import Literal
 from container.bucket import Bucket, BucketError, BucketRefusedError, ObjectChangedError, translated
 from container.clock import Clock
 from container.environment import RunEnvironment
+from container.patience import patiently
 from container.recipe import Recipe
 from container.resume import PROBE_PREFIX
 
@@ -158,7 +159,7 @@ def _bucket_checks(bucket: Bucket, *, clock: Clock, key: str) -> list[Check]:
         checks.append(Check("bucket", "unknown", str(error)))
     finally:
         try:
-            bucket.delete(key)
+            patiently(lambda: bucket.delete(key))
         except BucketError as error:
             checks.append(Check("bucket delete", "unknown", str(error)))
     return checks

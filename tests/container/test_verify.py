@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from container.bucket import Bucket, make_client
+from container.bucket import Bucket, BucketUnavailableError, make_client
 from container.clock import Clock
 from container.environment import RunEnvironment
 from container.verify import Check, verify
@@ -55,6 +55,23 @@ def test_a_machine_as_ordered_passes_and_leaves_nothing_in_the_bucket(
     checks = check(environment, bucket)
     assert {one.outcome for one in checks.values()} == {"passed"}
     assert "MiB/s up" in checks["network"].detail
+    assert bucket.list() == {}
+
+
+def test_the_probe_is_deleted_even_when_that_is_refused_at_first(
+    environment: RunEnvironment, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+):
+    """It is 8 MiB, and was left in the bucket."""
+    delete, refusals = bucket.delete, [BucketUnavailableError("busy")]
+
+    def busy(key: str) -> None:
+        if refusals:
+            raise refusals.pop()
+        delete(key)
+
+    monkeypatch.setattr(bucket, "delete", busy)
+    checks = check(environment, bucket)
+    assert {one.outcome for one in checks.values()} == {"passed"}
     assert bucket.list() == {}
 
 
