@@ -55,6 +55,9 @@ def bucket(place: Place, name: str) -> Iterator[S3Client]:
         secret_access_key=place.operator_s3_secret,
     )
     client.create_bucket(Bucket=name)
+    # A server that has just started takes up to ten seconds for its first object.
+    client.put_object(Bucket=name, Key="first", Body=b"")
+    client.delete_object(Bucket=name, Key="first")
     try:
         yield client
     finally:
