@@ -7,6 +7,7 @@ read the ratios.
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -53,5 +54,10 @@ def main(
     Console().print(table)
 
 
+def _stop(number: int, _: object) -> None:
+    raise SystemExit(128 + number)  # through the contexts that stop what was started
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _stop)
     typer.run(main)
