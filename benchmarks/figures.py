@@ -23,9 +23,8 @@ class Figure:
 
     @property
     def shown(self) -> str:
-        return (
-            f"{self.value:.2f} {self.unit}" if self.value < 10 else f"{self.value:.0f} {self.unit}"
-        )
+        digits = 1 if self.unit == "%" else 2 if self.value < 10 else 0
+        return f"{self.value:.{digits}f} {self.unit}"
 
     def as_json(self) -> dict[str, str | float]:
         return {
