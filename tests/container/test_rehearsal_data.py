@@ -182,7 +182,7 @@ def test_the_supervisor_reads_the_lines_that_the_trainer_prints() -> None:
     step = TrainingStep(10, 400, 4.25, 8192.0, 250.0, 0.0)
     assert parse_line(loglines.base_step(FACTS)) == step
     sft = parse_line(loglines.sft_step(FACTS))
-    assert sft == TrainingStep(10, None, 4.25, 8192.0, 250.0, 0.0)
+    assert sft == step  # of how many steps is estimated from the percentage
     assert parse_line(loglines.validation(step=10, bpb=1.5)) == Evaluation(10, 1.5)
 
 
