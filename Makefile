@@ -2,7 +2,7 @@
 # make test  set everything up and pass the tests
 # make down  give everything back; the artefacts stay in .local/s3 until `make purge`
 .DEFAULT_GOAL := help
-.PHONY: help setup up down purge test lint types check-tests bench lock
+.PHONY: help setup up down purge test lint types check-tests bench campaign lock
 python := .venv/bin/python
 
 help: ## Show this list
@@ -38,6 +38,9 @@ check-tests:
 
 bench: setup ## Measure, side by side in one run; prints a table
 	@$(python) -m benchmarks
+
+campaign: setup ## Lose real machines at 26 moments, plant 21 faults: 40 min; ONLY=name plays one
+	@CAMPAIGN=$(or $(ONLY),all) $(python) -m pytest tests/campaign -q -s $(PYTEST_ARGS)
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	@uv=$$(command -v uv || ls $${XDG_CACHE_HOME:-$$HOME/.cache}/trainstack/uv-*/bin/uv | head -n 1); \

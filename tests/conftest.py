@@ -5,34 +5,46 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from localcloud.place import Place
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="session")
-def local_world() -> Iterator[dict[str, str]]:
-    """Start a local cloud of the tests' own; yield its environment; stop it at the end.
+def local_place() -> Iterator[Place]:
+    """Start a local cloud of the tests' own; yield where it is; stop it at the end.
 
-    It lives beside the one of `make up` (`.local/tests`), so that neither disturbs the other.
+    It lives beside the one of `make up` (`.local/tests`), so that neither disturbs the other; a
+    campaign has one to itself, as it may run beside other tests.
     """
-    from localcloud import engine, env_file, services
-    from localcloud.place import load_place
-    from localcloud.plugins.install import install_plugins
-    from localcloud.stack import base_environment
+    from localcloud import services
 
+    folder = "campaign" if os.environ.get("CAMPAIGN") else "tests"
     previous = os.environ.get("TRAINSTACK_LOCAL_DIR")
-    os.environ["TRAINSTACK_LOCAL_DIR"] = str(ROOT / ".local" / "tests")
+    os.environ["TRAINSTACK_LOCAL_DIR"] = str(ROOT / ".local" / folder)
     try:
-        bin_dir = engine.ensure_engine(print)
-        services.start(print)
-        env = env_file.environment(load_place(), base=base_environment())
-        install_plugins(bin_dir / "pulumi", env)
-        yield env
+        yield services.start(print)
     finally:
         services.stop(print)
         if previous is None:
             del os.environ["TRAINSTACK_LOCAL_DIR"]
         else:
             os.environ["TRAINSTACK_LOCAL_DIR"] = previous
+
+
+@pytest.fixture(scope="session")
+def local_world(local_place: Place) -> dict[str, str]:
+    """Return the environment of the tests' local cloud, with the real engine and its plugins."""
+    from localcloud import engine, env_file
+    from localcloud.plugins.install import install_plugins
+    from localcloud.stack import base_environment
+
+    bin_dir = engine.ensure_engine(print)
+    env = env_file.environment(local_place, base=base_environment())
+    install_plugins(bin_dir / "pulumi", env)
+    return env
