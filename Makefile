@@ -39,7 +39,7 @@ check-tests:
 bench: setup ## Measure, side by side in one run; prints a table
 	@$(python) -m benchmarks
 
-campaign: setup ## Lose real machines at 26 moments, plant 21 faults: 40 min; ONLY=name plays one
+campaign: setup ## Lose real machines at 26 moments, plant 22 faults: 35 min; ONLY=name plays one
 	@CAMPAIGN=$(or $(ONLY),all) $(python) -m pytest tests/campaign -q -s $(PYTEST_ARGS)
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml

@@ -34,7 +34,7 @@ from container.progress import (
 End = Literal["done", "failed", "out of memory", "stalled", "timed out", "diverged", "stopped"]
 
 TAIL_LINES = 200
-NEXT_STEP_WAIT_S = 3.0  # how long a stop waits for the running step to end
+NEXT_STEP_WAIT_S = 1.5  # how long a stop waits for the running step to end
 TERMINATE_WAIT_S = 2.0
 LONGEST_LINE = 16_384
 MOST_BAD_LOSSES = 20  # nanochat trains on with a loss that is no number, and exits with 0

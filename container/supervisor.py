@@ -37,7 +37,7 @@ from container.status_page import StatusPage
 from container.stop import StopRequest, with_signals
 from container.upload import Uploader
 
-VERDICT_RESERVE_S = 2.5  # of the grace period, for manifest and verdict
+VERDICT_RESERVE_S = 3.0  # of the grace period, for manifest and verdict
 TOKEN_PATIENCE_S = 120.0  # a new token may take a minute to work everywhere
 EX_USAGE, EX_TEMPFAIL = 64, 75
 

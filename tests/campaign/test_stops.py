@@ -62,7 +62,7 @@ def machine_given_back_while_it_trains(run: Run, undisturbed: Undisturbed) -> st
 
 
 def machine_given_back_while_its_uploads_wait(run: Run, _: Undisturbed) -> str:
-    """The vendor leaves a container five seconds: enough for the verdict, not for the uploads."""
+    """Five seconds are enough for the verdict, not for the uploads."""
     one = run.rent()
     one.says("step 00010/")
     run.store.faults.bytes_per_s = MIB / 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from container import patience
 from container.bucket import Bucket, BucketUnavailableError, make_client
 from container.closing import settle
 from container.multipart import FileSender
@@ -35,6 +36,11 @@ VERDICT = Verdict(
     elapsed_s=1.0,
     dollars=0.0,
 )
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "PAUSES_S", (0.02,) * len(patience.PAUSES_S))
 
 
 @pytest.fixture
@@ -122,6 +128,23 @@ def test_an_upload_that_nobody_completed_is_aborted_unless_the_run_can_go_on(
     keys = [one.get("Key") for one in answer.get("Uploads", [])]
     assert keys.count(key) == left
     assert keys.count(neighbour) == 1
+
+
+def test_asked_to_stop_while_uploads_wait_the_run_leaves_its_verdict_and_them(
+    launch: Launch, store: FaultyStore, bucket: Bucket, tmp_path: Path
+):
+    """The vendor's five seconds were taken for Docker's ten: the verdict never came."""
+    flags = ("--payload-bytes=12000000", "--wait-at=3", f"--gate={tmp_path / 'never'}")
+    run = launch(fake_recipe(trainer_stage(flags=flags)), R2_ENDPOINT=store.url)
+    wait_for(lambda: "stage started" in run.log)
+    store.faults.bytes_per_s = 2**19
+    wait_for(lambda: run.status().pending_bytes > PART, what=run.log)
+    begin = time.monotonic()
+    run.supervisor.request_stop()
+    raw = wait_for(lambda: bucket.get("verdict.json"), what=run.log)
+    assert time.monotonic() - begin < 7  # of them two to spare, for a busy machine
+    assert (Verdict.from_json(raw).outcome, Verdict.from_json(raw).stage) == ("stopped", "base")
+    store.faults.bytes_per_s = 0.0
 
 
 def test_a_full_disk_is_named_in_the_verdict(launch: Launch):
