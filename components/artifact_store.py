@@ -28,7 +28,6 @@ class RunCredentials:
     access_key_id: Output[str]
     secret_access_key: Output[str]
     expire_on: Output[str]
-    token: cloudflare.AccountToken
 
 
 class ArtifactStore(ComponentResource):
@@ -107,7 +106,6 @@ class ArtifactStore(ComponentResource):
             access_key_id=token.id,
             secret_access_key=Output.secret(token.value.apply(secret_access_key)),
             expire_on=token.expires_on.apply(lambda moment: moment or ""),
-            token=token,
         )
 
 

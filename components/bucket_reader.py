@@ -167,25 +167,3 @@ def _reader(access: S3Access, place: RunPlace) -> BucketReader:
 @lru_cache(maxsize=4)
 def _operator_access(token: str, account_id: str, base_url: str) -> S3Access:
     return cloudflare.Client(token, account_id=account_id, base_url=base_url).operator_access()
-
-
-def has_family_verdict(place: RunPlace, *, family: str) -> bool:
-    """Tell, with the operator's access, whether any prefix of one identity holds a verdict."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    token = operator_token({})
-    if not token:
-        raise BucketUnreachableError("CLOUDFLARE_API_TOKEN is not set.")
-    access = _operator_access(token, place.account_id, cloudflare_base_url())
-    client = s3_client(access, endpoint=place.endpoint)
-    try:
-        listed = client.list_objects_v2(Bucket=place.bucket, Prefix=f"{family}-", Delimiter="/")
-    except (BotoCoreError, ClientError) as error:
-        raise BucketUnreachableError(
-            f"{place.bucket} cannot be listed ({type(error).__name__})."
-        ) from None
-    prefixes = [
-        str(found.get("Prefix", "")).rstrip("/") for found in listed.get("CommonPrefixes", [])
-    ]
-    reader = _reader(access, place)
-    return any(reader.find_verdict(prefix) is not None for prefix in prefixes)

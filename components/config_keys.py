@@ -147,14 +147,20 @@ STAND_INS: dict[str, Any] = {
 """For required keys that are bad or missing, so that the other keys can be checked all the same."""
 
 
-def parse(raw: Mapping[str, str], *, secret: set[str], problems: list[str]) -> StackKeys:
+_STRUCTURED = frozenset({"locations", "recipeSettings", "runs"})
+"""Others are text to the letter: a registry's password may be a JSON document."""
+
+
+def parse(
+    raw: Mapping[str, str], *, secret: set[str], problems: list[str]
+) -> tuple[StackKeys, frozenset[str]]:
     """Parse the project's keys; add a line for each bad one, and return the others with defaults.
 
-    What is returned may be used only for further checks when a line was added.
+    The names of the bad keys come with them: their values are stand-ins, not to be relied on.
     """
-    given = {key: _decoded(value) for key, value in raw.items()}
+    given = {key: _decoded(value) if key in _STRUCTURED else value for key, value in raw.items()}
     try:
-        return StackKeys.model_validate(given)
+        return StackKeys.model_validate(given), frozenset()
     except pydantic.ValidationError as error:
         bad: set[str] = set()
         for found in error.errors(include_url=False, include_context=False):
@@ -164,7 +170,7 @@ def parse(raw: Mapping[str, str], *, secret: set[str], problems: list[str]) -> S
             if line not in problems:
                 problems.append(line)
         good = {key: value for key, value in given.items() if key not in bad}
-        return StackKeys.model_validate({**STAND_INS, **good})
+        return StackKeys.model_validate({**STAND_INS, **good}), frozenset(bad)
 
 
 def _decoded(value: str) -> Any:
@@ -189,7 +195,7 @@ def _problem(place: list[str], *, kind: str, value: Any, secret: set[str]) -> st
         return f"{shown}: is not set; must be {allowed}"
     if place[0] == "runs" and len(place) > 1 and not in_run:
         shown += f".{place[1]}"
-    if key in secret:
+    if key in secret or place[0] in secret:
         return f"{shown}: the value (secret) is not allowed; must be {allowed}"
     # The engine hands numbers over as text: the quotes would be ours, not the user's.
     bare = isinstance(value, str) and value and not value.isspace()

@@ -18,10 +18,14 @@ from container.recipe import Recipe, RecipeError, SettingValue, apply_settings, 
 
 MAX_NAME_LENGTH = 128  # of a deployment's private name
 IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
+CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
 DEFAULT_RUN = "main"
 REHEARSAL = "rehearsal"
 NO_WANDB = "dummy"
+CPU = "CPU"
+FITTING = frozenset({"recipe", "recipeSettings", "gpuType", "gpusPerContainer", "durationHours"})
+"""The keys that must fit each other; when one is bad, whether they do is not told."""
 
 
 class SettingsError(TrainstackError):
@@ -35,6 +39,7 @@ class RunSettings:
     name: str
     recipe: str
     recipe_settings: Mapping[str, SettingValue]
+    trained: Mapping[str, SettingValue]  # all settings of the recipe, with those above
     nanochat_commit: str
     gpu_type: str
     gpus_per_container: int
@@ -48,8 +53,12 @@ class RunSettings:
 
     @property
     def training_hash(self) -> str:
-        """What makes two runs different trainings: 8 hex digits, part of the run prefix."""
-        parts = (self.recipe, self.recipe_settings, self.nanochat_commit, self.gpus_per_container)
+        """What makes two runs different trainings: 8 hex digits, part of the run prefix.
+
+        A container refuses a prefix that another training has begun, so that what it compares must
+        be in here: a changed default of the recipe too.
+        """
+        parts = (self.recipe, self.trained, self.nanochat_commit, self.gpus_per_container)
         return short_hash(parts)
 
 
@@ -112,11 +121,15 @@ def load_settings(
         for key in SECRET_KEYS
         if key in raw and prefix + key not in secret_keys
     ]
-    keys = parse(raw, secret=secret, problems=problems)
-    well_formed = not problems
+    if config.get(CLOUDFLARE_TOKEN) and CLOUDFLARE_TOKEN not in secret_keys:
+        problems.append(
+            f"{CLOUDFLARE_TOKEN}: must be stored encrypted: pulumi config set --secret "
+            f"{CLOUDFLARE_TOKEN}; make another token if the stack file has left this machine"
+        )
+    keys, bad = parse(raw, secret=secret, problems=problems)
     cloud = raw.get("cloud", keys.cloud)
     problems += world_problems(cloud, env=env, config=config)
-    runs = _runs(keys, project=project, stack=stack, problems=problems, well_formed=well_formed)
+    runs = _runs(keys, project=project, stack=stack, problems=problems, bad=bad)
     if problems:
         count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
         listed = "\n".join(f"  {problem}" for problem in problems)
@@ -143,7 +156,7 @@ def load_settings(
 
 
 def _runs(
-    keys: StackKeys, *, project: str, stack: str, problems: list[str], well_formed: bool
+    keys: StackKeys, *, project: str, stack: str, problems: list[str], bad: frozenset[str]
 ) -> tuple[RunSettings, ...]:
     runs: list[RunSettings] = []
     targets: set[str] = set()
@@ -167,15 +180,14 @@ def _runs(
         except RecipeError as error:
             problems.append(f"{where}{key}: {error}")
             continue
-        if not well_formed:
-            continue  # what depends on several keys would only repeat what one of them has
         targets.add(_target(recipe))
         run = RunSettings(
             name=name,
             recipe=recipe.name,
             recipe_settings=cast("dict[str, SettingValue]", chosen["recipeSettings"]),
+            trained=recipe.values(),
             nanochat_commit=keys.nanochatCommit or recipe.nanochat_commit,
-            gpu_type=chosen["gpuType"],
+            gpu_type=CPU if chosen["gpuType"].upper() == CPU else chosen["gpuType"],
             gpus_per_container=chosen["gpusPerContainer"],
             locations=tuple(sorted({country.upper() for country in chosen["locations"]})),
             duration_hours=chosen["durationHours"],
@@ -185,8 +197,12 @@ def _runs(
             wandb_run=chosen["wandbRun"],
             rerun=chosen["rerun"],
         )
-        problems += _unfit(run, recipe, where=where)
-        if run.wandb_run != NO_WANDB and not keys.wandbApiKey:
+        runs.append(run)
+        if "runs" in bad:
+            continue  # what it overrides is not known
+        if not bad & FITTING:
+            problems += _unfit(run, recipe, where=where)
+        if "wandbRun" not in bad and run.wandb_run != NO_WANDB and not keys.wandbApiKey:
             problems.append(
                 f"{where}wandbRun = {run.wandb_run}: needs a key: pulumi config set --secret "
                 f"{PROJECT_NAMESPACE}:wandbApiKey; {NO_WANDB} reports nothing"
@@ -197,7 +213,6 @@ def _runs(
                 f"{where}name: {project}-{stack}-{name} is {length - MAX_NAME_LENGTH} characters "
                 "too long for a deployment's name; use a shorter stack or run name"
             )
-        runs.append(run)
     if len(targets) > 1:
         problems.append(
             f"{PROJECT_NAMESPACE}:runs: the runs of one stack share one image; put rehearsal and "
@@ -208,8 +223,7 @@ def _runs(
 
 def _unfit(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
     problems: list[str] = []
-    on_cpu = run.gpu_type.upper() == "CPU"
-    if on_cpu and recipe.gpu_type.upper() != "CPU":
+    if run.gpu_type == CPU and recipe.gpu_type != CPU:
         problems.append(
             f"{where}gpuType = {json.dumps(run.gpu_type)}: {recipe.name} needs GPUs, such as "
             f"{recipe.gpu_type}"

@@ -84,7 +84,7 @@ class TrainingRun(ComponentResource):
         preflight = command.local.Command(
             f"{run.name}-preflight",
             create=PREFLIGHT,
-            environment=self._preflight_environment(family),
+            environment=self._preflight_environment(),
             triggers=[replace_hash, credentials.access_key_id],
             add_previous_output_in_env=False,
             opts=child,
@@ -152,16 +152,15 @@ class TrainingRun(ComponentResource):
         }
         return {key: values[key] for key in change.REPLACE_KEYS}
 
-    def _preflight_environment(self, family: Output[str]) -> dict[str, Input[str]]:
+    def _preflight_environment(self) -> dict[str, Input[str]]:
         args = self._args
         environment: dict[str, Input[str]] = {
             "R2_ENDPOINT": args["r2Endpoint"],
             "R2_BUCKET": args["bucket"],
             "R2_ACCESS_KEY_ID": args["accessKeyId"],
             "R2_SECRET_ACCESS_KEY": Output.secret(args["secretAccessKey"]),
-            "RUN_FAMILY": family,
+            "CREDENTIALS_EXPIRE_ON": args["credentialsExpireOn"],
             "RUN_PREFIX": args["r2Prefix"],
-            "CLOUDFLARE_ACCOUNT_ID": args["accountId"],
             "IMAGE": args["image"],
             "REGISTRY_USERNAME": args["registryUsername"],
             "REGISTRY_SECRET": Output.secret(args["registrySecret"]),

@@ -45,13 +45,16 @@ class Change:
         return "identity" in self.keys
 
 
-def decide(old: Mapping[str, Any], new: Mapping[str, Any]) -> Change:
-    """Compare what was rented with what is wanted now.
+def decide(old: Mapping[str, Any], new: Mapping[str, Any], *, country: str = "") -> Change:
+    """Compare what was rented (in `country`, as far as known) with what is wanted now.
 
     A value that is not known yet (in a preview) counts as changed. Everything that is neither in
-    REPLACE_KEYS nor in CREDENTIAL_KEYS nor `durationHours` changes nothing on the machine.
+    REPLACE_KEYS nor in CREDENTIAL_KEYS nor `durationHours` changes nothing on the machine, and
+    neither do other locations among which is the one that was rented.
     """
     replacing = _changed(old, new, REPLACE_KEYS)
+    if country and country in (new.get("locations") or (country,)):
+        replacing = tuple(key for key in replacing if key != "locations")
     if replacing:
         return Change(kind="replace", keys=replacing, names=_names(old, new, replacing))
     credentials = _changed(old, new, CREDENTIAL_KEYS)

@@ -82,17 +82,17 @@ class Client:
     def deployments(self) -> list[models.DeploymentRow]:
         """Return all deployments, past ones too.
 
-        Whether the first page is 0 or 1 is not documented, so page 0 is asked for when the pages
-        from 1 on hold less than the total.
+        Whether the first page is 0 or 1 is not documented, so page 0 is asked for unless the pages
+        from 1 on hold as many as the total says. A total may be absent, or 0 beside rows.
         """
         found: dict[str, models.DeploymentRow] = {}
         total = 0
         for page in range(1, MAX_PAGES):
             before = len(found)
             total = self._page(page, found)
-            if len(found) >= total or len(found) == before:
+            if len(found) == before or 0 < total <= len(found):
                 break
-        if len(found) < total:
+        if not 0 < total <= len(found):
             self._page(0, found)
         return list(found.values())
 
@@ -188,7 +188,7 @@ class Client:
                 "Check the network and the service's status, then try again."
             ) from None
         answer = _json_of(response)
-        if response.ok and (answer is not None or not response.content):
+        if 200 <= response.status_code < 300 and (answer is not None or not response.content):
             return answer
         raise _error_of(what, status=response.status_code, answer=answer)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from pulumi.output import Unknown
@@ -167,15 +166,6 @@ def inputs_of(state: Props, *, outputs: tuple[str, ...]) -> dict[str, Any]:
         for key, value in state.items()
         if key not in outputs and not key.startswith("__")
     }
-
-
-def moment(text: str) -> datetime | None:
-    """Parse an ISO 8601 time; None when it is not one."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _restored(key: str, value: Any) -> Any:

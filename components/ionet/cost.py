@@ -35,17 +35,35 @@ def require_within_cap(cost_usd: Decimal, *, cap_usd: int, what: str) -> None:
         )
 
 
+def adopted_hours(*, minutes: int, total_gpus: int, wanted_hours: int) -> int:
+    """Return for how many hours a machine was bought by an engine that was killed.
+
+    `minutes` are the vendor's, served plus remaining, counted once or once a GPU: they mean the
+    wanted hours if they can, else the fewest whole hours that they can mean.
+    """
+    readings = {minutes / (MINUTES_PER_HOUR * gpus) for gpus in (1, max(total_gpus, 1))}
+    whole = {round(hours) for hours in readings if round(hours) and abs(hours % 1 - 0.5) > 0.45}
+    return wanted_hours if wanted_hours in whole or not whole else min(whole)
+
+
+def remaining_hours(*, served_minutes: int, remaining_minutes: int, bought_hours: int) -> float:
+    """Return how many of the bought hours are left, whatever the vendor's minutes count."""
+    minutes = served_minutes + remaining_minutes
+    return bought_hours * remaining_minutes / minutes if minutes else float(bought_hours)
+
+
 def bought_hours(*, minutes: int, total_gpus: int, recorded_hours: int, wanted_hours: int) -> int:
     """Return how many hours are bought already, from the vendor's served plus remaining minutes.
 
     Extending adds up, so after an unclear answer it must be known whether it happened. Whether the
     minutes count once or once a GPU is not documented: the reading that gives the recorded or the
-    wanted hours is the right one. Raises UnclearError when neither does.
+    wanted hours is the right one. Raises UnclearError when neither does, and when each gives
+    another of the two.
     """
-    for gpus in (1, max(total_gpus, 1)):
-        hours = round(minutes / (MINUTES_PER_HOUR * gpus))
-        if hours in (recorded_hours, wanted_hours):
-            return hours
+    readings = {round(minutes / (MINUTES_PER_HOUR * gpus)) for gpus in (1, max(total_gpus, 1))}
+    right = readings & {recorded_hours, wanted_hours}
+    if len(right) == 1:
+        return right.pop()
     raise UnclearError(
         f"io.net counts {minutes} bought minutes where {recorded_hours} hours were recorded, so it "
         f"is not clear what an extension to {wanted_hours} hours would buy. Nothing was bought. "

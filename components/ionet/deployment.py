@@ -82,7 +82,10 @@ class CaasDeployment(Resource, module="ionet", name="CaasDeployment"):
         props: dict[str, Any] = {**args, "estimatedCostUsd": None, "priceUsdPerHour": None}
         for key in SECRET_INPUTS:
             props[key] = Output.secret(props[key])
-        super().__init__(CaasDeploymentProvider(), name, props, opts)
+        # Also when the replacement is forced (`--replace`), where the provider's diff is not asked:
+        # the new one would adopt the old machine by its name, and deleting the old give it back.
+        first = ResourceOptions(delete_before_replace=True)
+        super().__init__(CaasDeploymentProvider(), name, props, ResourceOptions.merge(opts, first))
 
 
 class DeploymentReady(Resource, module="ionet", name="DeploymentReady"):

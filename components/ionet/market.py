@@ -8,13 +8,13 @@ from decimal import Decimal
 
 from components.ionet import cost, offers
 from components.ionet.client import Client
-from components.ionet.codec import moment
 from components.ionet.errors import (
     CredentialsTooShortError,
     NoOfferError,
     RequestRefusedError,
 )
 from components.ionet.offers import Offer, Wish
+from components.moment import moment
 
 CREDENTIALS_MARGIN = timedelta(hours=2)
 """Between renting and the end of the bought time lies the boot, and the last upload after it."""
@@ -55,15 +55,23 @@ def confirm(client: Client, offer: Offer, wish: Wish, *, cap_usd: int) -> Offer:
     )
 
 
-def require_lasting_credentials(expire_on: str, *, wish: Wish, now: datetime) -> None:
-    """Raise when the run's credentials would expire before the bought time is over."""
+def require_lasting_credentials(expire_on: str, *, run: str, hours: float, now: datetime) -> None:
+    """Raise when the run's credentials would expire before `hours` from now are over."""
     end = moment(expire_on)
-    if end and now + timedelta(hours=wish.hours) + CREDENTIALS_MARGIN > end:
+    if end and now + timedelta(hours=hours) + CREDENTIALS_MARGIN > end:
         raise CredentialsTooShortError(
-            f"the run's credentials expire at {expire_on}, before {wish.hours} hours from now are "
-            "over. Nothing was rented. Raise trainstack:rerun for a run with new ones, or ask for "
-            "fewer hours."
+            f"the credentials of run {run} expire at {expire_on}, before {hours:.4g} hours from "
+            "now are over. Nothing was bought. Ask for fewer hours, or go on from the run's newest "
+            f"checkpoint with new credentials, on a machine rented anew: {renew_command(run)}"
         )
+
+
+def renew_command(run: str) -> str:
+    """Return what a user types to give a run new credentials, which takes another container."""
+    return (
+        f"pulumi up --replace '**AccountToken::{run}-token' "
+        f"--replace '**CaasDeployment::{run}-deployment'"
+    )
 
 
 def summary(offer: Offer, wish: Wish, *, cap_usd: int) -> str:

@@ -70,7 +70,6 @@ class DeploymentRow:
     id: str
     name: str
     status: str
-    created_at: str = ""
 
     @property
     def life(self) -> Life:
@@ -99,8 +98,6 @@ class Deployment:
 class Worker:
     """The container of a deployment; `public_url` is "" until it runs."""
 
-    container_id: str
-    status: str
     public_url: str
     events: tuple[str, ...] = ()
 
@@ -180,7 +177,7 @@ def places(answer: Any) -> list[Place]:
 
 def total_cost_usd(answer: Any) -> Decimal:
     """Decode the answer of price: the whole bill, fees included."""
-    total = shapes.decimal(shapes.member(answer, "data").get("total_cost_usdc"))
+    total = shapes.decimal(shapes.mapping(shapes.member(answer, "data")).get("total_cost_usdc"))
     if total is None:
         raise shapes.WireError("price: no total_cost_usdc")
     return total
@@ -188,13 +185,12 @@ def total_cost_usd(answer: Any) -> Decimal:
 
 def deployment_page(answer: Any) -> tuple[list[DeploymentRow], int]:
     """Decode one page of the list: its rows, and how many there are in all."""
-    data = shapes.member(answer, "data")
+    data = shapes.mapping(shapes.member(answer, "data"))
     rows = [
         DeploymentRow(
             id=shapes.required(found, "id", str),
             name=str(found.get("name") or ""),
             status=shapes.required(found, "status", str),
-            created_at=str(found.get("created_at") or ""),
         )
         for found in shapes.rows(data.get("deployments"))
     ]
@@ -219,15 +215,13 @@ def workers(answer: Any) -> list[Worker]:
     """Decode the containers of a deployment."""
     return [
         Worker(
-            container_id=str(found.get("container_id") or ""),
-            status=str(found.get("status") or ""),
             public_url=str(found.get("public_url") or "").rstrip("/"),
             events=tuple(
                 str(event.get("message") or "")
                 for event in shapes.rows(found.get("container_events"))
             ),
         )
-        for found in shapes.rows(shapes.member(answer, "data").get("workers"))
+        for found in shapes.rows(shapes.mapping(shapes.member(answer, "data")).get("workers"))
     ]
 
 

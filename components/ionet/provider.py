@@ -92,7 +92,9 @@ class CaasDeploymentProvider(ResourceProvider):
         wish, cap_usd = codec.wish(news), int(news["maxCostUsd"])
         expire_on = codec.known_text(news, "credentialsExpireOn")
         try:
-            market.require_lasting_credentials(expire_on, wish=wish, now=session.now())
+            market.require_lasting_credentials(
+                expire_on, run=news["run"], hours=wish.hours, now=session.now()
+            )
             offer = market.choose(session.client(news["cloud"]), wish, cap_usd=cap_usd)
         except TrainstackError as error:
             return CheckResult(news, [CheckFailure("", str(error))])
@@ -102,7 +104,8 @@ class CaasDeploymentProvider(ResourceProvider):
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Keep, extend, replace, or refuse; a run that has its verdict is kept, unless rerun."""
         old, new = codec.known(_olds), codec.known(_news)
-        found = change.decide(old, new)
+        rented = codec.offer(_olds)
+        found = change.decide(old, new, country=rented.country if rented else "")
         if found.kind == "keep":
             return DiffResult(changes=False)
         verdict = None if found.is_another_run else session.verdict(_olds)
@@ -114,9 +117,7 @@ class CaasDeploymentProvider(ResourceProvider):
                 f"run {new['run']} cannot take a changed {', '.join(found.names)}. {found.remedy}"
             )
         if found.kind == "extend":
-            _require_extension_within_cap(
-                _olds, hours=new["durationHours"], cap_usd=new["maxCostUsd"]
-            )
+            _require_extension(_id, old, hours=new["durationHours"], cap_usd=new["maxCostUsd"])
             return DiffResult(changes=True, replaces=[])
         return DiffResult(changes=True, replaces=list(found.keys), delete_before_replace=True)
 
@@ -125,7 +126,10 @@ class CaasDeploymentProvider(ResourceProvider):
         wanted = codec.rental(props)
         place = wanted.place
         market.require_lasting_credentials(
-            wanted.credentials_expire_on, wish=wanted.wish, now=session.now()
+            wanted.credentials_expire_on,
+            run=wanted.run,
+            hours=wanted.wish.hours,
+            now=session.now(),
         )
         bucket = BucketReader(wanted.access, endpoint=place.endpoint, bucket=place.bucket)
         rented = rental.rent(
@@ -138,6 +142,7 @@ class CaasDeploymentProvider(ResourceProvider):
         )
         outs = {
             **props,
+            "durationHours": rented.hours,  # fewer than asked for are extended by the next update
             codec.OFFER: rented.offer.to_text(),
             "priceUsdPerHour": str(rented.offer.price_usd_per_hour),
             "estimatedCostUsd": cost.rounded(rented.offer.total_usd),
@@ -225,23 +230,28 @@ class DeploymentReadyProvider(ResourceProvider):
         """Forget it."""
 
 
-def _require_extension_within_cap(olds: dict[str, Any], *, hours: int, cap_usd: int) -> None:
-    offer = codec.offer(olds)
+def _require_extension(id_: str, old: dict[str, Any], *, hours: int, cap_usd: int) -> None:
+    """Refuse what would cost more than the cap, or outlive the run's credentials."""
+    offer, old_hours, run = codec.offer(old), old["durationHours"], old["run"]
+    left = rental.remaining_hours(session.client(old["cloud"]), id_, bought_hours=old_hours)
+    market.require_lasting_credentials(
+        codec.known_text(old, "credentialsExpireOn"),
+        run=run,
+        hours=left + hours - old_hours,
+        now=session.now(),
+    )
     if offer is None:
         return
-    longer = offer.for_hours(hours, quoted_hours=int(olds["durationHours"]))
+    longer = offer.for_hours(hours, quoted_hours=old_hours)
     what = f"{longer} x {hours} h"
     cost.require_within_cap(longer.total_usd, cap_usd=cap_usd, what=what)
-    session.say(f"{olds['run']}: extends to {what} = {cost.dollars(longer.total_usd)} in all")
+    session.say(f"{run}: extends to {what} = {cost.dollars(longer.total_usd)} in all")
 
 
 def _kept_by_verdict(run: str, verdict: Verdict, names: tuple[str, ...]) -> str:
     remedy = "raise trainstack:rerun, or add a run of another name to trainstack:runs"
     if verdict.outcome == "stopped":
-        remedy += (
-            "; to go on from its newest checkpoint: pulumi up --target-replace "
-            f"'**CaasDeployment::{run}-deployment'"
-        )
+        remedy += f"; to go on from its newest checkpoint: {market.renew_command(run)}"
     return (
         f"{run}: has its verdict ({verdict.outcome}) and is not rented again, although "
         f"{', '.join(names)} changed. To train again: {remedy}"

@@ -57,7 +57,7 @@ class Rented:
 
     id: str
     offer: Offer
-    adopted: bool
+    hours: int  # bought
 
 
 def rent(
@@ -81,7 +81,7 @@ def rent(
     for row in rows:
         if row.life == "alive" and _is_name(row.name, wanted):
             say(f"{wanted.run}: adopted deployment {row.id}, which this run had rented before")
-            return Rented(id=row.id, offer=_as_paid(client, row.id, wanted.offer), adopted=True)
+            return _adopted(client, row.id, wanted)
     ended = verdict()
     if ended and ended.outcome != "stopped":
         raise RunEndedError(
@@ -101,7 +101,7 @@ def rent(
     name = _free_name(rows, wanted)
     before_post()
     found = _post(client, wanted, offer=offer, name=name, say=say, clock=clock)
-    return Rented(id=found, offer=offer, adopted=False)
+    return Rented(id=found, offer=offer, hours=wanted.wish.hours)
 
 
 def extend(client: Client, deployment_id: str, *, old_hours: int, new_hours: int) -> None:
@@ -114,6 +114,16 @@ def extend(client: Client, deployment_id: str, *, old_hours: int, new_hours: int
     except UnclearError:
         if _missing_hours(client, deployment_id, old_hours=old_hours, new_hours=new_hours) > 0:
             raise
+
+
+def remaining_hours(client: Client, deployment_id: str, *, bought_hours: int) -> float:
+    """Return how many of the bought hours of a deployment are left."""
+    found = client.deployment(deployment_id)
+    return cost.remaining_hours(
+        served_minutes=found.compute_minutes_served,
+        remaining_minutes=found.compute_minutes_remaining,
+        bought_hours=bought_hours,
+    )
 
 
 def give_back(client: Client, deployment_id: str, *, clock: Clock | None = None) -> None:
@@ -207,9 +217,17 @@ def _missing_hours(client: Client, deployment_id: str, *, old_hours: int, new_ho
     return new_hours - bought
 
 
-def _as_paid(client: Client, deployment_id: str, offer: Offer) -> Offer:
-    paid = client.deployment(deployment_id).amount_paid_usd
-    return dataclasses.replace(offer, total_usd=paid) if paid > 0 else offer
+def _adopted(client: Client, deployment_id: str, wanted: Rental) -> Rented:
+    found = client.deployment(deployment_id)
+    paid, offer = found.amount_paid_usd, wanted.offer
+    hours = cost.adopted_hours(
+        minutes=found.compute_minutes_served + found.compute_minutes_remaining,
+        total_gpus=found.total_gpus,
+        wanted_hours=wanted.wish.hours,
+    )
+    if paid > 0:
+        offer = dataclasses.replace(offer, total_usd=paid)
+    return Rented(id=deployment_id, offer=offer, hours=hours)
 
 
 def _is_name(name: str, wanted: Rental) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ import botocore.exceptions
 import pytest
 import requests
 
+from components.ionet import market
 from container.records import Manifest, Verdict
 from tests.e2e.scratch_stack import ROOT, Cloud, CommandFailedError, ScratchStack
 
@@ -120,7 +122,7 @@ def test_a_run_trains_lands_in_the_bucket_and_is_given_back(
     stack.refresh("--expect-no-changes")
 
     farewell = stack.destroy()
-    assert bucket in farewell, "the message says what is kept"
+    assert f"Kept: s3://{bucket}/{prefix}" in farewell
     assert mine(cloud, stack) == []
     assert [name for name in cloud.tokens() if stack.name in name] == []
     assert read(s3, bucket, f"{prefix}/verdict.json")
@@ -187,6 +189,24 @@ def test_a_changed_hyperparameter_of_a_live_run_replaces_its_machine(
     assert after["deployment_id"] != before["deployment_id"]
     assert after["r2_prefix"] != before["r2_prefix"]
     assert len(mine(cloud, stack)) == 1
+
+
+def test_a_machine_that_is_replaced_by_force_is_given_back_before_another_is_rented(
+    new_stack: NewStack, cloud: Cloud
+) -> None:
+    """The new one adopted the old machine by its name, and deleting "the old one" gave it back."""
+    stack = new_stack(recipeSettings={"num_iterations": 100_000})
+    stack.up()
+    before = stack.outputs()
+
+    words = shlex.split(market.renew_command("main"))
+    stack.up(*words[words.index("--replace") :])
+
+    after = stack.outputs()
+    assert after["deployment_id"] != before["deployment_id"]
+    assert after["r2_prefix"] == before["r2_prefix"]
+    assert len(mine(cloud, stack)) == 1
+    stack.refresh("--expect-no-changes")
 
 
 def test_a_sweep_gives_one_entry_a_run(new_stack: NewStack, cloud: Cloud) -> None:

@@ -78,12 +78,14 @@ class ProviderProcess:
         found = self._call("Check", request)
         return _props(found.inputs), [failure.reason for failure in found.failures]
 
-    def diff(self, id_: str, olds: Props, news: Props) -> tuple[bool, list[str]]:
+    def diff(
+        self, id_: str, olds: Props, news: Props, *, deletes_first: bool = True
+    ) -> tuple[bool, list[str]]:
         """Return whether it changes, and what replaces it."""
         request = provider_pb2.DiffRequest(id=id_, olds=self._sent(olds), news=self._sent(news))
         found = self._call("Diff", request)
         changes = found.changes == provider_pb2.DiffResponse.DIFF_SOME
-        assert not found.replaces or found.deleteBeforeReplace
+        assert not found.replaces or found.deleteBeforeReplace is deletes_first
         return changes, list(found.replaces)
 
     def create(self, props: Props) -> tuple[str, Props]:

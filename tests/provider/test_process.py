@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from components.ionet.provider import DeploymentReadyProvider, RunIdentityProvider
@@ -87,6 +89,17 @@ def test_create_called_again_adopts_what_the_first_call_rented(process, caas, ch
     again, _ = process.create(checked)
     assert again == rented[0]
     assert len(names(caas)) == 1
+
+
+def test_an_adopted_machine_is_extended_to_what_the_program_wants_by_now(
+    process, caas, checked, rented
+):
+    """A kill after the rental of one hour, then a config of three: two were never bought."""
+    caas.until(rented[0], "running")
+    again, state = process.create({**checked, "durationHours": 3.0, "maxCostUsd": 9.0})
+    assert (again, state["durationHours"]) == (rented[0], 1)
+    longer = {**checked, "durationHours": 3.0, "maxCostUsd": 9.0}
+    assert process.diff(again, state, longer) == (True, [])
 
 
 @pytest.mark.parametrize(
@@ -228,6 +241,17 @@ def test_update_extends_once_however_often_it_is_called(process, caas, checked, 
     assert process.diff(deployment_id, after, longer) == (False, [])
 
 
+def test_diff_refuses_an_extension_that_outlives_the_runs_credentials(process, caas, rented):
+    deployment_id, state = rented
+    caas.until(deployment_id, "running")
+    end = (datetime.now(UTC) + timedelta(hours=4)).isoformat()
+    short = {**state, "credentialsExpireOn": end}
+    longer = {**short, "durationHours": 3.0, "maxCostUsd": 9.0}
+    with pytest.raises(CallFailedError, match="Nothing was bought"):
+        process.diff(deployment_id, short, longer)
+    assert process.diff(deployment_id, state, {**state, "durationHours": 3.0}) == (True, [])
+
+
 def test_read_changes_nothing_while_the_machine_lives(process, checked, rented):
     deployment_id, state = rented
     found = process.read(deployment_id, state)
@@ -333,7 +357,8 @@ def test_ready_waits_again_for_another_deployment_only(process, r2):
     process.provider = DeploymentReadyProvider()
     old = ready_inputs("a", r2)
     assert process.diff("a", old, {**old, "timeoutMinutes": 9.0}) == (False, [])
-    process.provider = DeploymentReadyProvider()
+    other = {**old, "deploymentId": "b"}
+    assert process.diff("a", old, other, deletes_first=False) == (True, ["deploymentId"])
 
 
 def test_identities_are_random_and_stay_until_rerun_is_raised(process):
@@ -344,6 +369,8 @@ def test_identities_are_random_and_stay_until_rerun_is_raised(process):
     assert len(first) == 8
     assert len(state["accessToken"]) >= 32
     assert process.diff(first, state, {"run": "main", "rerun": 0.0}) == (False, [])
+    raised = {"run": "main", "rerun": 1.0}
+    assert process.diff(first, state, raised, deletes_first=False) == (True, ["rerun"])
 
 
 def test_a_deleted_identity_gives_back_what_a_killed_engine_rented_and_no_state_knows(

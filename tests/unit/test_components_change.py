@@ -91,3 +91,24 @@ def test_a_changed_variable_is_named() -> None:
 def test_only_another_identity_is_another_run() -> None:
     assert decide(RENTED, {**RENTED, "identity": UNKNOWN}).is_another_run
     assert not decide(RENTED, {**RENTED, "image": UNKNOWN}).is_another_run
+
+
+@pytest.mark.parametrize(
+    ("locations", "kind"),
+    [
+        (["FI", "US"], "keep"),
+        ([], "keep"),
+        (None, "keep"),
+        (["FI"], "keep"),
+        (["US"], "replace"),
+    ],
+)
+def test_other_locations_keep_a_machine_that_stands_in_one_of_them(
+    locations: list[str] | None, kind: str
+) -> None:
+    assert decide(RENTED, {**RENTED, "locations": locations}, country="FI").kind == kind
+
+
+def test_other_locations_hide_no_other_change() -> None:
+    wider = {**RENTED, "locations": ["FI", "US"], "image": "r/i@sha256:2"}
+    assert decide(RENTED, wider, country="FI").keys == ("image",)

@@ -142,6 +142,47 @@ def test_a_deployment_that_the_list_still_shows_alive_is_not_gone(
     assert client.confirm_gone(ID)
 
 
+def test_a_redirect_is_no_yes_to_an_extension(client: Client, vendor: Vendor) -> None:
+    vendor.will(302, b"")
+    with pytest.raises(UnclearError):
+        client.extend(ID, hours=1)
+
+
+def rows(*names: str, **more: Any) -> dict[str, Any]:
+    found = [{"id": f"id-{name}", "name": name, "status": "running"} for name in names]
+    return {"data": {"deployments": found, **more}}
+
+
+@pytest.mark.parametrize(
+    "pages",
+    [
+        [rows("a", "b", total=2)],
+        [rows("a"), rows("b"), rows(), rows("a")],  # no total; the first page is 1
+        [rows(), rows("a", "b")],  # no total; the first page is 0, and all is on it
+        [rows(total=0), rows("a", "b", total=0)],
+        [rows("b", total=2), rows(total=2), rows("a", total=2)],  # the first page is 0
+    ],
+    ids=["total", "no total", "no total, from 0", "total of 0", "total, from 0"],
+)
+def test_no_deployment_is_missed_wherever_the_vendor_counts_pages_from(
+    client: Client, vendor: Vendor, pages: list[dict[str, Any]]
+) -> None:
+    """A machine that is not seen in the list is rented a second time, or forgotten."""
+    for page in pages:
+        vendor.will(200, page)
+    assert sorted(row.name for row in client.deployments()) == ["a", "b"]
+
+
+@pytest.mark.parametrize("answer", [{"data": []}, {"data": None}, {"data": "no"}])
+def test_an_answer_of_another_shape_is_unclear(
+    client: Client, vendor: Vendor, answer: dict[str, Any]
+) -> None:
+    vendor.will(200, answer)
+    for ask in (client.deployments, lambda: client.workers(ID), lambda: client.deployment(ID)):
+        with pytest.raises(UnclearError, match="unknown shape"):
+            ask()
+
+
 @pytest.fixture
 def operator(vendor: Vendor) -> cloudflare.Client:
     return cloudflare.Client(

@@ -150,6 +150,40 @@ def test_minutes_that_fit_no_reading_buy_nothing() -> None:
         cost.bought_hours(minutes=77, total_gpus=8, recorded_hours=5, wanted_hours=6)
 
 
+def test_minutes_that_can_mean_what_was_bought_and_what_is_wanted_buy_nothing() -> None:
+    """3 hours counted once a GPU of 8 read like 24: nothing was bought, and the state said so."""
+    with pytest.raises(UnclearError, match="Nothing was bought"):
+        cost.bought_hours(minutes=1440, total_gpus=8, recorded_hours=3, wanted_hours=24)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "gpus", "wanted", "hours"),
+    [
+        (300, 8, 5, 5),
+        (2400, 8, 5, 5),
+        (300, 8, 8, 5),  # bought by an engine that was killed, before the config said 8
+        (2400, 8, 8, 5),
+        (299, 1, 5, 5),
+        (0, 8, 5, 5),  # not said
+        (77, 1, 5, 5),  # means nothing
+    ],
+)
+def test_an_adopted_machine_has_the_hours_that_were_bought_for_it(
+    minutes: int, gpus: int, wanted: int, hours: int
+) -> None:
+    found = cost.adopted_hours(minutes=minutes, total_gpus=gpus, wanted_hours=wanted)
+    assert found == hours
+
+
+def test_the_hours_that_are_left_do_not_depend_on_what_the_vendors_minutes_count() -> None:
+    for gpus in (1, 8):
+        left = cost.remaining_hours(
+            served_minutes=60 * gpus, remaining_minutes=240 * gpus, bought_hours=5
+        )
+        assert left == 4
+    assert cost.remaining_hours(served_minutes=0, remaining_minutes=0, bought_hours=5) == 5
+
+
 ROW = {"hardware_id": 12, "hardware_name": "CPU", "available": 4, "price": 0.4, "location": None}
 
 

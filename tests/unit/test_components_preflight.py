@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from components.preflight import check_bucket, check_image, main
-from tests.provider.fake_r2 import ACCOUNT, BUCKET, FakeR2
+from tests.provider.fake_r2 import BUCKET, FakeR2
 
-FAMILY = "dev-main-1a2b3c4d"
+PREFIX = "dev-main-1a2b3c4d-deadbeef"
 
 
 @pytest.fixture
@@ -20,17 +20,14 @@ def r2() -> Iterator[FakeR2]:
 
 
 @pytest.fixture
-def env(r2: FakeR2, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    monkeypatch.setenv("CLOUDFLARE_API_TOKEN", "planted-operator-token")
-    monkeypatch.setenv("CLOUDFLARE_BASE_URL", r2.cloudflare_url)
+def env(r2: FakeR2) -> dict[str, str]:
     return {
         "R2_ENDPOINT": r2.url,
         "R2_BUCKET": BUCKET,
         "R2_ACCESS_KEY_ID": "planted-access-key",
         "R2_SECRET_ACCESS_KEY": "planted-secret-key",
-        "RUN_FAMILY": FAMILY,
-        "RUN_PREFIX": f"{FAMILY}-deadbeef",
-        "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,
+        "CREDENTIALS_EXPIRE_ON": "2999-01-01T00:00:00Z",
+        "RUN_PREFIX": PREFIX,
     }
 
 
@@ -56,7 +53,7 @@ def test_an_object_is_written_read_and_deleted_with_the_runs_credentials(
     assert found.outcome == "passed"
     assert [call.split()[0] for call in r2.calls] == ["PUT", "GET", "DELETE"]
     assert r2.objects == {}
-    assert f"/{BUCKET}/{FAMILY}-deadbeef/preflight-" in r2.calls[0]
+    assert f"/{BUCKET}/{PREFIX}/preflight-" in r2.calls[0]
 
 
 def test_a_token_that_is_not_known_everywhere_yet_is_waited_for(
@@ -90,24 +87,14 @@ def test_an_unreachable_bucket_ends_the_update(env: dict[str, str], r2: FakeR2) 
     assert "EndpointConnectionError" in found.text
 
 
-def test_expired_credentials_of_a_run_that_has_its_verdict_block_nothing(
-    env: dict[str, str], r2: FakeR2, monkeypatch: pytest.MonkeyPatch
+def test_expired_credentials_are_not_tried_and_block_nothing(
+    env: dict[str, str], r2: FakeR2
 ) -> None:
     """A finished run's token expires; the next update must still be able to say "no change"."""
-    r2.put_verdict(f"{FAMILY}-0ld0ld00", "succeeded")
-    monkeypatch.setattr("components.preflight._round_trip", _expired)
-    found = check_bucket(env, wait_s=0)
+    found = check_bucket({**env, "CREDENTIALS_EXPIRE_ON": "2020-01-01T00:00:00Z"})
     assert found.outcome == "unknown"
-    assert "has its verdict" in found.text
-
-
-def test_expired_credentials_of_a_run_without_a_verdict_are_refused(
-    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("components.preflight._round_trip", _expired)
-    found = check_bucket(env, wait_s=0)
-    assert found.outcome == "refused"
-    assert "raise trainstack:rerun" in found.text
+    assert "expired at 2020-01-01" in found.text
+    assert r2.calls == []
 
 
 def test_an_image_that_cannot_be_asked_for_is_unknown_and_blocks_nothing() -> None:
@@ -122,9 +109,3 @@ def test_the_command_fails_only_when_something_is_refused(
     said = capsys.readouterr()
     assert "preflight: passed: bucket" in said.out
     assert "planted" not in said.out + said.err
-
-
-def _expired(_env: object, *, key: str) -> None:
-    from botocore.exceptions import ClientError
-
-    raise ClientError({"Error": {"Code": "ExpiredToken"}}, "PutObject")

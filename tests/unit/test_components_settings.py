@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import yaml
 
 from components.config_keys import StackKeys
 from components.settings import Settings, SettingsError, load_settings
+from container.recipe import Setting
+from container.recipes import rehearsal
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL_ENV = {
@@ -49,7 +52,7 @@ def load(
             else json.dumps(value)
             for key, value in values.items()
         },
-        secret_keys=frozenset(f"trainstack:{key}" for key in secret),
+        secret_keys=frozenset(key if ":" in key else f"trainstack:{key}" for key in secret),
         env=LOCAL_ENV if env is None else env,
         project="trainstack",
         stack="dev",
@@ -131,6 +134,27 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
     assert "pydantic" not in text
 
 
+def test_a_bad_key_does_not_hide_keys_that_do_not_fit_each_other() -> None:
+    text = problems(
+        PAID_ENV,
+        cloud="io.net",
+        bucket="NO",
+        recipe="nanochat-d20",
+        gpuType="H100",
+        gpusPerContainer=8,
+        durationHours=1,
+        wandbRun="mine",
+    )
+    for part in ("bucket = NO", "durationHours = 1: nanochat-d20 takes", "wandbRun = mine"):
+        assert f"trainstack:{part}" in text
+
+
+def test_of_keys_that_must_fit_each_other_only_a_bad_one_is_told() -> None:
+    text = problems(PAID_ENV, cloud="io.net", recipe="nanochat-d20", gpuType="?", durationHours=1)
+    assert "gpuType = ?" in text
+    assert "takes about" not in text
+
+
 def test_a_bad_key_does_not_hide_a_bad_recipe() -> None:
     text = problems(durationHours=0, imageRepository=None, recipe="nanochat-d99")
     assert "trainstack:durationHours = 0" in text
@@ -189,6 +213,29 @@ def test_a_secret_in_plain_text_is_refused() -> None:
     assert load(secret=("wandbApiKey",), wandbApiKey="planted").wandb_api_key == "planted"
 
 
+def test_a_cloudflare_token_in_plain_text_is_refused() -> None:
+    text = problems(**{"cloudflare:apiToken": "planted"})
+    assert "pulumi config set --secret cloudflare:apiToken" in text
+    assert "planted" not in text
+
+
+def test_a_bad_value_within_an_encrypted_object_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as failed:
+        load(secret=("runs",), runs={"one": {"gpuType": "?planted"}})
+    assert "planted" not in str(failed.value)
+
+
+def test_a_registrys_password_may_be_a_json_document() -> None:
+    """Google's registry takes a whole key file as the password."""
+    password = '{"type": "service_account"}'
+    assert load(secret=("registrySecret",), registrySecret=password).image.secret == password
+
+
+def test_cpu_is_cpu_in_any_letter_case() -> None:
+    """The container took `cpu` for a GPU that was not there, after it was paid for."""
+    assert load(gpuType="cpu").runs[0].gpu_type == "CPU"
+
+
 def test_settings_do_not_show_their_secrets() -> None:
     shown = repr(load(secret=("wandbApiKey",), wandbApiKey="planted-wandb"))
     assert "planted" not in shown
@@ -216,7 +263,7 @@ def test_a_paid_stack_needs_its_keys_from_the_environment_or_the_config() -> Non
     assert "CLOUDFLARE_API_TOKEN: is not set" in text
     assert load(
         env={},
-        secret=("ionetApiKey",),
+        secret=("ionetApiKey", "cloudflare:apiToken"),
         cloud="io.net",
         ionetApiKey="k",
         **{"cloudflare:apiToken": "t"},
@@ -255,6 +302,16 @@ def test_what_does_not_change_the_training_does_not_change_its_hash() -> None:
     ]
     hashes = {load(**change).runs[0].training_hash for change in changes}
     assert len(hashes) == 1
+
+
+def test_another_default_of_the_recipe_is_another_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the old prefix the container refuses to train, and bills until its hours are over."""
+    before = load().runs[0].training_hash
+    settings = {**rehearsal.RECIPE.settings, "depth": Setting(default=5, help="changed")}
+    changed = dataclasses.replace(rehearsal.RECIPE, settings=settings)
+    monkeypatch.setattr(rehearsal, "RECIPE", changed)
+    assert load().runs[0].training_hash != before
+    assert load(recipeSettings={"depth": 4}).runs[0].training_hash == before
 
 
 def test_a_wandb_run_needs_a_key() -> None:
