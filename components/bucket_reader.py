@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from components import cloudflare
 from components.cloudflare import S3Access
 from components.errors import TrainstackError
-from container.records import VERDICT_KEY, RecordError, Verdict
+from container.records import VERDICT_KEY, RecordError, Verdict, stopped_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -81,7 +81,7 @@ class BucketReader:
         from botocore.exceptions import BotoCoreError, ClientError
 
         key = f"{prefix}/{VERDICT_KEY}"
-        kept = f"{prefix}/verdicts/{verdict.attempt}-stopped.json"
+        kept = f"{prefix}/{stopped_key(verdict.attempt)}"
         try:
             self.client().put_object(Bucket=self._bucket, Key=kept, Body=verdict.to_json())
             self.client().delete_object(Bucket=self._bucket, Key=key)

@@ -40,6 +40,16 @@ FlatSettings = Annotated[
     dict[str, bool | int | float | str],
     Field(description="an object of numbers, texts and booleans, one level deep"),
 ]
+BuildArgs = Annotated[
+    dict[
+        Literal["NANOCHAT_SOURCE", "TORCH_INDEX", "PIP_INDEX_URL"],
+        Annotated[str, Field(pattern=r"^https?://[^\s@]+$")],
+    ],
+    Field(
+        description="an object of NANOCHAT_SOURCE, TORCH_INDEX and PIP_INDEX_URL, each an address "
+        "without a password in it"
+    ),
+]
 WandbRun = Annotated[
     str,
     Field(
@@ -119,6 +129,7 @@ class StackKeys(_Keys):
     cudaBase: Annotated[  # noqa: N815
         str, Field(pattern=r"^\S{0,256}$", description="an image reference, or nothing")
     ] = ""
+    buildArgs: BuildArgs = {}  # noqa: N815
     keepAlive: Flag = False  # noqa: N815
     wandbRun: WandbRun = "dummy"  # noqa: N815
     readyTimeoutMinutes: Annotated[  # noqa: N815
@@ -147,7 +158,7 @@ STAND_INS: dict[str, Any] = {
 """For required keys that are bad or missing, so that the other keys can be checked all the same."""
 
 
-_STRUCTURED = frozenset({"locations", "recipeSettings", "runs"})
+_STRUCTURED = frozenset({"buildArgs", "locations", "recipeSettings", "runs"})
 """Others are text to the letter: a registry's password may be a JSON document."""
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pulumi_docker as docker
 from pulumi import ComponentResource, Output, ResourceOptions
 
-from components.settings import ImageSettings, short_hash
+from components.run_settings import short_hash
+from components.settings import ImageSettings
 
 PLATFORM = "linux/amd64"
 TAG_LENGTH = 16

@@ -5,14 +5,14 @@ Pure: asks nobody. It runs before anything is asked of anyone.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import cast
 
 from components.config_keys import PROJECT_NAMESPACE, RunKeys, StackKeys, parse
 from components.errors import TrainstackError
+from components.fitting import CPU, unfit
+from components.run_settings import RunSettings
 from components.world import World, world_problems
 from container.recipe import Recipe, RecipeError, SettingValue, apply_settings, load_recipe
 
@@ -23,43 +23,22 @@ SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
 DEFAULT_RUN = "main"
 REHEARSAL = "rehearsal"
 NO_WANDB = "dummy"
-CPU = "CPU"
-FITTING = frozenset({"recipe", "recipeSettings", "gpuType", "gpusPerContainer", "durationHours"})
+FITTING = frozenset(
+    {
+        "recipe",
+        "recipeSettings",
+        "gpuType",
+        "gpusPerContainer",
+        "durationHours",
+        "deviceBatchSize",
+        "nanochatCommit",
+    }
+)
 """The keys that must fit each other; when one is bad, whether they do is not told."""
 
 
 class SettingsError(TrainstackError):
     """The stack's config cannot be used; the message lists every bad key at once."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunSettings:
-    """One training run, all defaults and overrides applied."""
-
-    name: str
-    recipe: str
-    recipe_settings: Mapping[str, SettingValue]
-    trained: Mapping[str, SettingValue]  # all settings of the recipe, with those above
-    nanochat_commit: str
-    gpu_type: str
-    gpus_per_container: int
-    locations: tuple[str, ...]
-    duration_hours: int
-    max_cost_usd: int
-    device_batch_size: int
-    keep_alive: bool
-    wandb_run: str
-    rerun: int
-
-    @property
-    def training_hash(self) -> str:
-        """What makes two runs different trainings: 8 hex digits, part of the run prefix.
-
-        A container refuses a prefix that another training has begun, so that what it compares must
-        be in here: a changed default of the recipe too.
-        """
-        parts = (self.recipe, self.trained, self.nanochat_commit, self.gpus_per_container)
-        return short_hash(parts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +69,6 @@ class Settings:
     ready_timeout_minutes: int
     cloudflare_api_token: str = field(repr=False)
     wandb_api_key: str = field(repr=False)
-
-
-def short_hash(value: Any) -> str:
-    """Return the first 8 hex digits of the SHA-256 of a JSON value."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def load_settings(
@@ -201,7 +174,7 @@ def _runs(
         if "runs" in bad:
             continue  # what it overrides is not known
         if not bad & FITTING:
-            problems += _unfit(run, recipe, where=where)
+            problems += unfit(run, recipe, where=where)
         if "wandbRun" not in bad and run.wandb_run != NO_WANDB and not keys.wandbApiKey:
             problems.append(
                 f"{where}wandbRun = {run.wandb_run}: needs a key: pulumi config set --secret "
@@ -221,22 +194,6 @@ def _runs(
     return tuple(runs)
 
 
-def _unfit(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
-    problems: list[str] = []
-    if run.gpu_type == CPU and recipe.gpu_type != CPU:
-        problems.append(
-            f"{where}gpuType = {json.dumps(run.gpu_type)}: {recipe.name} needs GPUs, such as "
-            f"{recipe.gpu_type}"
-        )
-    hours = recipe.expected_hours * (recipe.gpus / run.gpus_per_container if recipe.gpus else 1)
-    if not run.recipe_settings and hours > run.duration_hours:
-        problems.append(
-            f"{where}durationHours = {run.duration_hours}: {recipe.name} takes about {hours:.1f} h "
-            f"on {run.gpus_per_container} x {run.gpu_type}"
-        )
-    return problems
-
-
 def _image(
     keys: StackKeys, *, world: World, env: Mapping[str, str], recipe: Recipe
 ) -> ImageSettings:
@@ -245,7 +202,7 @@ def _image(
     args = (
         {"BASE_IMAGE": world.base_image}
         if target == REHEARSAL
-        else {"CUDA_BASE": keys.cudaBase, "NANOCHAT_COMMIT": commit}
+        else {"CUDA_BASE": keys.cudaBase, "NANOCHAT_COMMIT": commit, **keys.buildArgs}
     )
     return ImageSettings(
         server=world.registry_server or keys.registryServer,

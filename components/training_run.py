@@ -20,7 +20,8 @@ from components.ionet.deployment import (
     RunIdentity,
 )
 from components.run_image import RunImage
-from components.settings import RunSettings, Settings, short_hash
+from components.run_settings import RunSettings, short_hash
+from components.settings import Settings
 
 PREFLIGHT = ".venv/bin/python -m components.preflight"
 

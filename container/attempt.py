@@ -191,8 +191,10 @@ class _Helpers:
             while not self._ended.is_set():
                 try:
                     call()
-                except OSError as error:  # a file that went away, a full disk: the next look tells
-                    self._context.journal.event(f"a look at the disk failed: {error.strerror}")
+                except Exception as error:  # noqa: BLE001  # a file that went away, a full disk,
+                    # a mistake of ours: the next look tells, and without looks nothing is uploaded.
+                    what = getattr(error, "strerror", None) or type(error).__name__
+                    self._context.journal.event(f"a look failed: {what}")
                 self._ended.wait(seconds)
 
         return threading.Thread(target=work, daemon=True)

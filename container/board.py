@@ -104,6 +104,13 @@ class Board:
             if len(self._curve) > CURVE_POINTS:
                 del self._curve[1::2]
 
+    def add_past(self, points: list[tuple[str, int, float]]) -> None:
+        """Put the points of earlier attempts, oldest first, before those that are there."""
+        with self._lock:
+            since, self._curve = self._curve, []
+            for point in [*points, *since]:
+                self.add_point(*point)
+
     def adopt(self, status: RunStatus) -> None:
         """Show the stages and the last step of an earlier attempt until this one has its own."""
         with self._lock:

@@ -32,6 +32,10 @@ class BucketRefusedError(BucketError):
     """The bucket refuses these credentials or this bucket; a new token may need a minute."""
 
 
+class AbsentError(BucketError):
+    """The bucket says that the object is not there."""
+
+
 class ObjectChangedError(BucketError):
     """A conditional write met an object that is not the expected one."""
 
@@ -114,7 +118,7 @@ class Bucket:
             with translated("read", key):
                 answer = self.client.get_object(Bucket=self.name, Key=self.full(key))
                 return answer["Body"].read(), answer["ETag"]
-        except _AbsentError:
+        except AbsentError:
             return None
 
     def stream(self, key: str, *, chunk_bytes: int = 2**20) -> Iterator[bytes]:
@@ -129,8 +133,16 @@ class Bucket:
             with translated("look at", key):
                 answer = self.client.head_object(Bucket=self.name, Key=self.full(key))
                 return answer["ContentLength"], answer["Metadata"]
-        except _AbsentError:
+        except AbsentError:
             return None
+
+    def etag(self, key: str) -> str:
+        """Return an object's ETag, "" when the bucket says that it is not there."""
+        try:
+            with translated("look at", key):
+                return self.client.head_object(Bucket=self.name, Key=self.full(key))["ETag"]
+        except AbsentError:
+            return ""
 
     def list(self, prefix: str = "") -> dict[str, int]:
         """Return keys (relative to the run prefix) and sizes, in key order."""
@@ -157,7 +169,7 @@ class Bucket:
             found = [upload for page in pages for upload in page.get("Uploads", [])]
         for upload in found:
             key = upload.get("Key", "")
-            with suppress(_AbsentError), translated("abort the upload of", key):
+            with suppress(AbsentError), translated("abort the upload of", key):
                 self.client.abort_multipart_upload(
                     Bucket=self.name, Key=key, UploadId=upload.get("UploadId", "")
                 )
@@ -200,13 +212,9 @@ class translated:  # noqa: N801  # a context manager that reads as a word
         status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
         text = f"{self._what}: HTTP {status} {code}"
         if code in ("NoSuchKey", "404", "NoSuchUpload", "NotFound"):
-            return _AbsentError(text)
+            return AbsentError(text)
         if status == 412 or (status == 409 and code == "ConditionalRequestConflict"):
             return ObjectChangedError(text)
         if status in (401, 403) or code == "NoSuchBucket":
             return BucketRefusedError(f"{text}; check the run's token and the bucket's name")
         return BucketUnavailableError(text)
-
-
-class _AbsentError(BucketError):
-    """The bucket says that the object is not there."""

@@ -20,6 +20,7 @@ from container.records import (
     Artifact,
     Manifest,
     Verdict,
+    stopped_key,
 )
 from container.resume import STAGES_PREFIX
 
@@ -33,12 +34,14 @@ def write_manifest(
     *,
     run: str,
     known: dict[str, Artifact],
+    ask_for_unknown: bool = True,
     give_up: Callable[[], bool] = lambda: False,
 ) -> Manifest:
     """List what is in the bucket with size and hash, and write that; raises BucketError.
 
     Only objects whose hash is known are listed: leftovers of an unfinished checkpoint are not.
-    Hashes that had to be asked for are added to `known`: a second call need not ask again.
+    Hashes that had to be asked for are added to `known`: a second call need not ask again. A run of
+    hours leaves thousands of log segments, too many to be asked for within a grace period.
     """
     sizes = patiently(bucket.list, give_up=give_up)
 
@@ -46,12 +49,15 @@ def write_manifest(
         return key in known and known[key].size_bytes == sizes[key]
 
     def ask(key: str) -> None:
+        if give_up():
+            raise BucketUnavailableError("given up")
         digest = patiently(lambda: _sha256(bucket, key), give_up=give_up)
         known[key] = Artifact(key=key, size_bytes=sizes[key], sha256=digest)
 
     small = [key for key in sizes if key == RUN_KEY or key.startswith(_SMALL) or is_marker(key)]
+    small = [key for key in small if ask_for_unknown and not is_known(key)]
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="manifest") as pool:
-        list(pool.map(ask, [key for key in small if not is_known(key)]))
+        list(pool.map(ask, small))
     manifest = Manifest(run=run, artifacts=[known[key] for key in sizes if is_known(key)])
     patiently(lambda: bucket.put(MANIFEST_KEY, manifest.to_json()), give_up=give_up)
     return manifest
@@ -64,17 +70,24 @@ def settle(
     known: dict[str, Artifact],
     may_write: Callable[[], bool],
     give_up: Callable[[], bool],
+    ask_for_unknown: bool = True,
     say: Callable[[str], None],
 ) -> Verdict | None:
     """Write manifest and verdict, however long that takes; None when it was given up."""
     pause_s = 1.0
     while not give_up():
         try:
-            if not may_write():
-                raise BucketUnavailableError("the lease was not renewed in time")
-            write_manifest(bucket, run=verdict.run, known=known, give_up=give_up)
+            _require_lease(may_write)
+            write_manifest(
+                bucket,
+                run=verdict.run,
+                known=known,
+                ask_for_unknown=ask_for_unknown,
+                give_up=give_up,
+            )
             if verdict.outcome != "stopped":  # that one may go on, with the parts that arrived
                 _abort_uploads(bucket, say=say)
+            _require_lease(may_write)  # thousands of hashes may have been asked for since
             found = patiently(lambda: write_verdict(bucket, verdict), give_up=give_up)
             say(f"verdict written: {found.outcome}")
             return found
@@ -96,10 +109,21 @@ def write_verdict(bucket: Bucket, verdict: Verdict) -> Verdict:
     return verdict
 
 
+def set_aside(bucket: Bucket, verdict: Verdict) -> None:
+    """Keep a verdict `stopped` under another name, so that the run can go on; BucketError."""
+    patiently(lambda: bucket.put(stopped_key(verdict.attempt), verdict.to_json()))
+    patiently(lambda: bucket.delete(VERDICT_KEY))
+
+
 def read_verdict(bucket: Bucket) -> Verdict | None:
     """Return the verdict, None when there is none; raises BucketError or RecordError."""
     raw = bucket.get(VERDICT_KEY)
     return Verdict.from_json(raw) if raw is not None else None
+
+
+def _require_lease(may_write: Callable[[], bool]) -> None:
+    if not may_write():
+        raise BucketUnavailableError("the lease was not renewed in time")
 
 
 def _abort_uploads(bucket: Bucket, *, say: Callable[[str], None]) -> None:

@@ -14,7 +14,7 @@ from container.bucket import Bucket, BucketError
 from container.clock import Clock
 from container.environment import RunEnvironment
 from container.journal import Journal
-from container.recipe import Recipe, SettingValue, render
+from container.recipe import Recipe, SettingValue, Stage, render
 from container.resume import Found
 from container.upload import Uploader
 
@@ -72,6 +72,11 @@ class RunContext:
     def fill(self, template: str) -> str:
         """Fill a template that names no resume step."""
         return render(template, self.values())
+
+    def missing_outputs(self, stage: Stage) -> list[str]:
+        """Return a stage's expected outputs that are not on disk."""
+        patterns = [self.fill(output) for output in stage.outputs]
+        return [one for one in patterns if not any(self.work_dir.glob(one))]
 
     def persist(self, call: Callable[[], T], *, what: str) -> T:
         """Call until the bucket answers; raises StoppedError when the attempt is to end."""

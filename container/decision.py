@@ -35,6 +35,12 @@ def decide(stage: Stage, end: StageEnd, tries: Tries, *, device_batch_size: int)
     if end.end == "stopped":
         return Decision("stop", end.reason)
     if end.end == "out of memory":
+        takes_it = any("{device_batch_size}" in argument for argument in stage.argv)
+        if not takes_it:
+            tries.failed += 1
+            if tries.failed <= stage.retries:
+                return Decision("again", f"out of memory: {end.reason}")
+            return Decision("fail", f"out of memory ({tries.failed} times): {end.reason}")
         if device_batch_size > 1:
             smaller = device_batch_size // 2
             return Decision(
@@ -45,7 +51,8 @@ def decide(stage: Stage, end: StageEnd, tries: Tries, *, device_batch_size: int)
         tries.stalled += 1
         if tries.stalled <= stage.stall_retries:
             return Decision("again", f"stalled: {end.reason}")
-        return Decision("fail", f"stalled {tries.stalled} times: {end.reason}")
+        times = f" {tries.stalled} times" if tries.stalled > 1 else ""
+        return Decision("fail", f"stalled{times}: {end.reason}")
     if end.end == "diverged":
         return Decision("fail", end.reason)
     if end.end == "timed out":

@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from container.board import Board
 from container.bucket import Bucket, BucketError
 from container.records import METRICS_PREFIX, STATUS_KEY, RecordError, RunStatus
 
+READS_AT_ONCE = 8
 
-def show_past(board: Board, bucket: Bucket) -> None:
-    """Put what earlier attempts did on the board; a bucket that does not answer costs the view."""
+
+def show_past(board: Board, bucket: Bucket) -> threading.Thread:
+    """Put what earlier attempts did on the board; a bucket that does not answer costs the view.
+
+    The curve, thousands of objects after some hours, is read in the thread that is returned:
+    nothing waits for it.
+    """
     try:
         raw = bucket.get(STATUS_KEY)
         if raw is not None:
             board.adopt(RunStatus.from_json(raw))
-        for key in bucket.list(METRICS_PREFIX):
-            for line in (bucket.get(key) or b"").splitlines():
-                point = _point(line)
-                if point is not None:
-                    board.add_point(*point)
     except (BucketError, RecordError):
+        pass
+    thread = threading.Thread(target=_read_curve, args=(board, bucket), name="past", daemon=True)
+    thread.start()
+    return thread
+
+
+def _read_curve(board: Board, bucket: Bucket) -> None:
+    try:
+        with ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="past") as pool:
+            segments = list(pool.map(bucket.get, bucket.list(METRICS_PREFIX)))
+    except BucketError:
         return
+    lines = [line for segment in segments for line in (segment or b"").splitlines()]
+    board.add_past([point for line in lines if (point := _point(line)) is not None])
 
 
 def _point(line: bytes) -> tuple[str, int, float] | None:

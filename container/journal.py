@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 import threading
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -44,7 +45,8 @@ class Journal:
         self._uploader: Uploader | None = None
         self._open: dict[str, IO[bytes]] = {}  # by segment base name: "logs/3-base", "metrics/3"
         self._sequence: dict[str, int] = {}
-        self._early: list[tuple[str, str]] = []
+        # A container that only serves never begins to ship.
+        self._early: deque[tuple[str, str]] = deque(maxlen=5000)
         self._full_disk = False
 
     def begin(self, *, attempt: int, uploader: Uploader) -> None:
@@ -107,7 +109,8 @@ class Journal:
             if file is None:
                 path = self._path(name, ending)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                file = self._open[name] = path.open("ab")
+                # Unbuffered: what was said survives the machine's last moment on its disk.
+                file = self._open[name] = path.open("ab", buffering=0)
             file.write(text.encode("utf-8", "replace") + b"\n")
             if file.tell() >= SEGMENT_BYTES:
                 self._cut_one(name, ending=ending)

@@ -11,6 +11,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from container.bucket import Bucket, BucketError, ObjectChangedError
@@ -104,13 +105,12 @@ class LeaseKeeper:
 
     def _beat(self) -> None:
         while not self._stopping.wait(self._beat_s):
-            try:
+            # The bucket, or an answer that nobody foresaw: unknown is not lost.
+            with suppress(Exception):
                 if not self._write(etag=self._etag) and not self._mine_after_all():
                     self._lost = True
                     self._on_lost()
                     return
-            except BucketError:
-                continue  # unknown is not lost: the next beat tells
 
     def _mine_after_all(self) -> bool:
         """A write whose answer was lost changes the ETag: look before giving up."""

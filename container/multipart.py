@@ -17,7 +17,13 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, cast
 
-from container.bucket import Bucket, BucketUnavailableError, ObjectChangedError, translated
+from container.bucket import (
+    AbsentError,
+    Bucket,
+    BucketUnavailableError,
+    ObjectChangedError,
+    translated,
+)
 from container.patience import patiently
 from container.records import Artifact
 
@@ -179,7 +185,14 @@ class FileSender:
                 )
             return answer.get("ETag", "")
 
-        if patiently(complete).strip('"') != _etag_of(parts):
+        try:
+            etag = patiently(complete)
+        except AbsentError:
+            # No such upload: completed before, by a call whose answer was lost?
+            etag = self._bucket.etag(key)
+            if etag.strip('"') != _etag_of(parts):
+                raise
+        if etag.strip('"') != _etag_of(parts):
             self._look_at_size(key, size)
 
     def _look_at_size(self, key: str, size: int) -> None:

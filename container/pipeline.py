@@ -15,18 +15,29 @@ from container.records import Artifact
 from container.resume import fetch, local_path
 from container.stage_work import StageFailedError, StageWork
 
+BACKGROUND_ENDS_WITHIN_S = 5.0
+
 
 @dataclass
 class Pipeline:
     """Runs the stages of one attempt."""
 
     context: RunContext
+    abandon: threading.Event = field(default_factory=threading.Event)  # ends background stages
     optional_failures: list[str] = field(default_factory=list[str])
     _working: list[StageWork] = field(default_factory=list[StageWork])
     _background: list[_Background] = field(default_factory=list["_Background"])
 
     def run(self) -> None:
-        """Run all stages; raises StageFailedError or StoppedError."""
+        """Run all stages; raises StageFailedError or StoppedError. No stage runs afterwards."""
+        try:
+            self._run()
+        finally:
+            self.abandon.set()
+            for background in self._background:
+                background.join(BACKGROUND_ENDS_WITHIN_S)
+
+    def _run(self) -> None:
         names = {stage.name for stage in self.context.recipe.stages}
         for stage in self.context.recipe.stages:
             self._join(before=stage.name)
@@ -52,13 +63,16 @@ class Pipeline:
             return
         context.board.begin_stage(stage.name, background=background)
         context.journal.event("stage started", stage=stage.name)
-        work = StageWork(context, stage)
+        work = StageWork(context, stage, abandon=self.abandon)
         self._working.append(work)
         try:
             elapsed_s = work.to_the_end()
         except StageFailedError as error:
             context.board.end_stage(stage.name, "failed")
-            if not stage.optional:
+            if background:
+                context.board.say(f"{stage.name} failed: {error.reason}; once more when needed")
+                context.journal.event(f"failed: {error.reason}", stage=stage.name)
+            if not stage.optional or background:
                 raise
             self.optional_failures.append(f"{stage.name}: {error.reason}")
             context.journal.event(f"goes on without it: {error.reason}", stage=stage.name)
@@ -75,7 +89,11 @@ class Pipeline:
             if before in ("", background.stage.needed_by):
                 background.join()
                 self._background.remove(background)
-                if background.error is not None:
+                if isinstance(background.error, StageFailedError) and not self.context.ending:
+                    # Its source may be back by now, and hours of training may hang on it.
+                    self.context.journal.event("once more: it is needed now", stage=background.name)
+                    self.run_stage(background.stage)
+                elif background.error is not None:
                     raise background.error
 
     def _skips(self, stage: Stage) -> bool:
@@ -92,7 +110,7 @@ class Pipeline:
         bad = restore(self.context, stage)
         if bad:
             self._forget(stage, bad)
-        if bad or missing_outputs(self.context, stage):
+        if bad or self.context.missing_outputs(stage):
             return False
         self._skip(stage, "done by an earlier attempt")
         return True
@@ -102,7 +120,10 @@ class Pipeline:
         self.context.journal.event(f"stage skipped: {why}", stage=stage.name)
 
     def _forget(self, stage: Stage, bad: list[Artifact]) -> None:
-        """A stage whose artefacts are damaged is not done, nor is what came after it."""
+        """A stage whose artefacts are damaged is not done, nor is what came after it.
+
+        Later checkpoints were made of it; whether they may be used is decided by their stage.
+        """
         found = self.context.found
         names = [one.name for one in self.context.recipe.stages]
         for name in names[names.index(stage.name) :]:
@@ -125,26 +146,25 @@ def restore(context: RunContext, stage: Stage) -> list[Artifact]:
         if path is not None:
             wanted.append((artifact, path))
     return context.persist(
-        lambda: fetch(context.bucket, wanted, say=context.journal.event),
+        lambda: fetch(
+            context.bucket,
+            wanted,
+            say=context.journal.event,
+            give_up=lambda: context.ending,
+        ),
         what=f"cannot fetch what {stage.name} left",
     )
-
-
-def missing_outputs(context: RunContext, stage: Stage) -> list[str]:
-    """Return the expected outputs that are not on disk."""
-    patterns = [context.fill(output) for output in stage.outputs]
-    return [one for one in patterns if not any(context.work_dir.glob(one))]
 
 
 class _Background(threading.Thread):
     def __init__(self, stage: Stage, pipeline: Pipeline) -> None:
         super().__init__(name=stage.name, daemon=True)
         self.stage = stage
-        self.error: StageFailedError | StoppedError | None = None
+        self.error: Exception | None = None
         self._pipeline = pipeline
 
     def run(self) -> None:
         try:
             self._pipeline.run_stage(self.stage, background=True)
-        except (StageFailedError, StoppedError) as error:
+        except Exception as error:  # noqa: BLE001  # raised where the stage is waited for
             self.error = error

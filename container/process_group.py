@@ -1,11 +1,19 @@
-"""Process groups, as the kernel knows them; no decision about any."""
+"""The processes of a stage, as the kernel knows them; no decision about any.
+
+A process group is not enough: torchrun starts each rank in a session of its own. What a stage
+starts inherits its environment, so a variable in it tells whose child a process is.
+"""
 
 from __future__ import annotations
 
 import os
 import re
 import signal
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+
+MARK = "TRAINSTACK_STAGE"
 
 
 def exit_reason(code: int) -> str:
@@ -17,25 +25,36 @@ def exit_reason(code: int) -> str:
     return f"exit code {code}"
 
 
-def signal_group(group: int, number: signal.Signals) -> None:
-    """Send a signal to all processes of a group; silent when there are none."""
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return
+def signal_all(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to each; silent about those that are gone."""
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
-def members(group: int) -> list[int]:
-    """Return the processes of a group."""
-    found: list[int] = []
+def members(group: int, *, mark: str) -> list[int]:
+    """Return the living processes of a group, and those that bear the mark, the group's first."""
+    mine: list[int] = []
+    theirs: list[int] = []
+    wanted = f"{MARK}={mark}".encode()
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if os.getpgid(int(entry.name)) == group:
-                    found.append(int(entry.name))
-            except OSError:
+        if not entry.name.isdigit():
+            continue
+        pid = int(entry.name)
+        try:
+            if _is_zombie(entry):
                 continue
-    return found
+            if os.getpgid(pid) == group:
+                mine.append(pid)
+            elif wanted in (entry / "environ").read_bytes().split(b"\0"):
+                theirs.append(pid)
+        except OSError:
+            continue
+    return mine + theirs
+
+
+def _is_zombie(entry: Path) -> bool:
+    return (entry / "stat").read_bytes().rpartition(b")")[2].split()[:1] == [b"Z"]
 
 
 def catches(pid: int, number: signal.Signals) -> bool:

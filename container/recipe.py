@@ -87,6 +87,7 @@ class Stage:
     cwd: str = "{app}"
     first_step_limit_s: float = 1800.0  # T1; counts only with progress "nanochat"
     step_limit_s: float = 900.0  # T2: must cover evaluations, which print no step lines
+    silence_limit_s: float = 0.0  # T3: without a line of output, for stages without steps; 0: none
     retries: int = 1  # after a failure that is neither out of memory nor a stall
     stall_retries: int = 1
     # Globs below the work folder, one match each when it succeeds. A done stage whose outputs are
@@ -94,6 +95,7 @@ class Stage:
     outputs: tuple[str, ...] = ()
     uploads: tuple[Upload, ...] = ()
     progress: Literal["nanochat", "none"] = "none"
+    saves_once: bool = False  # its only checkpoint is its last: one that is complete means done
     needs_credentials: bool = False  # gets WANDB_API_KEY; storage credentials are never given
     runs_model_code: bool = False  # executes what the model wrote: environment stripped to the bone
     needed_by: str = ""  # when set: runs in the background, and is waited for before that stage

@@ -24,6 +24,12 @@ ATTEMPTS_PREFIX = "attempts/"
 METRICS_PREFIX = "metrics/"
 LOGS_PREFIX = "logs/"
 
+
+def stopped_key(attempt: int) -> str:
+    """Return where the verdict `stopped` of an attempt is kept when the run goes on."""
+    return f"verdicts/{attempt}-stopped.json"
+
+
 Outcome = Literal["succeeded", "failed", "stopped"]
 StageState = Literal["waiting", "running", "done", "skipped", "failed"]
 

@@ -6,6 +6,7 @@ Only what was read here and matches by size counts; what is fetched must match b
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from container.bucket import Bucket
+from container.bucket import Bucket, BucketUnavailableError
 from container.checkpoints import CheckpointMarker, is_marker
 from container.patience import patiently
 from container.recipe import Recipe, Stage
 from container.records import (
     ATTEMPTS_PREFIX,
+    LOGS_PREFIX,
     RUN_KEY,
     STATUS_KEY,
     Artifact,
@@ -35,6 +37,7 @@ STAGES_PREFIX = "stages/"
 PROBE_PREFIX = "probe-"
 SAME_POINT_LIMIT = 3
 FILES_AT_ONCE = 8
+_LOG = re.compile(rf"{LOGS_PREFIX}(\d+)-")
 
 
 class DiskError(Exception):
@@ -80,9 +83,19 @@ class Found:
         record = self.stages.get(stage)
         return record is not None and record.done
 
+    def done_before(self, stage: Stage, recipe: Recipe) -> bool:
+        """Whether all that a stage is made of was there when this attempt began."""
+        earlier = recipe.stages[: recipe.stages.index(stage)]
+        return all(self.done(one.name) for one in earlier if one.uploads and not one.optional)
+
     def point(self, recipe: Recipe) -> str:
-        """Return where the run goes on: the first stage that is not done, and its checkpoint."""
+        """Return where the run goes on: the first stage that is not done, and its checkpoint.
+
+        A stage that the run can do without leaves no record when it fails, and is no point.
+        """
         for stage in recipe.stages:
+            if stage.optional:
+                continue
             if not self.done(stage.name) and (stage.uploads or stage.progress != "none"):
                 markers = self.markers.get(stage.name, [])
                 return f"{stage.name}@{markers[0].step if markers else 0}"
@@ -135,8 +148,10 @@ def look(bucket: Bucket) -> Found:
             kept.update({one.key: one for one in record.artifacts})
     status = _one(bucket, STATUS_KEY, RunStatus)
     attempts.sort(key=lambda attempt: attempt.number)
+    # A start that ended while it verified has left a log, but no record of itself.
+    logged = [int(found[1]) for key in listing if (found := _LOG.match(key))]
     return Found(
-        attempt=max((one.number for one in attempts), default=0) + 1,
+        attempt=max([*(one.number for one in attempts), *logged], default=0) + 1,
         earlier_s=status.elapsed_s if status else 0.0,
         run=_one(bucket, RUN_KEY, RunRecord),
         stages=stages,
@@ -162,16 +177,21 @@ def differences(earlier: RunRecord, now: RunRecord) -> list[str]:
 
 
 def fetch(
-    bucket: Bucket, wanted: Sequence[tuple[Artifact, Path]], *, say: Callable[[str], None]
+    bucket: Bucket,
+    wanted: Sequence[tuple[Artifact, Path]],
+    *,
+    say: Callable[[str], None],
+    give_up: Callable[[], bool] = lambda: False,
 ) -> list[Artifact]:
     """Bring artefacts onto the disk, verified by hash; return those whose content is wrong.
 
-    Files that are there with the right hash stay. Raises BucketError or DiskError.
+    Files that are there with the right hash stay. Raises BucketError (also when given up: 20 GB
+    take longer than a stop leaves) or DiskError.
     """
 
     def one(item: tuple[Artifact, Path]) -> Artifact | None:
         artifact, path = item
-        if _has(path, artifact) or _download(bucket, artifact, path):
+        if _has(path, artifact) or _download(bucket, artifact, path, give_up):
             return None
         say(f"{artifact.key} in the bucket has another content than its record says: ignored")
         return artifact
@@ -203,13 +223,15 @@ def _has(path: Path, artifact: Artifact) -> bool:
         return False
 
 
-def _download(bucket: Bucket, artifact: Artifact, path: Path) -> bool:
+def _download(bucket: Bucket, artifact: Artifact, path: Path, give_up: Callable[[], bool]) -> bool:
     part = path.with_name(path.name + ".download")
     digest, size = hashlib.sha256(), 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
             for chunk in bucket.stream(artifact.key):
+                if give_up():
+                    raise BucketUnavailableError(f"{artifact.key}: given up")
                 digest.update(chunk)
                 size += len(chunk)
                 file.write(chunk)

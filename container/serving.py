@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from container.chat import ChatServer
 from container.context import RunContext
 from container.environment import stage_environment
-from container.pipeline import missing_outputs, restore
+from container.pipeline import restore
 from container.recipe import render, render_argv
 from container.resume import DiskError
 from container.status_page import StatusPage
@@ -21,7 +21,7 @@ def serve_model(context: RunContext, page: StatusPage) -> ChatServer | None:
         return None
     try:
         for stage in context.recipe.stages:
-            if context.found.done(stage.name) and missing_outputs(context, stage):
+            if context.found.done(stage.name) and context.missing_outputs(stage):
                 restore(context, stage)
     except DiskError as error:
         context.journal.event(f"the model is not served: {error}", stage="serve")

@@ -5,9 +5,11 @@ One `CheckpointShipper` a checkpoint folder; it looks when it is told to, from a
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from container.checkpoints import (
 )
 from container.recipe import Upload
 from container.records import Artifact, RecordError
-from container.upload import MODEL, OPTIMIZER, RECORDS, Batch, Uploader
+from container.upload import CHECKPOINT, RECORDS, Batch, Uploader
 
 SPARE_STEPS = 1.5  # free disk below this many steps: a superseded step goes before it is uploaded
 
@@ -87,10 +89,19 @@ class CheckpointShipper:
             steps = complete_steps(folder, self.upload, world_size=self.world_size)
             return steps[-1] if steps else None
 
-    def batches(self) -> list[Batch]:
-        """Return the batches of this attempt."""
+    def newest_batch(self) -> Batch | None:
+        """Return the batch of the newest step, None when it was in the bucket before."""
         with self._lock:
-            return [batch for batch in self.shipped.values() if batch is not None]
+            newest = max(self.shipped, key=lambda name: name[1], default=None)
+            return self.shipped[newest] if newest else None
+
+    def clear(self, tag: str) -> None:
+        """Remove all steps of a tag from disk, to be made again. Nobody writes."""
+        self.newest(tag)
+        with self._lock:
+            for step in complete_steps(self.folder / tag, self.upload, world_size=self.world_size):
+                self.shipped.pop((tag, step.step), None)
+                _remove(step)
 
     def forget(self, marker: CheckpointMarker) -> None:
         """A step turned out to be damaged in the bucket: when it is made again it is shipped."""
@@ -106,8 +117,8 @@ class CheckpointShipper:
     def _ship(self, step: LocalStep) -> None:
         files = [(path, f"{self.key}/{step.tag}/{path.name}") for path in step.files]
         name = f"{self.key}/{step.tag} step {step.step}"
-        weights = Batch(name=name, files=files[:2], priority=MODEL)
-        optimizer = Batch(name=f"{name} optimizer", files=files[2:], priority=OPTIMIZER)
+        weights = Batch(name=name, files=files[:2], priority=CHECKPOINT)
+        optimizer = Batch(name=f"{name} optimizer", files=files[2:], priority=CHECKPOINT)
 
         def finish(_: list[Artifact]) -> None:
             self._mark(step, [*weights.artifacts, *optimizer.artifacts])
@@ -147,21 +158,28 @@ class CheckpointShipper:
             return False
 
     def _clear(self, steps: list[LocalStep]) -> None:
-        """Remove steps that are in the bucket and superseded by a newer complete one."""
-        short = self._short_of_disk(steps)
+        """Remove steps that are in the bucket and superseded by a newer complete one.
+
+        On a short disk one goes that is not in the bucket, if need be the one that is on its way:
+        a checkpoint that cannot be written ends the run.
+        """
+        waiting: list[LocalStep] = []
         for step in steps[:-1]:
-            batch = self.shipped.get((step.tag, step.step), None)
-            known = (step.tag, step.step) in self.shipped
-            in_bucket = known and (batch is None or (batch.done.is_set() and not batch.dropped))
-            if in_bucket:
+            name = (step.tag, step.step)
+            batch = self.shipped.get(name)
+            if name in self.shipped and (batch is None or _arrived(batch)):
                 _remove(step)
-            elif known and short:
-                self.say(
-                    f"disk is short: step {step.step} is removed before it was uploaded; "
-                    f"step {steps[-1].step} supersedes it"
-                )
-                _remove(step)
-                short = self._short_of_disk(steps)
+            elif batch is not None and not batch.dropped:
+                waiting.append(step)
+        waiting.sort(key=lambda step: _is_on_its_way(self.shipped[step.tag, step.step]))
+        for step in waiting:
+            if not self._short_of_disk(steps):
+                return
+            self.say(
+                f"disk is short: step {step.step} is removed before it was uploaded; "
+                f"step {steps[-1].step} supersedes it"
+            )
+            _remove(step)
 
     def _short_of_disk(self, steps: list[LocalStep]) -> bool:
         if len(steps) < 2:
@@ -178,8 +196,19 @@ class CheckpointShipper:
             return []
 
 
+def _arrived(batch: Batch) -> bool:
+    return batch.done.is_set() and not batch.dropped
+
+
+def _is_on_its_way(batch: Batch | None) -> bool:
+    return batch is not None and any(part.begun for part in batch.after)
+
+
 def _remove(step: LocalStep) -> None:
     for path in reversed(step.files):  # the model last: a loader finds steps by it
+        # An uploader that has the file open would keep its blocks from the disk.
+        with suppress(FileNotFoundError):
+            os.truncate(path, 0)
         path.unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,9 +32,13 @@ class StageFailedError(Exception):
 class StageWork:
     """Runs one stage of one attempt."""
 
-    def __init__(self, context: RunContext, stage: Stage) -> None:
+    def __init__(
+        self, context: RunContext, stage: Stage, *, abandon: threading.Event | None = None
+    ) -> None:
         self._context = context
         self._stage = stage
+        self._total_steps: int | None = None
+        self._abandon = abandon or threading.Event()  # set: nobody waits for this stage any more
         self._shippers = [
             self._shipper(upload) for upload in stage.uploads if upload.kind == "checkpoint"
         ]
@@ -56,9 +61,20 @@ class StageWork:
 
     def _until_done(self) -> None:
         context, stage = self._context, self._stage
-        tries = Tries()
+        if self._saved_before():
+            return
+        tries, newest = Tries(), -1
         while True:
-            end = self._missing(self._once())
+            step = self._resume_step()
+            if step is not None and step > newest:
+                tries, newest = Tries(), step  # what failed before has been got over
+            end = self._once(step)
+            if end.end in ("failed", "stalled", "timed out") and self._is_saved():
+                # nanochat's report fails when base is resumed at its last step; and to train once
+                # more would make another model of the same name, after this one was sent.
+                context.journal.event(f"{end.reason}, after its model was saved", stage=stage.name)
+                return
+            end = self._missing(end)
             decision = decide(stage, end, tries, device_batch_size=context.device_batch_size)
             if decision.next == "done":
                 return
@@ -72,11 +88,37 @@ class StageWork:
             context.board.say(f"{stage.name} started again: {decision.reason}")
             self._look_finally()
 
-    def _once(self) -> StageEnd:
+    def _saved_before(self) -> bool:
+        """Whether a stage that saves once has been saved by an earlier start; fetches its model.
+
+        A model that was made of what is not there any more is forgotten, here and in the bucket.
+        """
+        context, stage = self._context, self._stage
+        if not stage.saves_once:
+            return False
+        tag = context.fill("{tag}")
+        markers = context.found.markers.get(stage.name, [])
+        if context.found.done_before(stage, context.recipe):
+            there = [marker for marker in markers if marker.tag == tag]
+            if self._is_saved() or any(self._fetch(marker) for marker in there[:1]):
+                context.journal.event("its model was saved by an earlier start", stage=stage.name)
+                return True
+        for marker in markers:
+            self._forget(marker)
+        for shipper in self._shippers:
+            shipper.clear(tag)
+        return False
+
+    def _is_saved(self) -> bool:
+        """Whether the last step is complete on disk: the one that is saved at all, or N of N."""
+        tag = self._context.fill("{tag}")
+        steps = [step.step for one in self._shippers if (step := one.newest(tag)) is not None]
+        return bool(steps) and (self._stage.saves_once or max(steps) == self._total_steps)
+
+    def _once(self, step: int | None) -> StageEnd:
         context, stage = self._context, self._stage
         more: dict[str, SettingValue] = {}
         argv = list(stage.argv)
-        step = self._resume_step()
         if step is not None:
             argv += stage.resume_argv
             more["resume_step"] = step
@@ -86,22 +128,25 @@ class StageWork:
             context.process_env, credentials=stage.needs_credentials, bare=stage.runs_model_code
         )
         env |= {name: render(text, values) for name, text in stage.env.items()}
+        # The limits are for as many GPUs as the recipe names.
+        slower = max(context.recipe.gpus / context.environment.world_size, 1.0)
         command = StageCommand(
             name=stage.name,
             argv=render_argv(argv, values),
             env=env,
             cwd=render(stage.cwd, values),
-            time_limit_s=stage.time_limit_s,
+            time_limit_s=stage.time_limit_s * slower,
             first_step_limit_s=stage.first_step_limit_s,
-            step_limit_s=stage.step_limit_s,
+            step_limit_s=stage.step_limit_s * slower,
             watches_steps=stage.progress == "nanochat",
+            silence_limit_s=stage.silence_limit_s * slower,
         )
         end = run_stage(
             command,
             on_line=lambda line: context.journal.line(stage.name, line),
             on_progress=self._progress,
             stop=context.stop,
-            kill=context.kill,
+            kill=(context.kill, self._abandon),
             clock=context.clock,
         )
         mask = context.journal.mask  # the end goes into the verdict
@@ -111,8 +156,10 @@ class StageWork:
         """Success is exit code 0 and the expected files."""
         if end.end != "done":
             return end
-        patterns = [self._context.fill(output) for output in self._stage.outputs]
-        missing = [one for one in patterns if not any(self._context.work_dir.glob(one))]
+        missing = self._context.missing_outputs(self._stage)
+        tag = self._context.fill("{tag}")
+        if any(shipper.newest(tag) is None for shipper in self._shippers):
+            missing.append(f"complete checkpoint of {tag}")
         if not missing:
             return end
         reason = f"exit code 0, but it left no {', '.join(missing)}"
@@ -148,15 +195,25 @@ class StageWork:
                 wanted.append((artifact, path))
 
         def bring() -> list[Artifact]:
-            return fetch(context.bucket, wanted, say=context.journal.event)
+            return fetch(
+                context.bucket,
+                wanted,
+                say=context.journal.event,
+                give_up=lambda: context.ending or self._abandon.is_set(),
+            )
 
         if not context.persist(bring, what=f"cannot fetch step {marker.step}"):
             return True
+        self._forget(marker)
+        for shipper in self._shippers:
+            shipper.newest(marker.tag)  # clears the files that did arrive
+        return False
+
+    def _forget(self, marker: CheckpointMarker) -> None:
+        context = self._context
         context.persist(lambda: context.bucket.delete(marker.key), what="cannot delete a marker")
         for shipper in self._shippers:
             shipper.forget(marker)
-            shipper.newest(marker.tag)  # clears the files that did arrive
-        return False
 
     def _shrink(self, device_batch_size: int) -> None:
         """Go on with a smaller device batch, and remember it for a later attempt."""
@@ -183,7 +240,8 @@ class StageWork:
             if upload.kind == "file":
                 files += self._files(upload)
         outputs = Batch(name=f"outputs of {stage.name}", files=files, priority=REPORT)
-        checkpoints = [batch for shipper in self._shippers for batch in shipper.batches()]
+        # Earlier steps may still be on their way: what the stage made is its newest.
+        checkpoints = [batch for one in self._shippers if (batch := one.newest_batch()) is not None]
 
         def write(_: list[Artifact]) -> None:
             newest = [one for shipper in self._shippers for one in shipper.newest_artifacts()]
@@ -220,6 +278,8 @@ class StageWork:
 
     def _progress(self, found: Progress) -> None:
         context, name = self._context, self._stage.name
+        if not isinstance(found, Evaluation) and found.total_steps:
+            self._total_steps = found.total_steps
         if context.board.stage == name:
             context.board.progress(found)
         if isinstance(found, TrainingStep):

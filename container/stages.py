@@ -9,9 +9,11 @@ import contextlib
 import os
 import queue
 import re
+import secrets
 import signal
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from container.clock import Clock
-from container.process_group import catches, exit_reason, members, signal_group
+from container.process_group import MARK, catches, exit_reason, members, signal_all
 from container.progress import (
     Evaluation,
     Progress,
@@ -35,7 +37,9 @@ End = Literal["done", "failed", "out of memory", "stalled", "timed out", "diverg
 
 TAIL_LINES = 200
 NEXT_STEP_WAIT_S = 1.5  # how long a stop waits for the running step to end
-TERMINATE_WAIT_S = 2.0
+TERMINATE_WAIT_S = 1.0  # for SIGTERM, which no trainer catches; of a grace period of 5 s
+KILL_WAIT_S = 10.0  # a process in the driver may not end: the run must
+DRAIN_S, DRAIN_WHEN_STOPPED_S = 2.0, 0.3
 LONGEST_LINE = 16_384
 MOST_BAD_LOSSES = 20  # nanochat trains on with a loss that is no number, and exits with 0
 HOOKS = Path(__file__).resolve().parent / "stage_hooks"
@@ -53,6 +57,7 @@ class StageCommand:
     first_step_limit_s: float
     step_limit_s: float
     watches_steps: bool
+    silence_limit_s: float = 0.0  # 0: none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,17 +78,18 @@ def run_stage(
     on_progress: Callable[[Progress], None],
     stop: threading.Event,
     clock: Clock,
-    kill: threading.Event | None = None,
+    kill: Sequence[threading.Event] = (),
 ) -> StageEnd:
-    """Run to the end; always returns, and never leaves a process behind.
+    """Run to the end; always returns, and leaves no process behind that can be ended.
 
-    `stop` ends it at the next step, `kill` at once.
+    `stop` ends it at the next step, any of `kill` at once.
     """
+    mark = secrets.token_hex(8)
     try:
         process = subprocess.Popen(
             command.argv,
             cwd=command.cwd,
-            env=_with_hooks(command.env),
+            env={**_with_hooks(command.env), MARK: mark},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -92,7 +98,7 @@ def run_stage(
     except OSError as error:
         reason = f"cannot start {command.argv[0]}: {error.strerror}"
         return StageEnd(end="failed", exit_code=127, reason=reason, tail=[reason])
-    return _Run(command, process, on_line, on_progress, stop, kill, clock).to_the_end()
+    return _Run(command, process, mark, on_line, on_progress, stop, kill, clock).to_the_end()
 
 
 class _Run:
@@ -100,22 +106,24 @@ class _Run:
         self,
         command: StageCommand,
         process: subprocess.Popen[bytes],
+        mark: str,
         on_line: Callable[[str], None],
         on_progress: Callable[[Progress], None],
         stop: threading.Event,
-        kill: threading.Event | None,
+        kill: Sequence[threading.Event],
         clock: Clock,
     ) -> None:
         self._command = command
         self._process = process
+        self._mark = mark
         self._on_line = on_line
         self._on_progress = on_progress
         self._stop = stop
-        self._kill = kill or threading.Event()
+        self._kill = kill
         self._clock = clock
         self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
-        self._begin = self._moved_at = clock.monotonic()
+        self._begin = self._moved_at = self._heard_at = clock.monotonic()
         self._last_step: int | None = None
         self._stop_asked_at: float | None = None
         self._out_of_memory = ""
@@ -132,9 +140,10 @@ class _Run:
         end, reason = self._watch()
         if end == "stalled":
             self._dump_stacks()
-        self._end_group()
-        self._drain()
+        self._end_all()
+        self._drain(DRAIN_WHEN_STOPPED_S if end == "stopped" else DRAIN_S)
         code = self._process.returncode
+        code = -signal.SIGKILL if code is None else code
         if end == "done" and self._stop.is_set() and code != 0:
             end, reason = "stopped", "stopped on request"
         elif end == "done" and code != 0:
@@ -164,8 +173,8 @@ class _Run:
             if self._process.poll() is not None and self._lines.empty():
                 return "done", ""
             now = self._clock.monotonic()
-            if self._kill.is_set():
-                return "stopped", "ended: another container trains this run"
+            if any(one.is_set() for one in self._kill):
+                return "stopped", "ended: nobody waits for it any more"
             if self._stop.is_set():
                 if self._stop_asked_at is None:
                     self._stop_asked_at = now
@@ -183,6 +192,7 @@ class _Run:
     def _take(self, line: str) -> bool:
         """Handle one line; return whether a training step ended."""
         self._tail.append(line)
+        self._heard_at = self._clock.monotonic()
         self._on_line(line)
         if says_out_of_memory(line):
             self._out_of_memory = line.strip()[:300]
@@ -204,6 +214,9 @@ class _Run:
         return isinstance(found, TrainingStep)
 
     def _stall(self, now: float) -> str:
+        silence_limit_s = self._command.silence_limit_s
+        if silence_limit_s and now - self._heard_at > silence_limit_s:
+            return f"not a word for {silence_limit_s:.0f} s"
         if not self._command.watches_steps:
             return ""
         if self._last_step is None:
@@ -215,13 +228,9 @@ class _Run:
         return ""
 
     def _dump_stacks(self) -> None:
-        """Ask the group's Python processes for their stacks; they go to the log like any line."""
-        asked = [pid for pid in members(self._process.pid) if catches(pid, signal.SIGUSR1)]
-        for pid in asked:
-            try:
-                os.kill(pid, signal.SIGUSR1)
-            except OSError:
-                continue
+        """Ask the stage's Python processes for their stacks; they go to the log like any line."""
+        asked = [pid for pid in self._members() if catches(pid, signal.SIGUSR1)]
+        signal_all(asked, signal.SIGUSR1)
         deadline = self._clock.monotonic() + (2.0 if asked else 0.0)
         while self._clock.monotonic() < deadline:
             try:
@@ -232,18 +241,25 @@ class _Run:
                 return
             self._take(line)
 
-    def _end_group(self) -> None:
-        """End whatever is left of the process group, politely first."""
+    def _members(self) -> list[int]:
+        return members(self._process.pid, mark=self._mark)
+
+    def _end_all(self) -> None:
+        """End whatever is left of the stage, politely first; a retry needs its memory and files."""
         if self._process.poll() is None:
-            signal_group(self._process.pid, signal.SIGTERM)
+            signal_all(self._members(), signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(TERMINATE_WAIT_S)
-        signal_group(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        deadline = time.monotonic() + KILL_WAIT_S
+        while (left := self._members()) and time.monotonic() < deadline:
+            signal_all(left, signal.SIGKILL)
+            time.sleep(0.01)  # polls: most are no children of this process
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(deadline - time.monotonic(), 0.1))
 
-    def _drain(self) -> None:
+    def _drain(self, longest_s: float) -> None:
         """Take the lines that are still in the pipe."""
-        deadline = self._clock.monotonic() + 2.0
+        deadline = self._clock.monotonic() + longest_s
         while self._clock.monotonic() < deadline:
             try:
                 line = self._lines.get(timeout=0.2)

@@ -39,6 +39,7 @@ from container.upload import Uploader
 
 VERDICT_RESERVE_S = 3.0  # of the grace period, for manifest and verdict
 TOKEN_PATIENCE_S = 120.0  # a new token may take a minute to work everywhere
+REFUSED_PAUSE_S = 10.0
 EX_USAGE, EX_TEMPFAIL = 64, 75
 
 
@@ -127,11 +128,14 @@ class Supervisor:
 
     def _run(self) -> int:
         verdict = self._first_look()
-        if verdict is None:
+        if verdict is None or verdict.outcome == "stopped":
             if not self._lease.acquire(stop=self.stop, say=self.journal.event):
                 return 0
             self._lease.keep()
             verdict = self._first_look()
+        if verdict is not None and verdict.outcome == "stopped":
+            self._go_on_after(verdict)
+            verdict = None
         context = self._context()
         show_past(self.board, self.bucket)
         if verdict is not None:
@@ -152,8 +156,11 @@ class Supervisor:
         return self._close(end, context)
 
     def _first_look(self) -> Verdict | None:
-        """Read the verdict; a new token is given time, an unreachable bucket all the time."""
-        begin = self._clock.monotonic()
+        """Read the verdict; asks until the bucket answers, as a token can be mended.
+
+        A new token may take a minute to work, so its refusals are called that only after a while.
+        """
+        refused_since: float | None = None
         said = ""
         while not self.stop.is_set():
             try:
@@ -162,15 +169,33 @@ class Supervisor:
                 self._only_serve(f"refused: the verdict cannot be read: {error}")
                 raise StoppedError from None
             except BucketError as error:
-                late = self._clock.monotonic() - begin > TOKEN_PATIENCE_S
-                if isinstance(error, BucketRefusedError) and late:
-                    self._only_serve(f"refused: {error}")
-                    raise StoppedError from None
-                if str(error) != said:
-                    said = str(error)
-                    self.journal.event(f"waiting for the bucket: {error}")
-                    self.board.say(f"waiting for the bucket: {error}")
-            self.stop.wait(2.0)
+                now = self._clock.monotonic()
+                refused = isinstance(error, BucketRefusedError)
+                refused_since = (refused_since or now) if refused else None
+                late = refused_since is not None and now - refused_since > TOKEN_PATIENCE_S
+                word = "refused, asking again" if late else "waiting for the bucket"
+                if (text := f"{word}: {error}") != said:
+                    said = text
+                    self.journal.event(text)
+                    self.board.say(text)
+            self.stop.wait(REFUSED_PAUSE_S if late else 2.0)
+        raise StoppedError
+
+    def _go_on_after(self, verdict: Verdict) -> None:
+        """Set the verdict `stopped` aside: a machine is there again, and it bills.
+
+        The vendor starts a container again that it ended itself; whoever wants the run to end gives
+        the machine back.
+        """
+        while not self.stop.is_set():
+            try:
+                closing.set_aside(self.bucket, verdict)
+            except BucketError as error:
+                self.journal.event(f"cannot set the earlier verdict aside: {error}; retrying")
+                self.stop.wait(2.0)
+                continue
+            self.journal.event(f"attempt {verdict.attempt} was stopped: this one goes on")
+            return
         raise StoppedError
 
     def _context(self) -> RunContext | str:
@@ -237,6 +262,7 @@ class Supervisor:
             known=dict(self._uploader.artifacts),
             may_write=self._lease.may_write,
             give_up=lambda: self._kill.is_set() or self._stop.too_late(),
+            ask_for_unknown=end.outcome != "stopped",
             say=self.journal.event,
         )
         if verdict is None:

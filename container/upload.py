@@ -13,6 +13,7 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -24,8 +25,9 @@ from container.records import Artifact
 
 T = TypeVar("T")
 
-# Order of value: what a lost machine would cost most goes first.
-RECORDS, MODEL, REPORT, OPTIMIZER, LOGS = range(5)
+# Order of value: what a lost machine would cost most goes first. Of equal value is what was queued
+# first: a checkpoint, model and optimizer, is whole before the next one begins.
+RECORDS, CHECKPOINT, REPORT, LOGS = range(4)
 
 FILES_AT_ONCE = 8  # small ones wait for the bucket's answer most of the time
 PARTS_AT_ONCE = 10  # of all files together; they are read from disk as they are sent
@@ -45,6 +47,7 @@ class Batch:
     artifacts: list[Artifact] = field(default_factory=list[Artifact])
     done: threading.Event = field(default_factory=threading.Event)
     dropped: str = ""  # why the batch was given up: its files changed or vanished
+    begun: bool = False  # the first file is on its way, or was
     waiting_for: int = 0  # files and batches; the uploader's own count
 
 
@@ -148,10 +151,14 @@ class Uploader:
                 if self._stopping.is_set():
                     return
                 _, _, batch, path, key, size = heapq.heappop(self._queue)
-            if path is None:
-                self._finish(batch)
-            else:
-                self._file(batch, path, key, size)
+                batch.begun = True
+            try:
+                if path is None:
+                    self._finish(batch)
+                else:
+                    self._file(batch, path, key, size)
+            except Exception as error:  # noqa: BLE001  # or the end of the run waits for ever
+                self._abandon(batch, path, size, error)
 
     def _file(self, batch: Batch, path: Path, key: str, size: int) -> None:
         artifact: Artifact | None = None
@@ -183,6 +190,7 @@ class Uploader:
     def _finish(self, batch: Batch) -> None:
         if not batch.dropped and any(other.dropped for other in batch.after):
             batch.dropped = next(other.dropped for other in batch.after if other.dropped)
+            self._say(f"{batch.name} is left out: {batch.dropped}")
         finish = batch.finish
         if finish is not None and not batch.dropped:
             artifacts = sorted(batch.artifacts, key=lambda artifact: artifact.key)
@@ -190,13 +198,28 @@ class Uploader:
                 return  # stopping
         if batch.remove_files and not batch.dropped:
             for path, _ in batch.files:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a disk that went read-only
+                    path.unlink(missing_ok=True)
+        self._close(batch)
+
+    def _close(self, batch: Batch) -> None:
         with self._condition:
             self._open.discard(batch)
             batch.done.set()
             for follower in self._followers.pop(batch, []):
                 self._one_less(follower)
             self._condition.notify_all()
+
+    def _abandon(self, batch: Batch, path: Path | None, size: int, error: Exception) -> None:
+        """Give up what failed as nobody foresaw; the run goes on without it, and says so."""
+        batch.dropped = f"{type(error).__name__} in the uploader"
+        self._say(f"upload of {batch.name} given up: {batch.dropped}")
+        if path is None:
+            self._close(batch)
+            return
+        with self._condition:
+            self._pending_bytes -= size
+            self._one_less(batch)
 
     def _persist(self, call: Callable[[], T], *, what: str) -> T | None:
         """Call until it succeeds; None when stopping. Pauses double, with jitter."""

@@ -24,6 +24,7 @@ from container.recipe import Recipe
 from container.resume import PROBE_PREFIX
 
 PROBE_BYTES = 8 * 2**20
+PLENTY_OF_SHM = 2**30
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  # the mount itself is asked about
 MOST_CLOCK_SKEW_S = 600.0  # S3 signatures are refused from 15 minutes on
 
@@ -53,7 +54,11 @@ def verify(
 ) -> tuple[list[Check], list[Gpu]]:
     """Run all checks; never raises for what it finds."""
     gpus = list_gpus()
-    checks = [*_gpu_checks(environment, recipe, gpus), _disk(environment, recipe), _shm(recipe)]
+    checks = [
+        *_gpu_checks(environment, recipe, gpus),
+        _disk(environment, recipe),
+        _shm(recipe, world_size=environment.world_size),
+    ]
     checks += _bucket_checks(bucket, clock=clock, key=f"{PROBE_PREFIX}{secrets.token_hex(4)}")
     return checks, gpus or []
 
@@ -127,13 +132,15 @@ def _disk(environment: RunEnvironment, recipe: Recipe) -> Check:
     return Check("disk", "passed" if enough else "refused", detail)
 
 
-def _shm(recipe: Recipe) -> Check:
+def _shm(recipe: Recipe, *, world_size: int) -> Check:
     try:
         size = shutil.disk_usage(SHARED_MEMORY).total
     except OSError:
         return Check("shared memory", "unknown", f"{SHARED_MEMORY} cannot be looked at")
     enough = size >= recipe.min_shm_bytes
     detail = f"{_gib(size)}, {recipe.name} needs {_gib(recipe.min_shm_bytes)}"
+    if enough and world_size > 1 and size < PLENTY_OF_SHM:
+        return Check("shared memory", "unknown", f"{detail}; NCCL needs more without NVLink")
     return Check("shared memory", "passed" if enough else "refused", detail)
 
 

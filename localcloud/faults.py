@@ -46,6 +46,7 @@ class Faults:
 
     bytes_per_s: float = 0.0  # each way, of all connections together; 0: as fast as it goes
     refused_share: float = 0.0  # of all requests, answered 503 SlowDown
+    refused_with: int = 503  # 403: as a token that does not work yet
     hold: Hold | None = None
 
 
@@ -118,7 +119,7 @@ class FaultyStore:
         if self._chance.random() < self.faults.refused_share:
             # The body was not read, and after "Expect: 100-continue" may never come.
             closing = [(b"content-length", b"%d" % len(REFUSAL)), (b"connection", b"close")]
-            await _answer(send, 503, closing)
+            await _answer(send, self.faults.refused_with, closing)
             await send({"type": "http.response.body", "body": REFUSAL})
             return
         hold = self.faults.hold

@@ -42,7 +42,7 @@ def gpu_stages(*, base_hours: float) -> tuple[Stage, ...]:
         "--sample-every=-1",
     )
     return (
-        *data_stages(),
+        *data_stages(fp8=True),
         tokenizer_stage(),
         base_stage(
             _torchrun("base_train", *base, *flags),
@@ -76,7 +76,7 @@ def gpu_stages(*, base_hours: float) -> tuple[Stage, ...]:
 
 
 def data_stages(
-    *, first_shards: str = str(FIRST_SHARDS), eval_bundle: bool = True
+    *, first_shards: str = str(FIRST_SHARDS), eval_bundle: bool = True, fp8: bool = False
 ) -> tuple[Stage, ...]:
     """Return the downloads: first shards before anything, the rest while other stages run.
 
@@ -93,6 +93,7 @@ def data_stages(
                 "begin",
                 f"-n{first_shards}",
                 "--window-pattern={window_pattern}",
+                *(("{fp8:--fp8}",) if fp8 else ()),
             ),
             cwd=SOURCE,
             env=ENV,
@@ -169,6 +170,7 @@ def base_eval_stage(argv: tuple[str, ...], *, core: bool = True) -> Stage:
         cwd=SOURCE,
         env=ENV,
         time_limit_s=2 * 3600,
+        silence_limit_s=900,  # each task is a line, at its end
         optional=True,
         outputs=("base_eval/base_model_*.csv",) if core else (),
         uploads=(*((table,) if core else ()), _section("base-model-evaluation.md")),
@@ -186,10 +188,17 @@ def sft_stage(argv: tuple[str, ...], *, time_limit_s: float) -> Stage:
         first_step_limit_s=1800,
         step_limit_s=900,
         progress="nanochat",
+        saves_once=True,
         needs_credentials=True,
         outputs=("chatsft_checkpoints/{tag}/model_*.pt", "chatsft_checkpoints/{tag}/meta_*.json"),
         uploads=(
-            Upload(local="chatsft_checkpoints", key="checkpoints/sft", kind="checkpoint"),
+            # Nothing reads SFT's optimizer files, and commits differ in which ranks write them.
+            Upload(
+                local="chatsft_checkpoints",
+                key="checkpoints/sft",
+                kind="checkpoint",
+                optimizer_files="none",
+            ),
             _section("sft.md"),
         ),
     )
@@ -203,6 +212,7 @@ def chat_eval_stage(argv: tuple[str, ...]) -> Stage:
         cwd=SOURCE,
         env=ENV,
         time_limit_s=2 * 3600,
+        silence_limit_s=900,
         runs_model_code=True,
         optional=True,
         uploads=(_section("chat-evaluation-sft.md"),),

@@ -44,11 +44,18 @@ def bucket(s3: S3Server) -> Bucket:
     return Bucket(client, name=BUCKET, prefix=f"dev-main-{next(_numbers):08x}")
 
 
-def wait_for(condition: Callable[[], Any], *, timeout_s: float = 30, what: str = "") -> Any:
-    """Return the condition's value as soon as it is true."""
+def wait_for(
+    condition: Callable[[], Any],
+    *,
+    timeout_s: float = 30,
+    what: str | Callable[[], str] = "",
+) -> Any:
+    """Return the condition's value as soon as it is true; `what` may be asked for at the end."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what or condition}"
+        if time.monotonic() >= deadline:
+            shown = what() if callable(what) else what
+            raise AssertionError(f"not within {timeout_s} s: {shown or condition}")
         time.sleep(0.02)  # polls a condition
     return found
 

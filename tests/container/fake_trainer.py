@@ -17,7 +17,8 @@ parser.add_argument("--device-batch-size", type=int, default=8)
 parser.add_argument("--ranks", type=int, default=1)
 parser.add_argument("--payload-bytes", type=int, default=2000)
 parser.add_argument("--oom-above", type=int, default=0, help="fail as CUDA does above this size")
-parser.add_argument("--exit-once-at", type=int, default=-1)
+parser.add_argument("--exit-once-at", type=int, action="append", default=[])
+parser.add_argument("--exit-at-end", type=int, default=0, help="exit code after the last save")
 parser.add_argument("--hang-at", type=int, default=-1, help="once")
 parser.add_argument("--wait-at", type=int, default=-1, help="until the file --gate is there")
 parser.add_argument("--gate", default="")
@@ -62,7 +63,7 @@ if args.resume_from_step >= 0 and not (out / f"model_{start:06d}.pt").exists():
 print(f"Using user-provided number of iterations: {args.steps}")
 print(f"the secret is {os.environ.get('R2_SECRET_ACCESS_KEY', 'not here')}")
 for step in range(start, args.steps):
-    if step == args.exit_once_at and once("exited"):
+    if step in args.exit_once_at and once(f"exited-{step}"):
         if args.leave_truncated:
             (out / f"model_{step:06d}.pt").write_bytes(b"PK\x03\x04 cut short")
         sys.exit("RuntimeError: planted failure")
@@ -78,3 +79,4 @@ for step in range(start, args.steps):
     if (step + 1) % args.save_every == 0 or step + 1 == args.steps:
         save(step + 1)
 print(f"Step {args.steps:05d} | Validation bpb: 1.2345")
+sys.exit(args.exit_at_end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 from collections import namedtuple
 from decimal import Decimal
@@ -16,7 +17,7 @@ from container.clock import Clock
 from container.journal import Journal
 from container.recipe import Upload
 from container.shipping import CheckpointShipper
-from container.upload import Uploader
+from container.upload import Batch, Uploader
 from tests.container.test_decisions import write_step
 
 Usage = namedtuple("Usage", ("total", "used", "free"))
@@ -82,9 +83,74 @@ def test_a_step_that_is_still_being_written_is_not_taken(bucket: Bucket, tmp_pat
     one = shipper(tmp_path, bucket, said)
     write_step(tmp_path / "d2", 100)
     one.look()
-    assert not one.batches()
+    assert one.newest_batch() is None
     write_step(tmp_path / "d2", 100, ranks=2)  # saved again in between: other times
     one.look()
-    assert not one.batches()
+    assert one.newest_batch() is None
     one.look()
-    assert len(one.batches()) == 1
+    assert one.newest_batch() is not None
+
+
+def test_on_a_short_disk_the_step_that_is_on_its_way_goes_last(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The oldest was nearest to the bucket and went first: behind a slow line none ever arrived."""
+    one = shipper(tmp_path, bucket, [])
+    for step in (100, 200, 300):
+        write_step(tmp_path / "d2", step)
+    one.look(nobody_writes=True)
+    on_its_way = one.shipped["d2", 100]
+    assert on_its_way is not None
+    on_its_way.after[0].begun = True
+    frees = iter([0, 10**9])  # one step less is enough
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(10**9, 0, next(frees)))
+    one.look(nobody_writes=True)
+    assert steps(tmp_path) == ["model_000100.pt", "model_000300.pt"]
+
+
+def test_a_removed_step_takes_no_room_although_an_upload_has_it_open(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    one = shipper(tmp_path, bucket, [])
+    for step in (100, 200):
+        write_step(tmp_path / "d2", step)
+    with (tmp_path / "d2" / "model_000100.pt").open("rb") as reader:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1000, 1000, 0))
+        one.look(nobody_writes=True)
+        assert steps(tmp_path) == ["model_000200.pt"]
+        assert os.fstat(reader.fileno()).st_size == 0
+
+
+def test_a_stage_is_recorded_although_an_earlier_step_went_unsent(
+    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Without its record a stage that is done is entered again by the next machine."""
+    said: list[str] = []
+    one = shipper(tmp_path, bucket, said)
+    for step in (100, 200):
+        write_step(tmp_path / "d2", step)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1000, 1000, 0))
+    one.look(nobody_writes=True)
+    newest = one.newest_batch()
+    assert newest is not None
+    recorded: list[bool] = []
+    record = Batch(name="record", after=[newest], finish=lambda _: recorded.append(True))
+    one.uploader.add(record)
+    one.uploader.start()
+    try:
+        assert one.uploader.wait_empty(20), said
+    finally:
+        one.uploader.stop()
+    assert recorded == [True]
+    assert bucket.get("checkpoints/base/d2/complete_000200.json")
+    assert bucket.get("checkpoints/base/d2/complete_000100.json") is None
+
+
+def test_what_was_logged_is_on_disk_before_its_segment_is_cut(bucket: Bucket, tmp_path: Path):
+    """A killed container lost up to 8 kB that stood in a buffer."""
+    board = Board(run="m", recipe="r", price_usd_per_hour=Decimal(1), clock=Clock())
+    journal = Journal(folder=tmp_path, board=board, clock=Clock(), out=io.StringIO())
+    journal.begin(attempt=1, uploader=Uploader(bucket, clock=Clock(), say=lambda _: None))
+    journal.line("base", "the last words")
+    (segment,) = (tmp_path / "logs").iterdir()
+    assert segment.read_text() == "the last words\n"

@@ -62,6 +62,12 @@ def start(bucket: Bucket, s3: S3Server, tmp_path: Path):
             process.kill()
 
 
+def dies(process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until it has killed itself."""
+    wait_for(lambda: process.poll() is not None, timeout_s=120, what=log.read_text)
+    assert process.returncode == -signal.SIGKILL, log.read_text()
+
+
 def undisturbed() -> dict[str, str]:
     """Return the hash of each weight file, made by the trainer without any supervisor."""
     import tempfile
@@ -95,11 +101,10 @@ POINTS = [
 def test_killed_at_any_write_the_run_still_ends_with_the_same_weights(
     start: Start, bucket: Bucket, tmp_path: Path, call: int | str, when: str, disk: str
 ):
-    first = start(call, when)
-    assert first.wait(60) == -signal.SIGKILL
+    dies(start(call, when), tmp_path / "log")
     second = start(0, work="work" if disk == "same" else "fresh")
     log = (tmp_path / "log").read_text
-    raw = wait_for(lambda: bucket.get("verdict.json"), timeout_s=90, what=log())
+    raw = wait_for(lambda: bucket.get("verdict.json"), timeout_s=120, what=log)
     assert Verdict.from_json(raw).outcome == "succeeded", log()
     assert second.poll() is None, log()
     manifest = Manifest.from_json(bucket.get("manifest.json") or b"")
@@ -120,12 +125,13 @@ def test_killed_at_any_write_the_run_still_ends_with_the_same_weights(
 def test_killed_in_the_middle_of_a_multipart_upload_the_next_start_completes_it(
     start: Start, bucket: Bucket, tmp_path: Path
 ):
-    first = start("UploadPart:2", "after", size="big")
-    assert first.wait(60) == -signal.SIGKILL
+    dies(start("UploadPart:2", "after", size="big"), tmp_path / "log")
     uploads = bucket.client.list_multipart_uploads(Bucket=BUCKET, Prefix=bucket.full(""))
     assert uploads.get("Uploads"), "it died while a multipart upload was under way"
     start(0, size="big")
-    raw = wait_for(lambda: bucket.get("verdict.json"), timeout_s=90)
+    raw = wait_for(
+        lambda: bucket.get("verdict.json"), timeout_s=120, what=(tmp_path / "log").read_text
+    )
     assert Verdict.from_json(raw).outcome == "succeeded", (tmp_path / "log").read_text()
     uploads = bucket.client.list_multipart_uploads(Bucket=BUCKET, Prefix=bucket.full(""))
     assert not uploads.get("Uploads")

@@ -81,8 +81,7 @@ def test_a_container_on_a_prefix_with_a_verdict_does_nothing_but_serve(
     second = launch(work="another")
     wait_for(lambda: second.supervisor.board.outcome)
     assert "stage started" not in second.log
-    page = requests.get(second.url, timeout=5).text
-    assert "polyline" in page  # the past is shown
+    wait_for(lambda: "polyline" in requests.get(second.url, timeout=5).text)  # the past is shown
     assert {stage.state for stage in second.status().stages} == {"done"}
     assert second.end() == 0
     assert bucket.list() == before

@@ -19,7 +19,7 @@ from container.bucket import Bucket, BucketError, make_client
 from container.clock import Clock
 from container.multipart import FileChangedError, FileSender
 from container.records import Artifact
-from container.upload import LOGS, MODEL, RECORDS, Batch, Uploader
+from container.upload import CHECKPOINT, LOGS, RECORDS, Batch, Uploader
 from localcloud.faults import FaultyStore
 from tests.container.conftest import BUCKET, wait_for
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
@@ -194,7 +194,7 @@ def test_a_record_is_written_after_all_the_files_that_it_vouches_for(
     uploader = make_uploader()
     seen: list[tuple[list[str], list[str]]] = []
     one = Batch(name="one", files=[(file(tmp_path, "1", 9), "k/1")], priority=LOGS)
-    two = Batch(name="two", files=[(file(tmp_path, "2", 9), "k/2")], priority=MODEL)
+    two = Batch(name="two", files=[(file(tmp_path, "2", 9), "k/2")], priority=CHECKPOINT)
 
     def finish(_: list[Artifact]) -> None:
         seen.append((sorted(bucket.list("k/")), [a.key for b in (one, two) for a in b.artifacts]))
@@ -212,7 +212,7 @@ def test_models_go_before_logs(make_uploader: Make, bucket: Bucket, tmp_path: Pa
     for n in range(12):
         uploader.add(Batch(name=f"log{n}", files=[(file(tmp_path, f"l{n}", 9), f"logs/{n}")]))
     model = [(file(tmp_path, "model", 9), "model.pt")]
-    uploader.add(Batch(name="model", files=model, priority=MODEL))
+    uploader.add(Batch(name="model", files=model, priority=CHECKPOINT))
     uploader.start()
     assert uploader.wait_empty(20)
     assert any(path.endswith("model.pt") for path in calls[:4])

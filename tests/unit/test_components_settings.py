@@ -214,7 +214,8 @@ def test_a_secret_in_plain_text_is_refused() -> None:
 
 
 def test_a_cloudflare_token_in_plain_text_is_refused() -> None:
-    text = problems(**{"cloudflare:apiToken": "planted"})
+    plain: dict[str, Any] = {"cloudflare:apiToken": "planted"}
+    text = problems(**plain)
     assert "pulumi config set --secret cloudflare:apiToken" in text
     assert "planted" not in text
 

@@ -1,0 +1,104 @@
+"""Whether the keys of one run fit each other and its recipe; pure, no I/O.
+
+What is refused here would else be found on the machine that is paid for, after minutes or hours.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+
+from components.run_settings import RunSettings
+from container.recipe import Recipe, SettingValue
+
+CPU = "CPU"
+LENGTH_SETTINGS = frozenset(
+    {
+        "depth",
+        "target_param_data_ratio",
+        "num_iterations",
+        "total_batch_size",
+        "sft_iterations",
+        "eval_problems",
+        "core_max_per_task",
+    }
+)
+"""Settings that change how long a run takes: with one of them the recipe's hours say nothing."""
+
+WITHOUT_FP8 = frozenset({"A100", "A40", "A10", "A6000", "V100", "T4", "3090"})
+WITHOUT_FA3 = WITHOUT_FP8 | {"B200", "B300", "L40", "L40S", "L4", "4090", "5090"}
+"""The pinned nanochat has Flash Attention 3 on Hopper only; without it sliding windows are slow."""
+
+SPEED = {"A100": 312 / 989}
+"""Dense bf16 teraflops against an H100's, from the vendor's data sheets; others count as equal."""
+
+
+def unfit(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
+    """Return one line for each pair of keys that do not fit; `where` begins the keys' names."""
+    gpu = f"{where}gpuType = {json.dumps(run.gpu_type)}"
+    if run.gpu_type == CPU and recipe.gpu_type != CPU:
+        return [f"{gpu}: {recipe.name} needs GPUs, such as {recipe.gpu_type}"]
+    if run.gpu_type != CPU and recipe.gpu_type == CPU:
+        return [f"{gpu}: {recipe.name} trains on the processor, GPUs would idle; must be {CPU}"]
+    problems = [*_batch_problems(run, recipe, where=where), *_hours_problems(run, recipe, where)]
+    if recipe.gpu_type != CPU:
+        problems += _attention_problems(run, recipe, gpu=gpu)
+    return problems
+
+
+def _batch_problems(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
+    """nanochat stops with an assertion when a step is not a multiple of what the GPUs take."""
+    gpus = run.gpus_per_container if recipe.gpu_type != CPU else 1
+    if recipe.gpu_type != CPU and gpus not in (1, 2, 4, 8):
+        text = f"{where}gpusPerContainer = {gpus}: must be 1, 2, 4 or 8, to share each step evenly"
+        return [text]
+    length, total = run.trained.get("max_seq_len"), run.trained.get("total_batch_size")
+    if not isinstance(length, int) or not isinstance(total, int):
+        return []
+    batch = run.device_batch_size or recipe.device_batch_size
+    key = f"{where}deviceBatchSize = {batch}"
+    if total > 0 and total % (batch * length * gpus):
+        text = (
+            f"{key}: {batch} rows x {length} tokens x {gpus} devices do not divide a step of "
+            f"{total} tokens (recipeSettings.total_batch_size)"
+        )
+        return [text]
+    if total <= 0 and batch & (batch - 1):
+        return [f"{key}: must be a power of two, as nanochat's steps are"]
+    return []
+
+
+def _hours_problems(run: RunSettings, recipe: Recipe, where: str) -> list[str]:
+    if LENGTH_SETTINGS & run.recipe_settings.keys():
+        return []
+    share = recipe.gpus / run.gpus_per_container if recipe.gpus else 1.0
+    hours = recipe.expected_hours * share / _speed(run.gpu_type)
+    if hours <= run.duration_hours:
+        return []
+    text = (
+        f"{where}durationHours = {run.duration_hours}: {recipe.name} takes about {hours:.1f} h "
+        f"on {run.gpus_per_container} x {run.gpu_type}"
+    )
+    return [text]
+
+
+def _attention_problems(run: RunSettings, recipe: Recipe, *, gpu: str) -> list[str]:
+    wrong: dict[str, SettingValue] = {}
+    if run.trained.get("fp8") is True and _is_one_of(run.gpu_type, WITHOUT_FP8):
+        wrong["fp8"] = False
+    pinned = run.nanochat_commit == recipe.nanochat_commit  # later commits have other kernels
+    slow = pinned and _is_one_of(run.gpu_type, WITHOUT_FA3)
+    if slow and "S" in str(run.trained.get("window_pattern", "")):
+        wrong["window_pattern"] = "L"
+    if not wrong:
+        return []
+    return [f"{gpu}: cannot run {recipe.name} as it is; set recipeSettings {json.dumps(wrong)} too"]
+
+
+def _speed(gpu_type: str) -> float:
+    return next((speed for name, speed in SPEED.items() if _is_one_of(gpu_type, {name})), 1.0)
+
+
+def _is_one_of(gpu_type: str, models: frozenset[str] | set[str]) -> bool:
+    words = set(re.split(r"[^A-Z0-9]+", gpu_type.upper()))
+    return bool(words & models)

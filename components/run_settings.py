@@ -1,0 +1,47 @@
+"""One run's settings as a frozen value, and the hash that tells two trainings apart."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from container.recipe import SettingValue
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """One training run, all defaults and overrides applied."""
+
+    name: str
+    recipe: str
+    recipe_settings: Mapping[str, SettingValue]
+    trained: Mapping[str, SettingValue]  # all settings of the recipe, with those above
+    nanochat_commit: str
+    gpu_type: str
+    gpus_per_container: int
+    locations: tuple[str, ...]
+    duration_hours: int
+    max_cost_usd: int
+    device_batch_size: int
+    keep_alive: bool
+    wandb_run: str
+    rerun: int
+
+    @property
+    def training_hash(self) -> str:
+        """What makes two runs different trainings: 8 hex digits, part of the run prefix.
+
+        A container refuses a prefix that another training has begun, so that what it compares must
+        be in here: a changed default of the recipe too.
+        """
+        parts = (self.recipe, self.trained, self.nanochat_commit, self.gpus_per_container)
+        return short_hash(parts)
+
+
+def short_hash(value: Any) -> str:
+    """Return the first 8 hex digits of the SHA-256 of a JSON value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
