@@ -200,7 +200,7 @@ def _image(
     target = _target(recipe)
     commit = keys.nanochatCommit or recipe.nanochat_commit
     args = (
-        {"BASE_IMAGE": world.base_image}
+        {"BASE_IMAGE": world.base_image, "PIP_INDEX_URL": keys.buildArgs.get("PIP_INDEX_URL", "")}
         if target == REHEARSAL
         else {"CUDA_BASE": keys.cudaBase, "NANOCHAT_COMMIT": commit, **keys.buildArgs}
     )

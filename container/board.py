@@ -11,7 +11,8 @@ from container.clock import Clock
 from container.progress import Horizon, Progress, TrainingStep
 from container.records import Outcome, RunStatus, StageState, StageStatus
 
-CURVE_POINTS = 4000  # when there are more, every second one is dropped: the page stays small
+CURVE_POINTS = 4000  # when there are more, half of the steps is left out: the page stays small
+MOST_STRIDE = 1 << 40  # more steps than any stage has
 
 
 class Board:
@@ -37,6 +38,7 @@ class Board:
         self._total_steps: int | None = None
         self._outcome: Outcome | None = None
         self._curve: list[tuple[str, int, float]] = []
+        self._stride = 1
         self.bytes_counter: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.gpu_memory: Callable[[], int | None] = lambda: None
         self.log_lines: deque[str] = deque(maxlen=60)
@@ -100,9 +102,10 @@ class Board:
         with self._lock:
             while self._curve and self._curve[-1][0] == stage and self._curve[-1][1] >= step:
                 self._curve.pop()
-            self._curve.append((stage, step, loss))
-            if len(self._curve) > CURVE_POINTS:
-                del self._curve[1::2]
+            self._curve[-2:] = _thinned([*self._curve[-2:], (stage, step, loss)], self._stride)
+            while len(self._curve) > CURVE_POINTS and self._stride < MOST_STRIDE:
+                self._stride *= 2
+                self._curve = _thinned(self._curve, self._stride)
 
     def add_past(self, points: list[tuple[str, int, float]]) -> None:
         """Put the points of earlier attempts, oldest first, before those that are there."""
@@ -186,3 +189,14 @@ class Board:
         if name in self._stage_begin:
             return round(self._clock.monotonic() - self._stage_begin[name], 1)
         return round(self._elapsed.get(name, 0.0), 1)
+
+
+def _thinned(points: list[tuple[str, int, float]], stride: int) -> list[tuple[str, int, float]]:
+    """Return the first point of every `stride` steps, and the last one of each stage."""
+    kept: list[tuple[str, int, float]] = []
+    for n, (stage, step, loss) in enumerate(points):
+        begins = not kept or kept[-1][0] != stage or kept[-1][1] // stride != step // stride
+        ends = n + 1 == len(points) or points[n + 1][0] != stage
+        if begins or ends:
+            kept.append((stage, step, loss))
+    return kept

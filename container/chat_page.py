@@ -23,13 +23,15 @@ from starlette.responses import (
     StreamingResponse,
 )
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from container.chat import ChatError, ChatServer
+from container.chat import ChatError, ChatServer, Chunks
 
 NOT_SERVED_YET = "the model is served some seconds after the verdict; ask again then"
 COOKIE = "trainstack_access"
 MOST_FORM_BYTES = 4096
 _FOLDER = Path(__file__).resolve().parent
+_NO_BUFFER = {"X-Accel-Buffering": "no"}  # the vendor's proxy may gather what it passes on
 _NO_CACHE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
@@ -116,9 +118,13 @@ class ChatPage:
             status, chunks = await run_in_threadpool(ask, body)
         except ChatError as error:
             return _error(502, str(error))
-        streams = as_nanochat or body.get("stream")
-        kind = "text/event-stream" if streams and status == 200 else "application/json"
-        return StreamingResponse(chunks, status_code=status, media_type=kind)
+        streams = status == 200 and (as_nanochat or bool(body.get("stream")))
+        return _Answer(
+            chunks,
+            status_code=status,
+            media_type="text/event-stream" if streams else "application/json",
+            headers=_NO_CACHE | (_NO_BUFFER if streams else {}),
+        )
 
     def _refusal(self, request: Request) -> Response | None:
         if self._knows(request):
@@ -138,6 +144,20 @@ class ChatPage:
         return bool(self._token) and secrets.compare_digest(
             given.strip().encode(), self._token.encode()
         )
+
+
+class _Answer(StreamingResponse):
+    """Lets the model off the rest when who asked has left; the next one waits for it."""
+
+    def __init__(self, chunks: Chunks, **options: Any) -> None:
+        super().__init__(chunks, **options)
+        self._chunks = chunks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._chunks.close()
 
 
 def _error(status: int, message: str) -> JSONResponse:

@@ -132,16 +132,26 @@ def loss_curve(points: list[tuple[str, int, float]]) -> str:
         return ""
     low, high = min(p[2] for p in points), max(p[2] for p in points)
     span = (high - low) or 1.0
-    lines: dict[str, list[str]] = {}
-    for index, (stage, _, loss) in enumerate(points):
-        x, y = 1000 * index / (len(points) - 1), 280 - 260 * (loss - low) / span
-        lines.setdefault(stage, []).append(f"{x:.1f},{y:.1f}")
+    stages: dict[str, list[tuple[int, float]]] = {}
+    for stage, step, loss in points:
+        stages.setdefault(stage, []).append((step, loss))
+    # Points lie by their step: how many of them are kept differs along the curve.
+    firsts = [min(step for step, _ in line) for line in stages.values()]
+    lasts = [max(step for step, _ in line) for line in stages.values()]
+    widths = [last - first + 1 for first, last in zip(firsts, lasts, strict=True)]
+    scale = 1000 / max(sum(widths) - 1, 1)
     colours = ["#2a7de1", "#e8590c", "#2f9e44", "#9c36b5"]
-    drawn = "".join(
-        f'<polyline fill="none" stroke="{colours[n % 4]}" stroke-width="2" '
-        f'vector-effect="non-scaling-stroke" points="{" ".join(line)}"/>'
-        for n, line in enumerate(lines.values())
-    )
+    drawn = ""
+    for n, line in enumerate(stages.values()):
+        before = sum(widths[:n]) - firsts[n]
+        placed = [
+            f"{(before + step) * scale:.1f},{280 - 260 * (loss - low) / span:.1f}"
+            for step, loss in line
+        ]
+        drawn += (
+            f'<polyline fill="none" stroke="{colours[n % 4]}" stroke-width="2" '
+            f'vector-effect="non-scaling-stroke" points="{" ".join(placed)}"/>'
+        )
     return (
         f"<p class='mute'>loss, {high:.3f} down to {low:.3f}</p>"
         f"<svg viewBox='0 0 1000 300' preserveAspectRatio='none'>{drawn}</svg>"

@@ -10,6 +10,7 @@ those commits' environments hold no web framework.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import importlib.util
 import json
@@ -17,7 +18,7 @@ import os
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Protocol, cast
@@ -48,9 +49,17 @@ class Speaker:
         self._tokenizer = tokenizer
         self._turn = threading.Lock()
 
-    def say(self, asked: dict[str, Any]) -> Iterator[str]:
-        """Yield the answer in pieces; `asked` has gone through `checked`."""
+    def say(self, asked: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
+        """Yield the answer as events, the last says why it ended; `asked` is from `checked`."""
         ends = (self._tokenizer.encode_special("<|assistant_end|>"), self._bos)
+        said = 0
+
+        def counted(ids: Iterable[int]) -> Iterator[int]:
+            nonlocal said
+            for one in ids:
+                said += 1
+                yield one
+
         with self._turn:
             columns: Iterator[tuple[list[int], object]] = self._engine.generate(
                 self._prompt(asked["messages"]),
@@ -61,7 +70,10 @@ class Speaker:
                 seed=random.randint(0, 2**31 - 1),  # noqa: S311  # which answer, no secret
             )
             ids = (column[0] for column, _ in columns)
-            yield from pieces(until(ids, ends), self._tokenizer.decode)
+            for text in pieces(counted(until(ids, ends)), self._tokenizer.decode):
+                yield {"token": text}
+        # The token that ends an answer counts too: one that ended by itself has said fewer.
+        yield {"done": True, "finish_reason": "length" if said >= asked["max_tokens"] else "stop"}
 
     @property
     def _bos(self) -> int:
@@ -141,6 +153,8 @@ class Server(ThreadingHTTPServer):
 
 
 class _Request(BaseHTTPRequestHandler):
+    # Chunks are of 1.1: with them an answer that was cut is told from one that ended.
+    protocol_version = "HTTP/1.1"
     server: Server  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def do_GET(self) -> None:
@@ -163,21 +177,32 @@ class _Request(BaseHTTPRequestHandler):
         except BadRequestError as error:
             self._answer(HTTPStatus.BAD_REQUEST, {"detail": str(error)})
             return
+        self._stream(asked)
+
+    def _stream(self, asked: dict[str, Any]) -> None:
+        chunked = self.request_version != "HTTP/1.0"
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
+        if chunked:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.send_header("Connection", "close")
         self.end_headers()
-        try:
-            for text in self.server.speaker.say(asked):
-                self._event({"token": text})
-            self._event({"done": True})
-        except (BrokenPipeError, ConnectionResetError):
-            return  # who asked has gone
+        # Closing: the model's turn ends here when who asked has gone.
+        with (
+            contextlib.suppress(ConnectionError),
+            contextlib.closing(self.server.speaker.say(asked)) as events,
+        ):
+            for event in events:
+                line = f"data: {json.dumps(event, ensure_ascii=False)}\n\n".encode()
+                self._write(line, chunked=chunked)
+            self._write(b"", chunked=chunked)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Print nothing: requests come from the page alone."""
 
-    def _event(self, content: dict[str, Any]) -> None:
-        self.wfile.write(f"data: {json.dumps(content, ensure_ascii=False)}\n\n".encode())
+    def _write(self, part: bytes, *, chunked: bool) -> None:
+        """Send at once; an empty part ends the answer."""
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(part), part) if chunked else part)
         self.wfile.flush()
 
     def _answer(self, status: HTTPStatus, content: dict[str, Any]) -> None:
@@ -185,6 +210,7 @@ class _Request(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")  # what was asked may not have been read
         self.end_headers()
         self.wfile.write(body)
 

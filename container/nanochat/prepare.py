@@ -31,6 +31,7 @@ EVAL_BUNDLE_URL = "https://karpathy-public.s3.us-west-2.amazonaws.com/eval_bundl
 IDENTITY_URL = "https://karpathy-public.s3.us-west-2.amazonaws.com/identity_conversations.jsonl"
 WORDS_URL = "https://raw.githubusercontent.com/dwyl/english-words/refs/heads/master/words_alpha.txt"
 HOPPER = 9
+FIRST_WITH_FP8 = (8, 9)  # compute capability that torch._scaled_mm takes
 ATTEMPTS = 4
 FIRST_PAUSE_S = 2.0  # doubled after each attempt
 TIMEOUT_S = 60
@@ -91,26 +92,37 @@ def sft_data() -> None:
         print(f"{name} {arguments}: {rows:,} rows", flush=True)
 
 
-def flash_attention(capability: int | None, *, found: bool, window_pattern: str) -> str:
-    """Return what to say about the attention kernel; raise PrepareError when it would cost dear.
+def kernels(
+    capability: tuple[int, int] | None, *, found: bool, window_pattern: str, fp8: bool
+) -> str:
+    """Return what to say about this GPU's kernels; raise PrepareError when it would cost dear.
 
-    `capability` is the major one of the GPU, None without GPU. nanochat goes on without a word
-    when the kernel cannot be had, and trains several times slower.
+    `capability` is the GPU's, None without GPU; `found`: whether Flash Attention 3 is there. When
+    it cannot be had nanochat goes on without a word, and trains several times slower; fp8 on a GPU
+    without it ends base training at its first step, when all data has been fetched.
     """
-    if found:
-        return "Flash Attention 3 is there"
-    if capability == HOPPER:
+    if capability is not None and capability[0] == HOPPER and not found:
         raise PrepareError(
             "Flash Attention 3 was not found on a Hopper GPU: training would take several times as "
             "long. Is huggingface.co reachable from this machine, and is the image built from "
             "nanochat's lock?"
         )
-    if capability is None or window_pattern == "L":
-        return "no Flash Attention 3 on this device, PyTorch's own attention is used"
-    raise PrepareError(
-        f"this GPU has no Flash Attention 3, and windowPattern {window_pattern} is very slow "
-        "without: set recipeSettings.window_pattern to L"
-    )
+    reasons: list[str] = []
+    changes: list[str] = []
+    if capability is not None and fp8 and capability < FIRST_WITH_FP8:
+        reasons.append(f"no fp8 (that takes {_version(FIRST_WITH_FP8)})")
+        changes.append("fp8: false")
+    if capability is not None and not found and window_pattern != "L":
+        reasons.append(f"no Flash Attention 3 (window_pattern {window_pattern} is slow without)")
+        changes.append("window_pattern: L")
+    if capability is not None and changes:
+        raise PrepareError(
+            f"this GPU has compute capability {_version(capability)}: {' and '.join(reasons)}; "
+            f"set recipeSettings {{{', '.join(changes)}}} in the stack's config"
+        )
+    if found:
+        return "Flash Attention 3 is there"
+    return "no Flash Attention 3 on this device, PyTorch's own attention is used"
 
 
 def download(url: str, target: Path) -> None:
@@ -138,7 +150,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         if arguments.what == "begin":
             _begin_report()
-            print(_check_attention(arguments.window_pattern), flush=True)
+            print(_check_kernels(arguments), flush=True)
             _shards(arguments)
         elif arguments.what == "shards":
             _shards(arguments)
@@ -159,6 +171,7 @@ def arguments_parser() -> argparse.ArgumentParser:
     parser.add_argument("-n", type=int, default=8, help="train shards")
     parser.add_argument("-w", dest="workers", type=int, default=8)
     parser.add_argument("--window-pattern", default="L")
+    parser.add_argument("--fp8", action="store_true", help="base training will use fp8")
     return parser
 
 
@@ -174,12 +187,23 @@ def _begin_report() -> None:
         subprocess.run([sys.executable, "-m", "nanochat.report", "reset"], check=False)
 
 
-def _check_attention(window_pattern: str) -> str:
+def _check_kernels(arguments: argparse.Namespace) -> str:
     torch = importlib.import_module("torch")
     attention = importlib.import_module("nanochat.flash_attention")  # fetches the kernel
-    there = bool(torch.cuda.is_available())
-    capability = int(torch.cuda.get_device_capability()[0]) if there else None
-    return flash_attention(capability, found=bool(attention.HAS_FA3), window_pattern=window_pattern)
+    capability: tuple[int, int] | None = None
+    if torch.cuda.is_available():
+        major, minor = torch.cuda.get_device_capability()
+        capability = int(major), int(minor)
+    return kernels(
+        capability,
+        found=bool(attention.HAS_FA3),
+        window_pattern=arguments.window_pattern,
+        fp8=arguments.fp8,
+    )
+
+
+def _version(capability: tuple[int, int]) -> str:
+    return f"{capability[0]}.{capability[1]}"
 
 
 def _fetch_if_had(url: str, target: Path) -> None:

@@ -23,6 +23,7 @@ FOLDER = "base_data_climbmix"
 CHECKED = "checked_shards.txt"  # beside the folder, which nanochat lists
 ATTEMPTS = 4
 TIMEOUT_S = 30
+READ_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -98,8 +99,7 @@ def _other_content(
                 silent.set()
         if not wanted:
             return name, None
-        with (base_dir / FOLDER / name).open("rb") as file:
-            return name, hashlib.file_digest(file, "sha256").hexdigest() == wanted
+        return name, _sha256(base_dir / FOLDER / name) == wanted
 
     with ThreadPoolExecutor(workers) as pool:
         results = dict(pool.map(look, new))
@@ -135,6 +135,14 @@ def _is_parquet(file: Path) -> bool:
             return first == content.read(4) == b"PAR1"
     except OSError:
         return False
+
+
+def _sha256(file: Path) -> str:
+    digest = hashlib.sha256()  # hashlib.file_digest came with Python 3.11
+    with file.open("rb") as content:
+        while part := content.read(READ_BYTES):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

@@ -17,7 +17,7 @@ from components.ionet.deployment import ENTRYPOINT, TRAFFIC_PORT
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Wish
 from container.bucket import Bucket
-from container.records import Manifest, Verdict
+from container.records import Manifest, Verdict, stopped_key
 from localcloud.caas.containers import DEPLOYMENT_LABEL, PLACE_LABEL
 from localcloud.faults import FaultyStore
 from tests.campaign.cloud import NAME_PREFIX, Cloud, remove_bucket
@@ -180,6 +180,30 @@ class Run:
         """Wait for the verdict."""
         raw = self.there("verdict.json", within_s=within_s)
         return Verdict.from_json(raw)
+
+    def stopped(self) -> Verdict:
+        """Return the verdict of the first attempt, wherever it is: the vendor starts another."""
+        found: list[bytes] = []
+
+        def look() -> bool:
+            for key in (stopped_key(1), "verdict.json"):
+                raw = self.bucket.get(key)
+                if raw is not None:
+                    found.append(raw)
+            return bool(found)
+
+        self.until(look, what="the verdict stopped")
+        return Verdict.from_json(found[0])
+
+    def goes_on(self) -> None:
+        """Wait until a next container has set the verdict `stopped` of the first aside."""
+
+        def look() -> bool:
+            raw = self.bucket.get("verdict.json")
+            stands = raw is not None and Verdict.from_json(raw).outcome == "stopped"
+            return self.bucket.head(stopped_key(1)) is not None and not stands
+
+        self.until(look, what="the run goes on")
 
     def manifest(self) -> Manifest:
         return Manifest.from_json(self.bucket.get("manifest.json") or b"")

@@ -37,11 +37,13 @@ class Stop:
         run.let_pass()
         one.ended()
         took_s = time.monotonic() - begin
-        verdict = run.verdict(within_s=1)
+        verdict = run.stopped()
         assert (verdict.outcome, verdict.stage) == ("stopped", self.stage), one.log
-        judge.every_hash_is_right(run)
-        run.give_back()
-        return f"ended after {took_s:.1f} s, {len(run.manifest().artifacts)} artefacts"
+        kept = len(run.manifest().artifacts)
+        # The vendor starts the container again, and as the machine bills the run goes on.
+        run.goes_on()
+        judge.ended_well(run)
+        return f"ended after {took_s:.1f} s, {kept} artefacts; went on"
 
 
 def machine_given_back_while_it_trains(run: Run, undisturbed: Undisturbed) -> str:

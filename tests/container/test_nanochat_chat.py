@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -76,7 +77,7 @@ def test_the_whole_conversation_is_put_before_the_model_and_its_answer_streamed(
     assert requests.get(f"{address}/health", timeout=10).json()["ready"] is True
     turns = [("user", "hi"), ("assistant", "hello"), ("user", "so")]
     events = ask(address, messages=[{"role": role, "content": text} for role, text in turns])
-    assert events[-1] == {"done": True}
+    assert events[-1] == {"done": True, "finish_reason": "stop"}
     assert "".join(event.get("token", "") for event in events) == (
         "[bos][user_start]hi[user_end][assistant_start]hello[assistant_end]"
         "[user_start]so[user_end][assistant_start]"
@@ -86,6 +87,21 @@ def test_the_whole_conversation_is_put_before_the_model_and_its_answer_streamed(
 def test_an_answer_is_no_longer_than_was_asked_for(address: str) -> None:
     events = ask(address, messages=[{"role": "user", "content": "hi"}], max_tokens=3)
     assert "".join(event.get("token", "") for event in events) == "[bo"
+    assert events[-1]["finish_reason"] == "length"
+
+
+def test_a_client_without_chunks_gets_the_answer_up_to_the_end_of_the_connection(
+    address: str,
+) -> None:
+    body = b'{"messages": [{"role": "user", "content": "hi"}]}'
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as one:
+        one.sendall(b"POST /chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(body))
+        one.sendall(body)
+        head, _, answer = b"".join(iter(lambda: one.recv(4096), b"")).partition(b"\r\n\r\n")
+    assert b"chunked" not in head
+    assert answer.startswith(b'data: {"token": "["}\n\n')
+    assert answer.endswith(b'data: {"done": true, "finish_reason": "stop"}\n\n')
 
 
 @pytest.mark.parametrize(

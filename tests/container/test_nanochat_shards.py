@@ -91,6 +91,17 @@ def test_a_shard_of_other_content_than_was_published_is_fetched_again(
     assert "shard_00001.parquet has another content" in capsys.readouterr().out
 
 
+def test_a_hash_is_compared_where_python_is_3_10_too(
+    base: Path, hub: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """hashlib.file_digest came with 3.11; the stage ended with an AttributeError."""
+    monkeypatch.delattr(hashlib, "file_digest")
+    monkeypatch.setattr(shards, "READ_BYTES", 4)
+    nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1...PAR1"'))
+    shards.fetch(base, 3, workers=2, hub_url=hub)
+    assert "4 shards have their published hash" in capsys.readouterr().out
+
+
 def test_shards_that_were_checked_are_not_read_again_at_the_next_start(
     base: Path, hub: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,10 +10,29 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from container.nanochat import prepare, report
+from container.nanochat import chat, prepare, report, shards
+
+NEWER_THAN_3_10 = {
+    "file_digest",
+    "UTC",
+    "tomllib",
+    "StrEnum",
+    "Self",
+    "Never",
+    "LiteralString",
+    "assert_never",
+    "assert_type",
+    "override",
+    "ExceptionGroup",
+    "TaskGroup",
+    "add_note",
+    "batched",
+}
+"""Of the standard library, and likely in programs of this kind."""
 
 
 @pytest.fixture
@@ -42,31 +61,137 @@ def test_a_report_that_was_begun_keeps_when_the_run_began(base: Path) -> None:
     assert subprocess.check_output(program, env=environment, text=True) == "reset\n"
 
 
+H100, L40, A100, V100 = (9, 0), (8, 9), (8, 0), (7, 0)
+
+
 @pytest.mark.parametrize(
-    ("capability", "found", "window_pattern", "told"),
+    ("capability", "found", "window_pattern", "fp8", "told"),
     [
-        (9, True, "SSSL", "is there"),
-        (8, False, "L", "PyTorch's own"),
-        (None, False, "SSSL", "PyTorch's own"),
+        (H100, True, "SSSL", True, "is there"),
+        (L40, False, "L", True, "PyTorch's own"),
+        (A100, True, "SSSL", False, "is there"),
+        (A100, False, "L", False, "PyTorch's own"),
+        (None, False, "SSSL", True, "PyTorch's own"),
     ],
 )
-def test_attention_that_costs_nothing_extra_is_accepted(
-    capability: int | None, found: bool, window_pattern: str, told: str
+def test_kernels_that_cost_nothing_extra_are_accepted(
+    capability: tuple[int, int] | None, found: bool, window_pattern: str, fp8: bool, told: str
 ) -> None:
-    said = prepare.flash_attention(capability, found=found, window_pattern=window_pattern)
+    said = prepare.kernels(capability, found=found, window_pattern=window_pattern, fp8=fp8)
     assert told in said
 
 
 @pytest.mark.parametrize(
-    ("capability", "window_pattern", "told"),
-    [(9, "SSSL", "Hopper"), (9, "L", "Hopper"), (8, "SSSL", "window_pattern to L")],
+    ("capability", "found", "window_pattern", "fp8", "told"),
+    [
+        (H100, False, "SSSL", True, "Hopper"),
+        (H100, False, "L", True, "Hopper"),
+        (A100, False, "SSSL", False, "recipeSettings {window_pattern: L}"),
+        (L40, False, "SSSL", True, "recipeSettings {window_pattern: L}"),
+        (A100, True, "SSSL", True, "recipeSettings {fp8: false}"),
+        (V100, False, "L", True, "recipeSettings {fp8: false}"),
+        (A100, False, "SSSL", True, "recipeSettings {fp8: false, window_pattern: L}"),
+    ],
 )
-def test_slow_attention_ends_the_run_while_it_is_cheap(
-    capability: int, window_pattern: str, told: str
+def test_kernels_that_a_gpu_lacks_end_the_run_while_it_is_cheap(
+    capability: tuple[int, int], found: bool, window_pattern: str, fp8: bool, told: str
 ) -> None:
-    """nanochat trains on, several times slower, with a line in the log."""
-    with pytest.raises(prepare.PrepareError, match=told):
-        prepare.flash_attention(capability, found=False, window_pattern=window_pattern)
+    """nanochat trains on, several times slower, with a line in the log; fp8 on an A100 ended base
+    training at its first step. All settings are named at once."""
+    with pytest.raises(prepare.PrepareError) as caught:
+        prepare.kernels(capability, found=found, window_pattern=window_pattern, fp8=fp8)
+    assert told in str(caught.value)
+
+
+def source_with(base: Path, **modules: str) -> dict[str, str]:
+    """Write modules of nanochat and torch, and return the environment that finds them."""
+    source = base / "source"
+    (source / "nanochat").mkdir(parents=True, exist_ok=True)
+    (source / "nanochat" / "__init__.py").touch()
+    for name, text in modules.items():
+        folder = source if name == "torch" else source / "nanochat"
+        (folder / f"{name}.py").write_text(text)
+    paths = os.pathsep.join([str(source), str(Path.cwd())])
+    return {"PYTHONPATH": paths, "NANOCHAT_BASE_DIR": str(base)}
+
+
+GPU = """
+class cuda:
+    def is_available(): return True
+    def get_device_capability(): return CAPABILITY
+"""
+NO_GPU = "class cuda:\n    def is_available(): return False"
+SHARDS = """
+import os, pathlib, sys
+folder = pathlib.Path(os.environ["NANOCHAT_BASE_DIR"]) / "base_data_climbmix"
+BASE_URL = "http://127.0.0.1:9"
+if __name__ == "__main__":
+    folder.mkdir(exist_ok=True)
+    for number in [*range(int(sys.argv[2])), 6542]:
+        (folder / f"shard_{number:05d}.parquet").write_bytes(b"PAR1...PAR1")
+"""
+
+
+@pytest.mark.parametrize(
+    ("torch", "arguments", "code", "told"),
+    [
+        (GPU.replace("CAPABILITY", "(8, 0)"), ["--fp8"], 1, "begin: this GPU has compute cap"),
+        (GPU.replace("CAPABILITY", "(8, 0)"), [], 0, ""),
+        (GPU.replace("CAPABILITY", "(9, 0)"), ["--fp8"], 1, "begin: Flash Attention 3 was not"),
+        (NO_GPU, ["--fp8", "--window-pattern=SSSL"], 0, ""),
+    ],
+)
+def test_the_data_stage_refuses_before_it_downloads(
+    base: Path, torch: str, arguments: list[str], code: int, told: str
+) -> None:
+    environment = source_with(base, torch=torch, flash_attention="HAS_FA3 = False", dataset=SHARDS)
+    done = subprocess.run(
+        [sys.executable, "-m", "container.nanochat.prepare", "begin", "-n2", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr[: len(told)]) == (code, told)
+    assert len(done.stderr.splitlines()) == code  # one message, no traceback
+    assert (base / "base_data_climbmix").exists() == (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "doing", "error"),
+    [
+        (["begin"], "_begin_report", prepare.PrepareError("planned")),
+        (["shards"], "_shards", shards.ShardsError("planned")),
+        (["eval-bundle"], "eval_bundle", prepare.PrepareError("planned")),
+        (["sft"], "sft_data", prepare.PrepareError("planned")),
+    ],
+)
+def test_a_preparation_that_failed_ends_with_1_and_says_which_and_why(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    doing: str,
+    error: Exception,
+) -> None:
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(prepare, doing, fails)
+    assert prepare.main(arguments) == 1
+    assert capsys.readouterr().err == f"{arguments[0]}: planned\n"
+
+
+@pytest.mark.parametrize(
+    ("argument", "doing"),
+    [("shards", "_shards"), ("eval-bundle", "eval_bundle"), ("sft", "sft_data")],
+)
+def test_a_preparation_that_worked_ends_with_0(
+    monkeypatch: pytest.MonkeyPatch, argument: str, doing: str
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(prepare, doing, lambda *_: done.append(doing))
+    assert prepare.main([argument]) == 0
+    assert done == [doing]
 
 
 def test_a_bundle_that_was_never_unpacked_is_fetched_anew(
@@ -107,8 +232,59 @@ def test_a_commit_without_report_gets_one_of_what_is_on_disk(
     assert "CORE, , 0.25" in text
 
 
-def test_the_programs_run_on_the_python_of_nanochat() -> None:
-    """nanochat's environment may be Python 3.10: no newer syntax."""
-    for program in (prepare, report):
-        source = inspect.getsource(program)
-        ast.parse(source, feature_version=(3, 10))
+GENERATOR = """
+import os, pathlib, sys
+folder = pathlib.Path(os.environ["NANOCHAT_BASE_DIR"]) / "report"
+section = folder / "chat-sft.md"
+if sys.argv[1:] != ["generate"]:
+    raise SystemExit(64)
+if not section.exists():
+    raise SystemExit(3)
+(folder / "report.md").write_text(section.read_text())
+"""
+
+
+def generate(base: Path) -> int:
+    """Run the report with nanochat's generator, which reads chat-sft.md."""
+    return subprocess.run(
+        [sys.executable, "-m", "container.nanochat.report", "--model-tag=d20"],
+        env=source_with(base, report=GENERATOR),
+        check=False,
+    ).returncode
+
+
+def test_nanochats_generator_finds_the_section_of_sft_under_the_name_it_reads(base: Path) -> None:
+    """dc54a1a writes sft.md and reads chat-sft.md: its report lacked the section, silently."""
+    (base / "report").mkdir()
+    (base / "report" / "sft.md").write_text("## SFT")
+    assert generate(base) == 0
+    assert (base / "report" / "report.md").read_text() == "## SFT"
+    assert (base / "report" / "sft.md").exists()  # it is uploaded under this name
+
+
+def test_a_section_that_has_its_name_already_is_left_as_it_is(base: Path) -> None:
+    (base / "report").mkdir()
+    (base / "report" / "sft.md").write_text("an older one")
+    (base / "report" / "chat-sft.md").write_text("## SFT")
+    assert generate(base) == 0
+    assert (base / "report" / "report.md").read_text() == "## SFT"
+
+
+def test_a_generator_that_failed_fails_the_stage(base: Path) -> None:
+    assert generate(base) == 3
+
+
+@pytest.mark.parametrize(
+    "program", [prepare, report, shards, chat], ids=lambda program: program.__name__
+)
+def test_the_programs_run_on_the_python_of_nanochat(program: ModuleType) -> None:
+    """nanochat's environment may be Python 3.10: no newer syntax, and no newer names."""
+    tree = ast.parse(inspect.getsource(program), feature_version=(3, 10))
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    imported = {
+        name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (getattr(node, "module", None), *(alias.name for alias in node.names))
+    }
+    assert not (used | imported) & NEWER_THAN_3_10

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+import io
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
+from container.board import CURVE_POINTS, Board
+from container.clock import Clock
+from container.journal import Journal
 from container.records import RunStatus
-from container.status_page import duration, percent
+from container.status_page import StatusPage, duration, loss_curve, percent
+
+SECRET = "r2-secret-planted-<5d1f>&c09a"
+TOKEN = "chat-token-planted-3e77"
+
+
+@pytest.fixture
+def board() -> Board:
+    return Board(run="main", recipe="fake", price_usd_per_hour=Decimal(1), clock=Clock())
+
+
+@pytest.fixture
+def page(board: Board) -> Iterator[str]:
+    one = StatusPage(board, port=0, access_token=TOKEN)
+    one.start()
+    yield f"http://127.0.0.1:{one.port}"
+    one.stop()
 
 
 def status(**changes: Any) -> RunStatus:
@@ -36,3 +62,98 @@ def test_the_bar_tells_how_far_the_stage_is_and_is_full_after_a_success(
 )
 def test_time_is_shown_in_two_units(elapsed_s: float, shown: str) -> None:
     assert duration(elapsed_s) == shown
+
+
+def across(points: list[tuple[str, int, float]]) -> list[list[float]]:
+    """Return how far to the right the points of each line are, of 1000."""
+    lines = re.findall(r' points="([^"]*)"', loss_curve(points))
+    return [[float(point.split(",")[0]) for point in line.split()] for line in lines]
+
+
+def test_the_loss_is_drawn_where_its_step_is_and_not_where_its_number_in_the_list_is() -> None:
+    """Older points are thinner: placed by their number, a run's begin looked too short."""
+    thinned = [("base", step, 4.0) for step in (0, 400, 800, 900, 950, 1000)]
+    assert across(thinned) == [[0, 400, 800, 900, 950, 1000]]
+
+
+def test_stages_are_drawn_side_by_side_each_as_wide_as_its_steps() -> None:
+    base = [("base", step, 4.0) for step in (0, 500, 799)]
+    sft = [("sft", step, 2.0) for step in (0, 100, 200)]
+    first, second = across([*base, *sft])
+    assert (first[0], second[-1]) == (0, 1000)
+    assert first[-1] == pytest.approx(799, abs=0.1)
+    assert second == pytest.approx([800, 900, 1000], abs=0.1)
+    assert across([("base", 300, 4.0), ("base", 310, 3.0)]) == [[0, 1000]]
+    assert loss_curve([("base", 1, 4.0)]) == ""
+    assert len(across([("base", 1, 4.0), ("sft", 1, 4.0)])) == 2
+
+
+@pytest.mark.parametrize("every", [1, 10, 37])
+def test_a_long_curve_is_thinned_evenly_and_ends_at_the_newest_step(
+    board: Board, every: int
+) -> None:
+    """Only old points were dropped: the begin of the curve had a tenth of the end's detail."""
+    steps = range(1, 21_000 * every, every)
+    for step in steps:
+        board.add_point("base", step, 4.0)
+    kept = [step for _, step, _ in board.curve()]
+    assert CURVE_POINTS / 3 < len(kept) <= CURVE_POINTS
+    assert (kept[0], kept[-1]) == (steps[0], steps[-1])
+    gaps = [later - earlier for earlier, later in pairwise(kept[:-1])]
+    assert max(gaps) <= 2 * min(gaps)
+
+
+def test_each_stage_keeps_its_first_and_its_last_loss(board: Board) -> None:
+    for stage, steps in (("base", 9001), ("sft", 813), ("eval", 1)):
+        for step in range(steps):
+            board.add_point(stage, step, 4.0)
+    for stage, last in (("base", 9000), ("sft", 812), ("eval", 0)):
+        kept = [step for name, step, _ in board.curve() if name == stage]
+        assert (kept[0], kept[-1]) == (0, last)
+
+
+def test_a_step_that_is_done_again_replaces_what_came_after_it_in_a_thinned_curve(
+    board: Board,
+) -> None:
+    for step in range(9000):
+        board.add_point("base", step, 4.0)
+    for step in range(5000, 5003):
+        board.add_point("base", step, 3.0)
+    kept = [(step, loss) for _, step, loss in board.curve()]
+    assert kept[-1] == (5002, 3.0)
+    assert [step for step, _ in kept] == sorted({step for step, _ in kept})
+    assert all(loss == 4.0 for step, loss in kept if step < 5000)
+
+
+def test_a_secret_that_a_stage_printed_is_not_on_the_page(
+    board: Board, page: str, tmp_path: Path
+) -> None:
+    out = io.StringIO()
+    journal = Journal(folder=tmp_path, board=board, clock=Clock(), secrets=[SECRET, TOKEN], out=out)
+    journal.line("base", f"environ: R2_SECRET_ACCESS_KEY={SECRET} ACCESS_TOKEN={TOKEN}, step 1")
+    journal.event(f"the stage ended: {SECRET}")
+    shown = requests.get(page, timeout=10).text
+    assert "R2_SECRET_ACCESS_KEY=*** ACCESS_TOKEN=***, step 1" in shown
+    assert "the stage ended: ***" in shown
+    for path in ("", "/status.json", "/metrics", "/chat"):
+        text = requests.get(page + path, timeout=10).text
+        assert "planted" not in text, path
+    assert "planted" not in out.getvalue()
+
+
+def test_what_is_said_to_the_model_is_not_on_the_page(
+    board: Board, page: str, tmp_path: Path
+) -> None:
+    journal = Journal(folder=tmp_path, board=board, clock=Clock(), out=io.StringIO())
+    journal.line("serve", "asked: a private thing", on_page=False)
+    assert "private" not in requests.get(page, timeout=10).text
+
+
+def test_a_line_of_a_stage_cannot_put_markup_on_the_page(
+    board: Board, page: str, tmp_path: Path
+) -> None:
+    journal = Journal(folder=tmp_path, board=board, clock=Clock(), out=io.StringIO())
+    journal.line("base", "<script>alert(1)</script> $run")
+    shown = requests.get(page, timeout=10).text
+    assert "<script>alert" not in shown
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; $run" in shown

@@ -96,7 +96,7 @@ def test_the_paid_stack_to_copy_is_valid() -> None:
 
 def test_pulumi_yaml_declares_the_keys_that_settings_knows_with_the_same_defaults() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    optional = {"ionetApiKey", "registryUsername", "registrySecret", "wandbApiKey"}
+    optional = {"ionetApiKey", "registrySecret", "wandbApiKey"}  # secrets cannot be declared
     assert {key.removeprefix("trainstack:") for key in declared} == (
         set(StackKeys.model_fields) - optional
     )
