@@ -11,11 +11,9 @@ from typing import Annotated
 import typer
 
 from container.records import MANIFEST_KEY, Artifact, Manifest
-from runs import checks, copying, options, remove, tables, wording
+from runs import checks, copying, options, progress, remove, tables, wording
 from runs.chat import Chat, Message
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
-from runs.follow import Follower
-from runs.judge import ENDED, Patience
 from runs.options import (
     AsJson,
     BucketName,
@@ -26,10 +24,11 @@ from runs.options import (
     out,
     print_json,
     say,
+    talk,
 )
 from runs.plan import Item, plan
 from runs.source import Source
-from runs.stack import Target, Words
+from runs.stack import Target, Words, targets_of
 
 
 def register(app: typer.Typer) -> None:
@@ -68,7 +67,7 @@ def pull(
     Interrupted, the same command goes on where it was. A file has its name only once its hash is
     right. Exit code 1 when anything is missing or damaged.
 
-    Example: runs pull --only 'checkpoints/sft/*' --to model
+    Example: python -m runs pull --only 'checkpoints/sft/*' --to model
     """
     source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
@@ -100,14 +99,14 @@ def chat(
     Needs a run that succeeded with keepAlive: true, and a machine that is not destroyed. Without
     --prompt: a conversation; /new forgets it, Ctrl-D ends it. A prompt may come by stdin.
 
-    Example: runs chat --prompt "Why is the sky blue?"
+    Example: python -m runs chat --prompt "Why is the sky blue?"
     """
     source = Source(Words(stack=stack, run=run))
     target = source.choose_one()
     if not target.status_url:
         raise SettingMissingError(
             f"{target.run}: the stack has no status_url for it: the machine is gone, or not up yet."
-            "\nSee `runs status`; `runs pull` copies the model here."
+            "\nSee `python -m runs status`; `python -m runs pull` copies the model here."
         )
     model = Chat(
         status_url=target.status_url,
@@ -132,7 +131,7 @@ def doctor(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = False) 
 
     Changes nothing and shows no key. Exit code 1 when anything is refused.
 
-    Example: runs doctor --stack dev
+    Example: python -m runs doctor --stack dev
     """
     source = Source(Words(stack=stack, bucket=bucket))
     found: list[checks.Finding] = []
@@ -152,29 +151,34 @@ def rm(
     prefix: Prefix = "",
     run: Run = "",
     yes: Annotated[bool, typer.Option("--yes", help="Delete; without it nothing is.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also a run that has not ended.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also a run without a verdict.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Delete all that a run left in the bucket. A dry run unless --yes; there is no way back.
 
-    Name the run with --run or --prefix. A run without a verdict is refused unless --force.
+    Name the run with --run or --prefix. A run without a verdict is refused unless --force: its
+    machine may be silent only, and would go on writing.
 
-    Example: runs rm --prefix dev-main-0a1b2c3d-deadbeef --yes
+    Example: python -m runs rm --prefix dev-main-0a1b2c3d-deadbeef --yes
     """
     if not (run or prefix):
-        raise SettingMissingError("which run? Name it: --run or --prefix, as `runs list` shows it.")
+        raise SettingMissingError(
+            "which run? Name it: --run or --prefix, as `python -m runs list` shows it."
+        )
     source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target, place = source.choose_one(), source.bucket
-    found = remove.remains(place, target.prefix)
-    view = Follower([target], bucket=place, patience=Patience()).look()[0]
-    live = view.standing not in ENDED and view.status is not None
-    if yes and live and not force:
+    with talk.status("listing what is there …"):
+        found = remove.remains(place, target.prefix)
+    unended = bool(found.keys or found.uploads) and not found.ended
+    if yes and unended and not force:
         raise RunsError(
-            f"{target.run} has not ended (it is {view.standing}), so nothing was deleted.\n"
-            "Give its machine back first (pulumi destroy), or say --force."
+            f"{target.run} has no verdict, so it has not ended or its machine vanished; nothing "
+            "was deleted.\nLook with `python -m runs status` and give its machine back first "
+            "(`pulumi destroy`; `python -m runs reap` when no stack knows it), or say --force."
         )
     if yes:
-        remove.remove(place, found, progress=lambda _: None)
+        with progress.of_objects(len(found.keys), done_so="deleted") as advance:
+            remove.remove(place, found, progress=advance)
     if as_json:
         print_json(tables.remains_json(found, deleted=yes))
         return
@@ -188,8 +192,10 @@ def rm(
         soft_wrap=True,
     )
     if not yes:
-        say("Nothing was deleted: say --yes to do it.")
-    if any(t.prefix == target.prefix for t in source.targets) and not prefix:
+        also = " and, as the run has no verdict, --force" if unended and not force else ""
+        say(f"Nothing was deleted: say --yes{also} to do it.")
+    # Not source.targets: with --prefix that is the prefix itself, whether a stack knows it or not.
+    if any(declared.prefix == target.prefix for declared in targets_of(source.outputs)):
         say("The stack still declares this run: without its verdict `pulumi up` trains it again.")
 
 
@@ -202,7 +208,8 @@ def _items(
     if not without_manifest:
         raise RunsError(
             f"{target.run} has no manifest: it has not ended, or its machine vanished.\n"
-            "See `runs status`. --without-manifest takes what is there, with sizes but no hashes."
+            "See `python -m runs status`. --without-manifest takes what is there, with sizes but "
+            "no hashes."
         )
     say("No manifest: sizes are checked, hashes are not.", style="yellow")
     stored = list(source.bucket.objects(f"{target.prefix}/"))

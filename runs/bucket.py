@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from container.records import Record, RecordError
-from runs.errors import NoSuchRunError, RefusedError, RunsError, UnreachableError
+from runs.errors import NoSuchRunError, RefusedError, RunsError, UnreachableError, UnreadableError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -25,13 +25,18 @@ _READ_AHEAD = 128  # objects held in memory at most, when the reader is slow
 _REFUSED = frozenset(
     {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized"}
 )
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
+_ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
+_TOO_SHORT = frozenset({"416", "InvalidRange"})
 
 R = TypeVar("R", bound=Record)
 
 
-class AbsentError(Exception):
+class AbsentError(NoSuchRunError):
     """The bucket answered that an object is not there; caught where that may be."""
+
+
+class TooShortError(RunsError):
+    """An object ends before the range that was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,13 +76,18 @@ class Bucket:
             if required:
                 raise NoSuchRunError(
                     f"bucket {self.name} has no {key}.\n"
-                    "The run has not come that far, or it is another run: see `runs list`."
+                    "The run has not come that far, or it is another run: see "
+                    "`python -m runs list`."
                 )
             return None
+        return self.decoded(key, raw, kind)
+
+    def decoded(self, key: str, raw: bytes, kind: type[R]) -> R:
+        """Return the record that an object's bytes are; UnreadableError when they are none."""
         try:
             return kind.from_json(raw)
         except RecordError as error:
-            raise RunsError(
+            raise UnreadableError(
                 f"{key} in bucket {self.name} cannot be read: {error}.\n"
                 "A newer trainstack may have written it: update this checkout."
             ) from None
@@ -134,13 +144,21 @@ class Bucket:
         except BotoCoreError as error:
             raise UnreachableError(
                 f"cannot {action} in bucket {self.name}: {type(error).__name__} at "
-                f"{self.endpoint}.\nTry again; `runs doctor` checks keys and addresses."
+                f"{self.endpoint}.\nTry again; `python -m runs doctor` checks keys and addresses."
             ) from None
 
     def _explain(self, error: ClientError, action: str) -> Exception:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code in _ABSENT:
-            return AbsentError(action)
+            return AbsentError(
+                f"cannot {action}: {self.endpoint} has no such thing in bucket {self.name}.\n"
+                "R2_ENDPOINT_URL, where it is set, must be the address of the whole account."
+            )
+        if code in _TOO_SHORT:
+            return TooShortError(
+                f"cannot {action}: the object in bucket {self.name} is shorter than recorded.\n"
+                "It was cut or replaced: an earlier checkpoint may be whole."
+            )
         if code == "NoSuchBucket":
             return NoSuchRunError(
                 f"cannot {action}: there is no bucket {self.name} at {self.endpoint}.\n"
@@ -149,9 +167,10 @@ class Bucket:
         if code in _REFUSED:
             return RefusedError(
                 f"cannot {action}: bucket {self.name} refused the key ({code}).\n"
-                "CLOUDFLARE_API_TOKEN must be of this account and may read R2: see `runs doctor`."
+                "The Cloudflare token must be of this account and may read R2: see "
+                "`python -m runs doctor`."
             )
         return UnreachableError(
             f"cannot {action} in bucket {self.name}: the server answered {code or 'an error'}.\n"
-            "Try again; `runs doctor` checks keys and addresses."
+            "Try again; `python -m runs doctor` checks keys and addresses."
         )

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Literal
 
 from container.records import (
     MANIFEST_KEY,
@@ -24,7 +25,10 @@ from container.records import (
 )
 from runs import curve, judge
 from runs.bucket import READERS, Bucket
+from runs.errors import UnreadableError
 from runs.stack import run_of_prefix
+
+State = judge.Standing | Literal["unreadable"]
 
 _LAST_METRIC_OBJECTS = 5  # the last one may hold evaluations only
 
@@ -35,7 +39,7 @@ class Entry:
 
     prefix: str
     run: str
-    standing: judge.Standing
+    standing: State
     recipe: str
     created_at: str
     step: int | None
@@ -46,13 +50,14 @@ class Entry:
     objects: int
     size_bytes: int
     complete: bool  # has a manifest
+    trouble: str = ""  # why it is unreadable
 
 
 def entries(bucket: Bucket, *, now: datetime) -> list[Entry]:
     """Return every run in the bucket, the newest first."""
     prefixes = bucket.folders()
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(partial(_entry, bucket, now=now), prefixes)
+        found = pool.map(partial(_readable, bucket, now=now), prefixes)
         runs = [entry for entry in found if entry is not None]
     return sorted(runs, key=lambda entry: (entry.created_at, entry.prefix), reverse=True)
 
@@ -65,6 +70,30 @@ def last_step(bucket: Bucket, prefix: str) -> Metric | None:
         if steps:
             return steps[-1]
     return None
+
+
+def _readable(bucket: Bucket, prefix: str, *, now: datetime) -> Entry | None:
+    """Return the entry; one whose records cannot be read says so and hides no other run."""
+    try:
+        return _entry(bucket, prefix, now=now)
+    except UnreadableError as error:
+        sizes = [found.size_bytes for found in bucket.objects(f"{prefix}/")]
+        return Entry(
+            prefix=prefix,
+            run=run_of_prefix(prefix),
+            standing="unreadable",
+            recipe="",
+            created_at="",
+            step=None,
+            total_steps=None,
+            loss=None,
+            elapsed_s=0.0,
+            dollars=0.0,
+            objects=len(sizes),
+            size_bytes=sum(sizes),
+            complete=False,
+            trouble=str(error),
+        )
 
 
 def _entry(bucket: Bucket, prefix: str, *, now: datetime) -> Entry | None:

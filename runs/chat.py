@@ -66,13 +66,16 @@ class Chat:
         except requests.RequestException as error:
             raise UnreachableError(
                 f"no answer from {self.status_url} ({type(error).__name__}).\n"
-                "The machine is gone or busy: see `runs status`. A pulled model needs no machine: "
-                "`runs pull`."
+                "The machine is gone or busy: see `python -m runs status`. A pulled model needs no "
+                "machine: `python -m runs pull`."
             ) from None
 
 
 def pieces(lines: Iterable[bytes]) -> Iterator[str]:
-    """Read server-sent events of the OpenAI shape; what is none of them is left out."""
+    """Read server-sent events of the OpenAI shape; what is none of them is left out.
+
+    Raises NoChatError when the answer ends in an error: what came before it is not whole.
+    """
     for line in lines:
         if not line.startswith(b"data:"):
             continue
@@ -81,6 +84,9 @@ def pieces(lines: Iterable[bytes]) -> Iterator[str]:
             return
         try:
             found: Any = json.loads(event)
+            failed = _failure(found)
+            if failed:
+                raise NoChatError(f"the answer broke off: {failed}.\nAsk again.")
             choice: dict[str, Any] = found["choices"][0]
             turn: dict[str, Any] = choice.get("delta") or choice.get("message") or {}
             text = turn.get("content")
@@ -88,6 +94,11 @@ def pieces(lines: Iterable[bytes]) -> Iterator[str]:
             continue
         if isinstance(text, str) and text:
             yield text
+
+
+def _failure(event: Any) -> str:
+    error: Any = event.get("error") if isinstance(event, dict) else None
+    return str(error.get("message", "")) if isinstance(error, dict) else ""
 
 
 def _check(status_code: int, status_url: str) -> None:
@@ -102,13 +113,15 @@ def _check(status_code: int, status_url: str) -> None:
         raise NoChatError(
             f"{status_url} keeps no chat ({status_code}).\n"
             "The run was started with keepAlive: false, or its recipe has no chat. Copy the model "
-            "with `runs pull`."
+            "with `python -m runs pull`."
         )
     if status_code in (409, 425, 503):
         raise NoChatError(
             f"the model at {status_url} is not ready ({status_code}).\n"
-            "It is served once the run has succeeded and keepAlive is true: see `runs status`."
+            "It is served once the run has succeeded and keepAlive is true: see "
+            "`python -m runs status`."
         )
     raise UnreachableError(
-        f"{status_url} answered {status_code} to the chat.\nSee `runs status` and `runs logs`."
+        f"{status_url} answered {status_code} to the chat.\n"
+        "See `python -m runs status` and `python -m runs logs`."
     )

@@ -6,27 +6,27 @@ Never changes anything anywhere, and never shows a key.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 import requests
 
-from components.ionet.models import is_key_problem
+from components.ionet.client import DEFAULT_BASE_URL
+from components.ionet.models import DeploymentRow
+from runs import registry, rented, wording
 from runs.cloudflare import CLOUDFLARE_URL
 from runs.errors import RefusedError, RunsError, SettingMissingError
 from runs.follow import read_live_status
-from runs.source import Source
+from runs.registry import is_private
+from runs.source import CLOUDFLARE_TOKEN, Source
 
-IONET_URL = "https://api.io.solutions"
-DOCKER_HUB_API = "registry-1.docker.io"
+REGISTRY_SECRET = "trainstack:registrySecret"  # noqa: S105 - the name of a config key
 LOCAL_ADDRESSES = ("IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL")
-_CONNECT_AND_READ_S = (5, 15)
+IONET_READ_TIMEOUT_S = 15.0
 
 Outcome = Literal["ok", "refused", "unknown"]
 
@@ -50,7 +50,10 @@ def findings(source: Source) -> Iterator[Finding]:
         yield judge_stack_world(source.environ, cloud=source.config.get("cloud", ""))
     yield _told("Cloudflare token", lambda: _cloudflare(source))
     yield _told("bucket", lambda: _bucket(source))
-    yield _told("io.net key", lambda: _ionet(source))
+    key = _told("io.net key", lambda: _ionet(source))
+    yield key
+    if key.outcome == "ok":
+        yield _told("rented machines", lambda: _rented(source))
     yield _told("registry", lambda: _registry(source))
     if stack.outcome == "ok":
         yield from _machines(source)
@@ -110,27 +113,6 @@ def judge_stack_world(environ: Mapping[str, str], *, cloud: str) -> Finding:
     )
 
 
-def is_private(url: str) -> bool:
-    """Say whether an address is this machine's or its own network's."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_private
-
-
-def registry_api(server: str) -> str:
-    """Return the address of a registry's API: Docker Hub's is elsewhere, loopback speaks http."""
-    host = server.removeprefix("https://").removeprefix("http://").strip("/")
-    if host in ("docker.io", "index.docker.io", "registry.hub.docker.com", ""):
-        host = DOCKER_HUB_API
-    scheme = "http" if is_private(f"//{host}") else "https"
-    return f"{scheme}://{host}/v2/"
-
-
 def _told(check: str, probe: Callable[[], Finding]) -> Finding:
     """Turn what a probe raises into a finding; no answer is `unknown`, never `refused`."""
     try:
@@ -167,11 +149,11 @@ def _stack(source: Source) -> Finding:
 
 
 def _cloudflare(source: Source) -> Finding:
-    if not source.environ.get("CLOUDFLARE_API_TOKEN"):
+    if not source.cloudflare_token:
         return Finding(
             check="Cloudflare token",
             outcome="refused",
-            what="CLOUDFLARE_API_TOKEN is not set",
+            what=f"neither CLOUDFLARE_API_TOKEN nor config {CLOUDFLARE_TOKEN} is set",
             remedy="source .local/env, or set a token that may write R2 and account tokens",
         )
     source.token_id()
@@ -191,78 +173,60 @@ def _bucket(source: Source) -> Finding:
 
 
 def _ionet(source: Source) -> Finding:
-    check = "io.net key"
-    key = source.environ.get("IONET_API_KEY") or source.secret_config("ionetApiKey")
-    if not key:
-        return Finding(
-            check=check,
-            outcome="refused",
-            what="neither IONET_API_KEY nor config ionetApiKey is set",
-            remedy="source .local/env, or pulumi config set --secret ionetApiKey",
-        )
-    base = source.environ.get("IONET_BASE_URL", IONET_URL).rstrip("/")
-    answer = requests.get(
-        f"{base}/enterprise/v1/io-cloud/caas/deployments",
-        params={"page_size": "1"},
-        headers={"x-api-key": key},
-        timeout=_CONNECT_AND_READ_S,
-        allow_redirects=False,
-    )
-    where = urlsplit(base).netloc
-    if answer.status_code == requests.codes.ok:
-        return Finding(check=check, outcome="ok", what=f"may list deployments at {where}")
-    if answer.status_code in (401, 403) or is_key_problem(_json(answer)):
-        return Finding(
-            check=check,
-            outcome="refused",
-            what=f"{where} refused the key ({answer.status_code})",
-            remedy="make one of project io-cloud at https://ai.io.net",
-        )
+    _living(source)
+    base = source.environ.get("IONET_BASE_URL") or DEFAULT_BASE_URL
     return Finding(
-        check=check, outcome="unknown", what=f"not checked: {where} said {answer.status_code}"
+        check="io.net key",
+        outcome="ok",
+        what=f"may list deployments at {urlsplit(base).netloc}",
     )
+
+
+def _rented(source: Source) -> Finding:
+    """Tell of machines that bill while the stack's state does not know them."""
+    check = "rented machines"
+    rows, known = _living(source), rented.known_ids(source)
+    strangers = [row for row in rows if known is not None and row.id not in known]
+    if rows and known is None:
+        count = wording.plural(len(rows), "live machine")
+        what, remedy = f"{count} at io.net, and no stack to compare with", "python -m runs reap"
+        return Finding(check=check, outcome="unknown", what=what, remedy=remedy)
+    if strangers:
+        return Finding(
+            check=check,
+            outcome="unknown",
+            what=f"{len(strangers)} of {len(rows)} live at io.net not in this stack's state",
+            remedy="of another stack, or of none and billing: see python -m runs reap",
+        )
+    what = f"{len(rows)} live at io.net, all in this stack's state" if rows else "none at io.net"
+    return Finding(check=check, outcome="ok", what=what)
+
+
+def _living(source: Source) -> list[DeploymentRow]:
+    client = rented.open_client(source, read_timeout_s=IONET_READ_TIMEOUT_S, retry_for_s=0)
+    return rented.living(client)
 
 
 def _registry(source: Source) -> Finding:
     check = "registry"
     environ, config = source.environ, source.config
     server = environ.get("REGISTRY_SERVER") or config.get("registryServer") or "docker.io"
-    user = environ.get("REGISTRY_USERNAME") or config.get("registryUsername", "")
-    secret = environ.get("REGISTRY_SECRET") or source.secret_config("registrySecret")
-    api = registry_api(server)
+    # As `pulumi up` does (components/settings.py): here the stack's config wins.
+    user = config.get("registryUsername") or environ.get("REGISTRY_USERNAME", "")
+    secret = source.secret_config(REGISTRY_SECRET) or environ.get("REGISTRY_SECRET", "")
     login = (user, secret) if user and secret else None
-    answer = requests.get(api, auth=login, timeout=_CONNECT_AND_READ_S, allow_redirects=False)
-    challenge = answer.headers.get("www-authenticate", "")
-    if answer.status_code == requests.codes.unauthorized and challenge.startswith("Bearer"):
-        answer = _ask_for_token(challenge, login)
-    if answer.status_code == requests.codes.ok:
+    status = registry.knock(server, login)
+    if status == requests.codes.ok:
         who = f"as {user}" if login else "without a login: public images only"
         return Finding(check=check, outcome="ok", what=f"{server} lets in, {who}")
-    if answer.status_code in (401, 403):
+    if status in (401, 403):
         return Finding(
             check=check,
             outcome="refused",
             what=f"{server} refused {f'user {user}' if login else 'entry without a login'}",
             remedy="pulumi config set registryUsername …; … --secret registrySecret",
         )
-    return Finding(
-        check=check, outcome="unknown", what=f"not checked: {server} said {answer.status_code}"
-    )
-
-
-def _ask_for_token(challenge: str, login: tuple[str, str] | None) -> requests.Response:
-    """Log in where the registry says; https://distribution.github.io/distribution/spec/auth/token/"""
-    said = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
-    realm = said.get("realm", "")
-    if not realm.startswith("https://") and not is_private(realm):
-        raise RefusedError(f"the registry asks to log in at {realm!r}, which is not https.\n")
-    return requests.get(
-        realm,
-        params={"service": said.get("service", "")},
-        auth=login,
-        timeout=_CONNECT_AND_READ_S,
-        allow_redirects=False,
-    )
+    return Finding(check=check, outcome="unknown", what=f"not checked: {server} said {status}")
 
 
 def _machines(source: Source) -> Iterator[Finding]:
@@ -274,12 +238,7 @@ def _machines(source: Source) -> Iterator[Finding]:
             check=f"machine of {target.run}",
             outcome="ok" if live else "unknown",
             what=f"attempt {live.attempt}, {live.outcome or live.stage}" if live else "no answer",
-            remedy="" if live else "gone, starting or not reachable from here: see runs status",
+            remedy=""
+            if live
+            else "gone, starting or not reachable from here: see python -m runs status",
         )
-
-
-def _json(answer: requests.Response) -> Any:
-    try:
-        return answer.json()
-    except ValueError:
-        return None

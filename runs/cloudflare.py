@@ -35,9 +35,10 @@ def token_id(token: str, *, base_url: str, account: str) -> str:
         if found.get("status") == "active":
             return str(found["id"])
     raise RefusedError(
-        f"{base_url} says that CLOUDFLARE_API_TOKEN is not valid.\n"
+        f"{base_url} says that the Cloudflare token is not valid.\n"
         + (
-            "It is expired, revoked, of another account, or of another world: set a live one."
+            "It is expired, revoked, of another account, or of another world. Set a live one: "
+            "CLOUDFLARE_API_TOKEN, or else config cloudflare:apiToken."
             if account
             else "An account's token needs its account: set CLOUDFLARE_ACCOUNT_ID, or say --stack."
         )
@@ -57,13 +58,13 @@ def _ask(url: str, token: str) -> dict[str, Any]:
             return {}
         if answer.status_code != requests.codes.ok:
             raise UnreachableError(
-                f"cannot check CLOUDFLARE_API_TOKEN: Cloudflare answered {answer.status_code}.\n"
+                f"cannot check the Cloudflare token: Cloudflare answered {answer.status_code}.\n"
                 "Try again in a minute."
             )
         found: Any = answer.json()
         return dict(found.get("result") or {})
     except (requests.RequestException, AttributeError) as error:
         raise UnreachableError(
-            f"cannot check CLOUDFLARE_API_TOKEN: no answer from {url.partition('/client')[0]} "
+            f"cannot check the Cloudflare token: no answer from {url.partition('/client')[0]} "
             f"({type(error).__name__}).\nIn the local world: python -m localcloud start"
         ) from None

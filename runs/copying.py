@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-
-from runs import wording
+from runs import progress, wording
 from runs.bucket import Bucket
-from runs.options import say, talk
+from runs.options import say
 from runs.plan import Item, Pulled
 from runs.pull import Puller
-
-LINE_EVERY_S = 10.0
 
 
 def default_folder(prefix: str) -> Path:
@@ -39,7 +26,7 @@ def copy(bucket: Bucket, items: Sequence[Item], *, prefix: str, folder: Path) ->
     """Copy with progress on stderr: a bar on a terminal, elsewhere a line now and then."""
     total = sum(item.size_bytes for item in items)
     say(f"{wording.plural(len(items), 'file')}, {wording.size(total)}, into {folder}")
-    with _progress(total) as advance:
+    with progress.of_bytes(total) as advance:
         return Puller(bucket, prefix=prefix, folder=folder, progress=advance).pull(items)
 
 
@@ -49,7 +36,9 @@ def summary(results: Sequence[Pulled], *, folder: Path) -> str:
     good = [f for f in results if f.result in ("copied", "already here")]
     checked = "all hashes right" if all(f.item.sha256 for f in results) else "sizes right"
     parts = [f"{number} {result}" for result, number in counts.items()]
-    tail = checked if len(good) == len(results) else "run the same again, or see `runs logs`"
+    tail = (
+        checked if len(good) == len(results) else "run the same again, or see `python -m runs logs`"
+    )
     size = wording.size(sum(f.item.size_bytes for f in good))
     return f"{folder}: {', '.join(parts)} ({size}); {tail}"
 
@@ -70,34 +59,3 @@ def as_json(results: Sequence[Pulled], *, folder: Path) -> dict[str, Any]:
             for found in results
         ],
     }
-
-
-@contextmanager
-def _progress(total_bytes: int) -> Generator[Callable[[int], None]]:
-    if talk.is_terminal:
-        columns = (
-            TextColumn("{task.percentage:>3.0f}%"),
-            BarColumn(bar_width=24),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(compact=True),
-        )
-        with Progress(*columns, console=talk, transient=True) as progress:
-            task = progress.add_task("", total=total_bytes)
-            yield lambda size_bytes: progress.advance(task, size_bytes)
-        return
-    yield _lines(total_bytes)
-
-
-def _lines(total_bytes: int) -> Callable[[int], None]:
-    done = 0
-    said_s = time.monotonic()
-
-    def advance(size_bytes: int) -> None:
-        nonlocal done, said_s
-        done += size_bytes  # a line may be a little behind: threads add without a lock
-        if time.monotonic() - said_s >= LINE_EVERY_S:
-            said_s = time.monotonic()
-            say(f"{wording.size(max(0, done))} of {wording.size(total_bytes)}")
-
-    return advance

@@ -29,6 +29,10 @@ class NoSuchRunError(RunsError):
     exit_code = EXIT_USAGE
 
 
+class UnreadableError(RunsError):
+    """A record is there and cannot be read: damaged, or written by a newer program."""
+
+
 class UnreachableError(RunsError):
     """No answer; whether the thing exists is not known."""
 

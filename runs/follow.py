@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 import requests
+import urllib3
 
 from container.records import STATUS_KEY, VERDICT_KEY, RecordError, RunStatus, Verdict
 from runs import judge
@@ -23,6 +24,7 @@ from runs.stack import Target
 LOOK_EVERY_S = 2.0
 BUCKET_EVERY_S = 6.0  # while the machine itself answers
 _CONNECT_AND_READ_S = (2, 4)
+_PAGE_WITHIN_S = 10.0  # in all, as a read timeout starts anew with each byte
 _PAGE_LIMIT_BYTES = 1_000_000  # a status is some kB; the address is public and could send anything
 
 
@@ -180,7 +182,20 @@ def read_live_status(status_url: str) -> RunStatus | None:
         ) as answer:
             if answer.status_code != requests.codes.ok:
                 return None
-            raw = answer.raw.read(_PAGE_LIMIT_BYTES, decode_content=True)
+            raw = _page(answer)
         return RunStatus.from_json(raw)
-    except (requests.RequestException, OSError, RecordError):
+    # Read past requests, so that a page that is cut or stalls raises urllib3's own errors.
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, RecordError):
         return None
+
+
+def _page(answer: requests.Response) -> bytes:
+    """Return the body, or what came of it within the limits, which is then no status."""
+    began_s = time.monotonic()
+    page = b""
+    while len(page) < _PAGE_LIMIT_BYTES and time.monotonic() - began_s < _PAGE_WITHIN_S:
+        piece: bytes = answer.raw.read1(_PAGE_LIMIT_BYTES, decode_content=True)
+        if not piece:
+            break
+        page += piece
+    return page

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from container.records import Attempt, RunRecord, RunStatus, Verdict
 from runs.wording import moment
@@ -31,7 +31,11 @@ class AttemptCost:
 
 @dataclass(frozen=True, kw_only=True)
 class RunCost:
-    """One run. `used_usd` is time × price as the machine counts it; `bought_usd` is prepaid."""
+    """One run. `used_usd` is time × price as the machine counts it.
+
+    `bought_usd` is what the stack says that its rental cost, fees and extensions included, when
+    `bought_known`; else the hours first bought × price, to which the vendor adds fees.
+    """
 
     run: str
     prefix: str
@@ -40,6 +44,7 @@ class RunCost:
     elapsed_s: float
     used_usd: Decimal
     bought_usd: Decimal
+    bought_known: bool
     size_bytes: int
     attempts: Sequence[AttemptCost]
 
@@ -58,12 +63,14 @@ def run_cost(
     status: RunStatus | None,
     verdict: Verdict | None,
     size_bytes: int,
+    estimated_cost_usd: str = "",
 ) -> RunCost:
-    """Put a run's records together. The vendor sells whole hours, prepaid, without a refund."""
+    """Put a run's records together, with the stack's word on what its rental cost, if any."""
     price = _exact(record.price_usd_per_hour if record else 0.0)
     hours = record.duration_hours if record else 0
     end = verdict.ended_at if verdict else status.beat_at if status else ""
     used = verdict.dollars if verdict else status.dollars if status else 0.0
+    known = _amount(estimated_cost_usd)
     return RunCost(
         run=run,
         prefix=prefix,
@@ -71,7 +78,8 @@ def run_cost(
         duration_hours=hours,
         elapsed_s=verdict.elapsed_s if verdict else status.elapsed_s if status else 0.0,
         used_usd=_exact(used),
-        bought_usd=price * hours,
+        bought_usd=price * hours if known is None else known,
+        bought_known=known is not None,
         size_bytes=size_bytes,
         attempts=_attempts(attempts, price=price, end=end),
     )
@@ -101,6 +109,14 @@ def _between_s(begin: datetime | None, end: datetime | None) -> float:
     if begin is None or end is None:
         return 0.0
     return max(0.0, (end - begin).total_seconds())
+
+
+def _amount(text: str) -> Decimal | None:
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        return None
+    return found if found.is_finite() and found > 0 else None
 
 
 def _exact(number: float) -> Decimal:

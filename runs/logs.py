@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from container.records import LOGS_PREFIX, VERDICT_KEY, Verdict
+from container.records import LOGS_PREFIX
 from runs.bucket import Bucket, StoredObject
-from runs.follow import Clock
+from runs.errors import RunsError
+from runs.follow import Follower
+from runs.judge import ENDED
 
 FOLLOW_EVERY_S = 4.0
 _OBJECT = re.compile(r"(?P<attempt>\d+)-(?P<stage>.+)-(?P<seq>\d+)\.log")
@@ -31,6 +33,9 @@ class Part:
     attempt: int
     stage: str
     seq: int
+
+
+Choose = Callable[[Iterable[StoredObject]], list[Part]]
 
 
 def parts_in_order(
@@ -60,22 +65,41 @@ def read(bucket: Bucket, parts: list[Part]) -> Iterator[tuple[Part, bytes]]:
 
 
 def follow(
-    bucket: Bucket,
-    prefix: str,
+    follower: Follower,
     *,
-    clock: Clock,
-    choose: Callable[[Iterable[StoredObject]], list[Part]],
+    choose: Choose,
+    tell: Callable[[str], None],
 ) -> Iterator[tuple[Part, bytes]]:
-    """Yield parts as they arrive, until the verdict is there and all before it was read."""
+    """Yield the parts of the one run that is followed as they arrive, until it has ended.
+
+    All output before the verdict, or of a machine that vanished, is yielded. An outage is told and
+    waited out, and raised only after as long as a machine may be silent.
+    """
+    clock, bucket = follower.clock, follower.bucket
+    (watched,) = follower.watched
     seen: set[str] = set()
+    listed_s: float | None = None
+    told = ""
     while True:
-        ended = bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict) is not None
-        parts = choose(bucket.objects(f"{prefix}/{LOGS_PREFIX}"))
-        fresh = [part for part in parts if part.key not in seen]
-        seen.update(part.key for part in fresh)
-        yield from read(bucket, fresh)
-        if ended:
-            return
+        (view,) = follower.look()  # before the listing, which then holds all that the run wrote
+        trouble = view.trouble
+        try:
+            parts = choose(bucket.objects(f"{watched.target.prefix}/{LOGS_PREFIX}"))
+            for part, raw in read(bucket, [part for part in parts if part.key not in seen]):
+                seen.add(part.key)
+                yield part, raw
+            listed_s = clock.monotonic()
+        except RunsError as error:
+            silent_s = 0.0 if listed_s is None else clock.monotonic() - listed_s
+            if listed_s is None or silent_s >= follower.patience.gone_after_s:
+                raise
+            trouble = str(error).splitlines()[0]
+        else:
+            if view.standing in ENDED:
+                return
+        if trouble and trouble != told:
+            tell(f"{trouble} Waiting for an answer; no run was touched.")
+        told = trouble
         clock.sleep(FOLLOW_EVERY_S)
 
 

@@ -1,9 +1,8 @@
-"""Commands that only look: watch, status, list, artifacts, loss, cost, logs."""
+"""Commands that only look: watch, status, list, artifacts, loss, cost; logs is in log_output.py."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
 from typing import Annotated, Any
 
@@ -11,7 +10,6 @@ import typer
 
 from container.records import (
     ATTEMPTS_PREFIX,
-    LOGS_PREFIX,
     MANIFEST_KEY,
     RUN_KEY,
     STATUS_KEY,
@@ -22,12 +20,12 @@ from container.records import (
     RunStatus,
     Verdict,
 )
-from runs import catalogue, curve, ledger, logs, show, tables
+from runs import catalogue, curve, ledger, show, tables
 from runs import watch as watching
-from runs.bucket import StoredObject
 from runs.errors import SettingMissingError
 from runs.follow import Follower, SystemClock
 from runs.judge import Patience
+from runs.log_output import logs_of_run
 from runs.options import (
     AsJson,
     BucketName,
@@ -42,7 +40,9 @@ from runs.options import (
 from runs.source import Source
 from runs.stack import Target, Words
 
-_STILL_PAID = "Not watching any more; the run goes on, and is paid for. Look again: runs watch"
+_STILL_PAID = (
+    "Not watching any more; the run goes on, and is paid for. Look again: `python -m runs watch`"
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -78,7 +78,7 @@ def watch(
     A panel on a terminal, elsewhere one line a change. A beat is what the machine writes every 10
     to 15 s; without one the run is shown as quiet, then as gone.
 
-    Example: runs watch --stack dev --run main
+    Example: python -m runs watch --stack dev --run main
 
     Exit codes: 0 succeeded, 1 failed, 3 stopped, 4 no sign of life, 5 no access.
     """
@@ -97,7 +97,7 @@ def status(
 ) -> None:
     """Say how runs stand now: one look, always exit code 0 when it was answered.
 
-    Example: runs status --stack dev --json | jq .standing
+    Example: python -m runs status --stack dev --json | jq .standing
     """
     source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
     views = Follower(source.choose(), bucket=source.bucket, patience=Patience()).look()
@@ -111,7 +111,7 @@ def status(
 def list_runs(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = False) -> None:
     """List all runs in the bucket, the newest first; also those that no stack knows any more.
 
-    Example: runs list --bucket my-runs
+    Example: python -m runs list --bucket my-runs
     """
     source = Source(Words(stack=stack, bucket=bucket))
     found = catalogue.entries(source.bucket, now=SystemClock().now())
@@ -140,7 +140,7 @@ def artifacts(
 
     Logs, metrics and checkpoints before the last are one line each; --all and --json name all.
 
-    Example: runs artifacts --stack dev
+    Example: python -m runs artifacts --stack dev
     """
     source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
     found = [(target, _manifest(source, target)) for target in source.choose()]
@@ -165,8 +165,12 @@ def loss(
 
     Steps that were done again after a restart count once, as the later attempt did them.
 
-    Example: runs loss --stage base --csv > loss.csv
+    Example: python -m runs loss --stage base --csv > loss.csv
     """
+    if as_json and as_csv:
+        raise SettingMissingError(
+            "--json and --csv are two forms of one answer.\nLeave one of them out."
+        )
     source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
     metrics = curve.read_metrics(source.bucket, target.prefix)
@@ -192,10 +196,12 @@ def cost(
 ) -> None:
     """Say what runs cost: time used, hours bought, storage a month, attempt by attempt.
 
-    Used is time × price as the machine counted it. Bought is what the vendor takes: whole hours,
-    prepaid. Storage is what keeping the artefacts in R2 costs.
+    Used is time × price as the machine counted it. Bought is the rental as the stack knows it, with
+    fees and extensions. Where no stack knows the run it is only the hours first bought × price,
+    marked ~: without fees (about 2 %), extensions and later rentals. io.net's bill is what counts.
+    Storage is what keeping the artefacts in R2 costs.
 
-    Example: runs cost --stack dev
+    Example: python -m runs cost --stack dev
     """
     source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
     costs = [_cost(source, target) for target in source.choose()]
@@ -203,60 +209,11 @@ def cost(
         print_json([tables.cost_json(found) for found in costs])
         return
     out.print(tables.costs(costs))
+    if any(not found.bought_known for found in costs):
+        say("~ hours first bought × price, without fees, extensions and later rentals")
     if any(len(found.attempts) > 1 for found in costs) or len(costs) == 1:
         out.print()
         out.print(tables.attempts(costs))
-
-
-def logs_of_run(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
-    stage: Annotated[str, typer.Option(help="Only this stage, such as base.")] = "",
-    attempt: Annotated[int | None, typer.Option(min=1, help="Only this container start.")] = None,
-    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Only the last lines.")] = 0,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the verdict.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Print a run's whole output from the bucket, stage after stage.
-
-    Headers that name attempt and stage go to stderr, so stdout is the output and nothing else.
-
-    Example: runs logs --stage base --tail 40
-    """
-    if follow and tail:
-        raise SettingMissingError("--follow shows all and waits for more; leave --tail out.")
-    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
-    target, place = source.choose_one(), source.bucket
-
-    def chosen(objects: Iterable[StoredObject]) -> list[logs.Part]:
-        return logs.parts_in_order(objects, stage=stage, attempt=attempt)
-
-    if follow:
-        pieces = logs.follow(place, target.prefix, clock=SystemClock(), choose=chosen)
-    else:
-        parts = chosen(place.objects(f"{target.prefix}/{LOGS_PREFIX}"))
-        if not parts:
-            say(f"{target.run}: no output is in the bucket yet for what was asked.")
-        pieces = logs.read(place, parts)
-    found = logs.lines(pieces)
-    _print_log(logs.last(found, tail) if tail else found, as_json=as_json)
-
-
-def _print_log(found: Iterable[tuple[logs.Part, str]], *, as_json: bool) -> None:
-    header: tuple[int, str] | None = None
-    for part, line in found:
-        if as_json:
-            print(json.dumps({"attempt": part.attempt, "stage": part.stage, "line": line}))
-            continue
-        if header != (part.attempt, part.stage):
-            header = (part.attempt, part.stage)
-            sys.stdout.flush()
-            say(f"==> {part.stage}, attempt {part.attempt}", style="bold")
-        print(logs.tamed(line) if out.is_terminal else line)
-        if out.is_terminal:
-            sys.stdout.flush()
 
 
 def _manifest(source: Source, target: Target) -> Manifest:
@@ -271,10 +228,11 @@ def _cost(source: Source, target: Target) -> ledger.RunCost:
         run=target.run,
         prefix=prefix,
         record=bucket.record(f"{prefix}/{RUN_KEY}", RunRecord),
-        attempts=[Attempt.from_json(raw) for _, raw in bucket.read_many(keys) if raw],
+        attempts=[bucket.decoded(key, raw, Attempt) for key, raw in bucket.read_many(keys) if raw],
         status=bucket.record(f"{prefix}/{STATUS_KEY}", RunStatus),
         verdict=bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict),
         size_bytes=sum(o.size_bytes for o in stored),
+        estimated_cost_usd=target.estimated_cost_usd,
     )
 
 

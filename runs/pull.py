@@ -17,7 +17,7 @@ from pathlib import Path
 import tenacity
 
 from runs import wording
-from runs.bucket import AbsentError, Bucket
+from runs.bucket import AbsentError, Bucket, TooShortError
 from runs.errors import RunsError, UnreachableError
 from runs.journal import Journal
 from runs.plan import JOURNAL, RANGE_BYTES, Item, Pulled, ranges
@@ -131,6 +131,9 @@ class Puller:
             return Pulled(item=item, result="missing", detail="the bucket does not have it")
         except _OtherSizeError as error:
             return Pulled(item=item, result="damaged", detail=str(error))
+        except TooShortError:
+            detail = f"fewer bytes in the bucket than the {item.size_bytes} expected"
+            return Pulled(item=item, result="damaged", detail=detail)
         with work.lock:
             work.left -= 1
             if work.left:

@@ -6,11 +6,12 @@ Open multipart uploads of the prefix are aborted too: they are billed and no lis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from container.records import VERDICT_KEY
-from runs.bucket import Bucket
+from runs.bucket import AbsentError, Bucket
 from runs.errors import RunsError
 
 _BATCH = 1000  # the most that DeleteObjects takes
@@ -24,6 +25,11 @@ class Remains:
     keys: Sequence[str]
     size_bytes: int
     uploads: Sequence[tuple[str, str]]  # (key, upload id) of open multipart uploads
+
+    @property
+    def ended(self) -> bool:
+        """Whether a verdict is among them: without one, a machine may still be writing here."""
+        return f"{self.prefix}/{VERDICT_KEY}" in self.keys
 
 
 def remains(bucket: Bucket, prefix: str) -> Remains:
@@ -43,7 +49,8 @@ def remove(bucket: Bucket, found: Remains, *, progress: Callable[[int], None]) -
     Raises RunsError that says how many are left; the same call again goes on.
     """
     for key, upload_id in found.uploads:
-        with bucket.explained(f"abort the upload of {key}"):
+        # One that ended since it was listed is what was wanted.
+        with suppress(AbsentError), bucket.explained(f"abort the upload of {key}"):
             bucket.client.abort_multipart_upload(Bucket=bucket.name, Key=key, UploadId=upload_id)
     verdict = f"{found.prefix}/{VERDICT_KEY}"
     keys = sorted(found.keys, key=lambda key: key == verdict)

@@ -111,7 +111,7 @@ def picture(views: Sequence[View], *, height: int) -> RenderableType:
     shown = sorted(views, key=lambda view: view.standing in ENDED)
     parts: list[RenderableType] = [_counts(views), table_of_runs(shown[:most])]
     if len(shown) > most:
-        parts.append(Text(f"… and {len(shown) - most} more: runs status", style="dim"))
+        parts.append(Text(f"… and {len(shown) - most} more: python -m runs status", style="dim"))
     troubles = sorted({view.trouble for view in views if view.trouble})
     return Group(*parts, *(Text(trouble, style="yellow") for trouble in troubles[:2]))
 

@@ -10,13 +10,14 @@ import os
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import boto3
 from botocore.config import Config
 
 from runs import cloudflare
 from runs.bucket import READERS, Bucket
-from runs.errors import NoSuchRunError, SettingMissingError
+from runs.errors import NoSuchRunError, RunsError, SettingMissingError
 from runs.stack import (
     Target,
     Words,
@@ -27,6 +28,9 @@ from runs.stack import (
     run_of_prefix,
     targets_of,
 )
+
+IONET_KEY = "trainstack:ionetApiKey"
+CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 
 
 class Source:
@@ -49,17 +53,34 @@ class Source:
 
         With `--bucket` no stack is needed; where there is one, it gives account and jurisdiction.
         """
-        try:
-            found = pulumi_json(["config", "--json"], self.words, self.environ)
-        except SettingMissingError:
+        if isinstance(self._config_entries, RunsError):
             if self.words.bucket:
                 return {}
-            raise
+            raise self._config_entries
         return {
             name.removeprefix("trainstack:"): str(entry.get("value", ""))
-            for name, entry in found.items()
+            for name, entry in self._config_entries.items()
             if name.startswith("trainstack:") and not entry.get("secret")
         }
+
+    @cached_property
+    def _config_entries(self) -> dict[str, Any] | SettingMissingError:
+        """What `pulumi config` lists, by full name, secrets without their value; or why not."""
+        try:
+            return pulumi_json(["config", "--json"], self.words, self.environ)
+        except SettingMissingError as error:
+            return error
+
+    @cached_property
+    def state_ids(self) -> frozenset[str]:
+        """The ids of everything in the stack's state, an interrupted `up` included.
+
+        The outputs do not do: a `pulumi up` that failed has rented machines that they do not name.
+        """
+        found = pulumi_json(["stack", "export"], self.words, self.environ)
+        deployment: Any = found.get("deployment") or {}
+        resources: list[dict[str, Any]] = deployment.get("resources") or []
+        return frozenset(str(resource["id"]) for resource in resources if resource.get("id"))
 
     @cached_property
     def bucket_name(self) -> str:
@@ -106,19 +127,23 @@ class Source:
 
     @cached_property
     def endpoint(self) -> str:
-        """The S3 address: R2_ENDPOINT_URL, or what account and jurisdiction give."""
-        if url := self.environ.get("R2_ENDPOINT_URL", ""):
-            return url.rstrip("/")
+        """The S3 address: R2_ENDPOINT_URL, or what account and jurisdiction give.
+
+        Cloudflare's dashboard shows the address with the bucket at its end, which is taken off.
+        """
+        if url := self.environ.get("R2_ENDPOINT_URL", "").rstrip("/"):
+            parts = urlsplit(url)
+            if parts.path and parts.path == f"/{self.bucket_name}":
+                return urlunsplit(parts._replace(path=""))
+            return url
         jurisdiction = self.config.get("jurisdiction", "default")
         part = "" if jurisdiction in ("", "default") else f".{jurisdiction}"
         return f"https://{self.account}{part}.r2.cloudflarestorage.com"
 
     @cached_property
     def account(self) -> str:
-        """The Cloudflare account id: CLOUDFLARE_ACCOUNT_ID, or the stack's config."""
-        account = self.environ.get("CLOUDFLARE_ACCOUNT_ID") or self.config.get(
-            "cloudflareAccountId", ""
-        )
+        """The Cloudflare account id: the stack's own, else CLOUDFLARE_ACCOUNT_ID."""
+        account = self._known_account
         if not account:
             raise SettingMissingError(
                 "no Cloudflare account: no stack's config names one.\n"
@@ -126,6 +151,28 @@ class Source:
                 "R2_SECRET_ACCESS_KEY)."
             )
         return account
+
+    @property
+    def _known_account(self) -> str:
+        """The account, or "".
+
+        A stack's bucket is in the account that its config names, whatever the shell was left with
+        by other work. For `--bucket` alone the shell is the more explicit one.
+        """
+        shell = self.environ.get("CLOUDFLARE_ACCOUNT_ID", "")
+        if shell and self.words.bucket and not self.words.stack:
+            return shell
+        return self.config.get("cloudflareAccountId", "") or shell
+
+    @cached_property
+    def cloudflare_token(self) -> str:
+        """The Cloudflare token, or "": the environment's, else the stack's, as for `pulumi up`."""
+        return self.environ.get("CLOUDFLARE_API_TOKEN") or self.secret_config(CLOUDFLARE_TOKEN)
+
+    @cached_property
+    def ionet_key(self) -> str:
+        """The io.net key, or "": the environment's, else the stack's, as for `pulumi up`."""
+        return self.environ.get("IONET_API_KEY") or self.secret_config(IONET_KEY)
 
     def choose(self) -> list[Target]:
         """Return the runs that the command is about, `--run` applied.
@@ -164,13 +211,17 @@ class Source:
         return token
 
     def secret_config(self, name: str) -> str:
-        """Return a secret config value of the stack, or "" when there is none; never print it."""
-        if self.words.bucket:
+        """Return a secret config value of the stack by its full name; never print it.
+
+        "" when there is no stack, or its config lists no such name. Raises SettingMissingError when
+        it is listed and cannot be had, as with a wrong passphrase.
+        """
+        if self.words.bucket and not self.words.stack:
             return ""
-        try:
-            found = pulumi_json(["config", "get", name, "--json"], self.words, self.environ)
-        except SettingMissingError:
+        entries = self._config_entries
+        if isinstance(entries, RunsError) or name not in entries:
             return ""
+        found = pulumi_json(["config", "get", name, "--json"], self.words, self.environ)
         return str(found.get("value", ""))
 
     def _in_bucket(self) -> list[Target]:
@@ -187,7 +238,7 @@ class Source:
         return (
             f"bucket {self.bucket_name} holds {wanted}"
             f"{f' of stack {self.words.stack}' if self.words.stack else ''}.\n"
-            "`runs list` shows what is there; `pulumi up` starts the stack's runs."
+            "`python -m runs list` shows what is there; `pulumi up` starts the stack's runs."
         )
 
     def _s3_key(self) -> tuple[str, str]:
@@ -195,20 +246,20 @@ class Source:
         secret = self.environ.get("R2_SECRET_ACCESS_KEY", "")
         if access_key and secret:
             return access_key, secret
-        token = self.environ.get("CLOUDFLARE_API_TOKEN", "")
+        token = self.cloudflare_token
         if not token:
             raise SettingMissingError(
-                "no key for the bucket: CLOUDFLARE_API_TOKEN is not set.\n"
-                "In the local world: source .local/env. Else set your Cloudflare token, or "
-                "R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY."
+                "no key for the bucket: CLOUDFLARE_API_TOKEN is not set, nor is "
+                f"{CLOUDFLARE_TOKEN} in a stack's config.\n"
+                "In the local world: source .local/env. Else set your Cloudflare token, name the "
+                "stack (--stack), or set R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY."
             )
         return self.token_id(), hashlib.sha256(token.encode()).hexdigest()
 
     def token_id(self) -> str:
-        """Return the id of CLOUDFLARE_API_TOKEN, which is its S3 access key."""
+        """Return the id of the Cloudflare token, which is its S3 access key."""
         return cloudflare.token_id(
-            self.environ.get("CLOUDFLARE_API_TOKEN", ""),
+            self.cloudflare_token,
             base_url=self.environ.get("CLOUDFLARE_BASE_URL", cloudflare.CLOUDFLARE_URL).rstrip("/"),
-            account=self.environ.get("CLOUDFLARE_ACCOUNT_ID")
-            or self.config.get("cloudflareAccountId", ""),
+            account=self._known_account,
         )

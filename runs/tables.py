@@ -18,6 +18,7 @@ from runs.catalogue import Entry
 from runs.checks import Finding
 from runs.ledger import RunCost
 from runs.remove import Remains
+from runs.rented import Machine
 from runs.show import STYLE, plain_table
 
 _RECORDS = frozenset({ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, "stages/"})
@@ -34,11 +35,13 @@ def entries(found: Sequence[Entry], *, current: AbstractSet[str]) -> Table:
         about = f"{mark} {wording.when(entry.created_at)[5:]} {entry.recipe}".rstrip()
         table.add_row(
             Text.assemble((entry.prefix, "bold"), (f"\n{about}", "dim")),
-            Text(entry.standing, style=STYLE[entry.standing]),
+            Text(entry.standing, style="red")
+            if entry.standing == "unreadable"
+            else Text(entry.standing, style=STYLE[entry.standing]),
             "-" if entry.step is None else f"{entry.step:,}",
             wording.loss(entry.loss),
-            wording.duration(entry.elapsed_s),
-            wording.usd(entry.dollars),
+            "-" if entry.trouble else wording.duration(entry.elapsed_s),
+            "-" if entry.trouble else wording.usd(entry.dollars),
             wording.size(entry.size_bytes),
         )
     return table
@@ -110,7 +113,7 @@ def costs(found: Sequence[RunCost]) -> Table:
             wording.duration(cost.elapsed_s),
             wording.usd(cost.used_usd),
             str(cost.duration_hours),
-            wording.usd(cost.bought_usd),
+            ("" if cost.bought_known else "~") + wording.usd(cost.bought_usd),
             wording.size(cost.size_bytes),
             wording.usd(cost.storage_usd_per_month),
         )
@@ -121,7 +124,8 @@ def costs(found: Sequence[RunCost]) -> Table:
             wording.duration(sum(cost.elapsed_s for cost in found)),
             wording.usd(sum((cost.used_usd for cost in found), Decimal())),
             str(sum(cost.duration_hours for cost in found)),
-            wording.usd(sum((cost.bought_usd for cost in found), Decimal())),
+            ("" if all(cost.bought_known for cost in found) else "~")
+            + wording.usd(sum((cost.bought_usd for cost in found), Decimal())),
             wording.size(sum(cost.size_bytes for cost in found)),
             wording.usd(sum((cost.storage_usd_per_month for cost in found), Decimal())),
             style="bold",
@@ -157,6 +161,7 @@ def cost_json(cost: RunCost) -> dict[str, Any]:
         "elapsed_s": round(cost.elapsed_s, 1),
         "used_usd": str(cost.used_usd),
         "bought_usd": str(cost.bought_usd),
+        "bought_from": "stack" if cost.bought_known else "hours first bought, without fees",
         "size_bytes": cost.size_bytes,
         "storage_usd_per_month": str(cost.storage_usd_per_month),
         "attempts": [
@@ -177,6 +182,45 @@ def finding(found: Finding) -> Table:
         what.append(f"\n→ {found.remedy}", style="cyan")
     row.add_row(Text(f"{mark} {found.outcome}", style=style), found.check, what)
     return row
+
+
+def machines(found: Sequence[Machine]) -> Table:
+    """Draw rented machines, two lines each: the name, then the id that gives it back."""
+    table = plain_table("machine", "status", ">paid", ">hours left", "in state")
+    table.columns[0].overflow = "fold"
+    table.columns[0].min_width = len("00000000-0000-4000-8000-000000000000")
+    for machine in found:
+        known = {True: "yes", False: "no", None: "?"}[machine.in_state]
+        table.add_row(
+            Text.assemble((machine.name, "bold"), (f"\n{machine.deployment_id}", "dim")),
+            Text(wording.flat(machine.status)),
+            "-" if machine.paid_usd is None else wording.usd(machine.paid_usd),
+            _hours(machine.hours_left),
+            Text(known, style="" if machine.in_state else "yellow"),
+        )
+    return table
+
+
+def machine_json(machine: Machine, *, given_back: bool) -> dict[str, Any]:
+    """Return one rented machine as the object that `--json` prints; money as decimal text."""
+    fewest, most = machine.hours_left or (None, None)
+    return {
+        "deployment_id": machine.deployment_id,
+        "name": machine.name,
+        "status": machine.status,
+        "paid_usd": None if machine.paid_usd is None else str(machine.paid_usd),
+        "hours_left_at_least": None if fewest is None else round(fewest, 2),
+        "hours_left_at_most": None if most is None else round(most, 2),
+        "in_state": machine.in_state,
+        "given_back": given_back,
+    }
+
+
+def _hours(left: tuple[float, float] | None) -> str:
+    if left is None:
+        return "-"
+    fewest, most = (f"{hours:.1f}" for hours in left)
+    return fewest if fewest == most else f"{fewest}-{most}"
 
 
 def remains_json(found: Remains, *, deleted: bool) -> dict[str, Any]:

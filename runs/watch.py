@@ -18,7 +18,7 @@ _TAIL_LINES = 20
 
 
 def watch(follower: Follower, *, as_json: bool) -> int:
-    """Follow until all runs have ended, and return the exit code of `runs watch`."""
+    """Follow until all runs have ended, and return the exit code of `python -m runs watch`."""
     looks = follower.until_ended()
     if out.is_terminal and not as_json:
         views = _live(looks)
@@ -27,6 +27,15 @@ def watch(follower: Follower, *, as_json: bool) -> int:
     for view in views:
         _say_how_it_ended(view)
     return exit_code(view.standing for view in views)
+
+
+def say_gone(view: View) -> None:
+    """Say what a silent machine may mean, and what to do."""
+    say(
+        f"{view.run}: {show.silence(view)}, and there is no verdict. The machine may be gone "
+        "while it is still billed.\nSee `python -m runs logs`; `pulumi up` resumes it on a new "
+        "machine, `pulumi destroy` gives this one back."
+    )
 
 
 def _live(looks: Iterator[list[View]]) -> list[View]:
@@ -60,11 +69,7 @@ def _lines(looks: Iterator[list[View]], follower: Follower, *, as_json: bool) ->
 def _say_how_it_ended(view: View) -> None:
     verdict = view.verdict
     if verdict is None:
-        say(
-            f"{view.run}: {show.silence(view)}, and there is no verdict. The machine may be gone "
-            "while it is still billed.\nSee `runs logs`; `pulumi up` resumes it on a new machine, "
-            "`pulumi destroy` gives this one back."
-        )
+        say_gone(view)
         return
     say(
         f"{view.run} {view.standing} after {wording.duration(verdict.elapsed_s)}, "
@@ -74,4 +79,4 @@ def _say_how_it_ended(view: View) -> None:
         say(f"Stage {verdict.stage}, exit code {verdict.exit_code}: {wording.flat(verdict.reason)}")
         for line in verdict.log_tail[-_TAIL_LINES:]:
             say(f"  | {tamed(line)}")
-        say(f"The whole output: runs logs --run {view.run} --stage {verdict.stage}")
+        say(f"The whole output: python -m runs logs --run {view.run} --stage {verdict.stage}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -14,13 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from container.records import Attempt, RunRecord
-from runs import remove
+from runs import progress, remove
 from runs.bucket import Bucket
 from runs.cli import main
 from runs.errors import NoSuchRunError, RefusedError, RunsError, UnreachableError
-from runs.plan import plan
+from runs.journal import Journal
+from runs.plan import JOURNAL, plan
 from runs.pull import Puller
 from runs.source import Source
 from runs.stack import Words
@@ -133,6 +136,35 @@ def runs(
     return run
 
 
+@pytest.fixture
+def runs_of_stack(
+    server: S3Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Callable[..., Done]:
+    """Run a command line that asks a stack, whose outputs a program named pulumi prints."""
+
+    def run(*words: str, outputs: Mapping[str, Any]) -> Done:
+        program = tmp_path / "pulumi"
+        program.write_text(
+            f"#!/bin/sh\ncase \"$*\" in *output*) echo '{json.dumps(outputs)}';; "
+            "*) echo '{}';; esac\n"
+        )
+        program.chmod(0o755)
+        for name, value in {**environ(server), "PATH": f"{tmp_path}:/usr/bin:/bin"}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setattr(sys, "argv", ["runs", *words, "--stack", "dev"])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main()
+        told = capsys.readouterr()
+        assert not ended.value.code, told.err
+        return Done(told.out, told.err)
+
+    return run
+
+
 ARTIFACTS = {
     "checkpoints/base/d4/model_000100.pt": hashlib.shake_128(b"weights").digest(3_000_000),
     "tokenizer/tokenizer.pkl": b"tok" * 1000,
@@ -224,6 +256,23 @@ def test_an_object_that_is_not_what_the_manifest_says_is_not_taken(
     assert (tmp_path / "here" / "tokenizer/tokenizer.pkl").exists()
 
 
+@pytest.mark.parametrize("size_bytes", [0, 50_000, 250_000])
+def test_an_object_that_was_cut_in_the_bucket_is_told_and_the_rest_is_copied(
+    server: S3Server, prefix: str, tmp_path: Path, size_bytes: int
+) -> None:
+    """The server answers ranges beyond the end with InvalidRange, whatever the first one gave."""
+    finished_run(server, prefix, ARTIFACTS)
+    key = "checkpoints/base/d4/model_000100.pt"
+    put(server, prefix, {key: ARTIFACTS[key][:size_bytes]})
+    wanted = plan(manifest(ARTIFACTS).artifacts, folder=tmp_path)
+    found = puller(bucket(server), prefix, tmp_path, lambda _: None).pull(wanted)
+    assert {p.item.key: p.result for p in found} == {
+        name: "damaged" if name == key else "copied" for name in ARTIFACTS
+    }
+    assert "bytes" in next(p.detail for p in found if p.result == "damaged")
+    assert not (tmp_path / key).exists()
+
+
 def test_an_object_that_is_missing_is_told_and_the_rest_is_copied(
     runs: Callable[..., Done], server: S3Server, prefix: str, tmp_path: Path
 ) -> None:
@@ -264,16 +313,20 @@ def test_a_damaged_part_is_copied_anew(server: S3Server, prefix: str, tmp_path: 
     finished_run(server, prefix, ARTIFACTS)
     (item, *_) = wanted = plan(manifest(ARTIFACTS).artifacts, folder=tmp_path)
     store = bucket(server)
+    seen = 0
 
     def cut(size_bytes: int) -> None:
-        if size_bytes < 100_000:
+        nonlocal seen
+        seen += size_bytes
+        if seen > 1_500_000:
             raise RunsError("cut")
 
-    with pytest.raises(RunsError):
+    with pytest.raises(RunsError, match="cut"):
         puller(store, prefix, tmp_path, cut).pull(wanted)
+    with Journal(tmp_path / JOURNAL) as journal:
+        assert journal.ranges(item.key, item.version), "no range is taken for good"
     part = item.path.with_name(item.path.name + ".part")
-    if part.exists():
-        part.write_bytes(bytes(len(ARTIFACTS[item.key])))
+    part.write_bytes(bytes(len(ARTIFACTS[item.key])))
     results = puller(store, prefix, tmp_path, lambda _: None).pull(wanted)
     assert {found.result for found in results} <= {"copied", "already here"}
     assert hashlib.sha256(item.path.read_bytes()).hexdigest() == item.sha256
@@ -314,15 +367,64 @@ def test_rm_shows_first_and_deletes_only_when_told_so(
     assert bucket(server).read(f"{neighbour}/verdict.json") is not None
 
 
-def test_rm_refuses_a_run_that_has_not_ended(
-    runs: Callable[..., Done], server: S3Server, prefix: str
+@pytest.mark.parametrize(
+    ("key", "content"),
+    [
+        ("status.json", status(beat_at="2999-01-01T00:00:00+00:00").to_json()),
+        ("status.json", status(beat_at="2026-01-01T00:00:00+00:00").to_json()),
+        ("checkpoints/base/d4/model_000100.pt", b"weights"),
+    ],
+    ids=["it beats", "it has been silent for long", "it has no status"],
+)
+def test_rm_refuses_a_run_without_a_verdict(
+    runs: Callable[..., Done], server: S3Server, prefix: str, key: str, content: bytes
 ) -> None:
-    put(server, prefix, {"status.json": status(beat_at="2999-01-01T00:00:00+00:00").to_json()})
+    put(server, prefix, {key: content})
+    assert "--force" in runs("rm", "--prefix", prefix).stderr
     done = runs("rm", "--prefix", prefix, "--yes", expect=1)
     assert "has not ended" in done.stderr
-    assert bucket(server).read(f"{prefix}/status.json") is not None
+    assert bucket(server).read(f"{prefix}/{key}") is not None
     runs("rm", "--prefix", prefix, "--yes", "--force")
-    assert bucket(server).read(f"{prefix}/status.json") is None
+    assert bucket(server).read(f"{prefix}/{key}") is None
+
+
+def test_rm_by_prefix_warns_that_the_stack_would_train_the_run_again(
+    runs_of_stack: Callable[..., Done], server: S3Server, prefix: str
+) -> None:
+    finished_run(server, prefix, ARTIFACTS)
+    done = runs_of_stack("rm", "--prefix", prefix, outputs={"bucket": NAME, "r2_prefix": prefix})
+    assert "trains it again" in done.stderr
+    other = runs_of_stack("rm", "--prefix", prefix, outputs={"bucket": NAME, "r2_prefix": "other"})
+    assert "trains it again" not in other.stderr
+
+
+def test_rm_shows_how_far_it_is(
+    runs: Callable[..., Done],
+    server: S3Server,
+    prefix: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(progress, "OBJECTS_EVERY_S", 0.0)
+    put(server, prefix, {f"many/{n}": b"x" for n in range(1100)})
+    done = runs("rm", "--prefix", prefix, "--yes", "--force")
+    assert "1,000 of 1,100 objects deleted" in done.stderr
+
+
+def test_an_upload_that_ended_by_itself_does_not_stop_rm(
+    server: S3Server, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server of these tests says yes to that; R2 answers 404 NoSuchUpload."""
+    put(server, prefix, {"verdict.json": verdict().to_json()})
+    store = bucket(server)
+
+    def abort(**_: str) -> None:
+        raise ClientError({"Error": {"Code": "NoSuchUpload"}}, "AbortMultipartUpload")
+
+    monkeypatch.setattr(store.client, "abort_multipart_upload", abort)
+    found = remove.remains(store, prefix)
+    ended = dataclasses.replace(found, uploads=[(f"{prefix}/open.pt", "u1")])
+    remove.remove(store, ended, progress=lambda _: None)
+    assert list(store.objects(f"{prefix}/")) == []
 
 
 def test_watch_tells_a_machine_that_stopped_beating(
@@ -359,3 +461,61 @@ def test_a_wrong_key_no_bucket_and_no_server_are_three_different_answers(
     with pytest.raises(UnreachableError, match="nothing answers"):
         bucket(server, R2_ENDPOINT_URL="http://127.0.0.1:9").folders()
     assert bucket(server).read("not-there") is None
+
+
+def test_a_bucket_that_is_not_at_the_address_is_told_by_every_command(
+    runs: Callable[..., Done], server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An address with a bucket appended makes a listing the read of an object, which is absent."""
+    monkeypatch.setenv("R2_ENDPOINT_URL", f"{server.endpoint}/{NAME}")
+    runs("list")  # as the dashboard shows it
+    server.client().create_bucket(Bucket="another-bucket")
+    monkeypatch.setenv("R2_ENDPOINT_URL", f"{server.endpoint}/another-bucket")
+    assert "R2_ENDPOINT_URL" in runs("list", expect=2).stderr
+    assert "R2_ENDPOINT_URL" in runs("rm", "--prefix", "dev-x", expect=2).stderr
+    assert "R2_ENDPOINT_URL" in runs("doctor", expect=1).stdout.replace("\n", " ")
+
+
+def test_a_run_that_cannot_be_read_does_not_hide_the_others(
+    runs: Callable[..., Done], server: S3Server, prefix: str
+) -> None:
+    finished_run(server, prefix, ARTIFACTS)
+    newer = f"{prefix[:-8]}0000beef"
+    put(server, newer, {"verdict.json": b'{"schema": 99}'})
+    try:
+        listed = {entry["prefix"]: entry for entry in json.loads(runs("list", "--json").stdout)}
+        assert listed[prefix]["standing"] == "succeeded"
+        assert listed[newer]["standing"] == "unreadable"
+        assert "newer trainstack" in listed[newer]["trouble"]
+        assert listed[newer]["objects"] == 1
+        assert re.search(r"unreadable +-", runs("list").stdout)
+    finally:
+        store = bucket(server)
+        remove.remove(store, remove.remains(store, newer), progress=lambda _: None)
+
+
+def test_an_attempt_that_cannot_be_read_is_told_and_no_traceback(
+    runs: Callable[..., Done], server: S3Server, prefix: str
+) -> None:
+    finished_run(server, prefix, ARTIFACTS)
+    put(server, prefix, {"attempts/2.json": b"{"})
+    assert "attempts/2.json" in runs("cost", "--prefix", prefix, expect=1).stderr
+
+
+def test_logs_that_are_followed_end_with_the_machine(
+    runs: Callable[..., Done], server: S3Server, prefix: str
+) -> None:
+    gone = status(beat_at="2026-01-01T00:00:00+00:00").to_json()
+    put(server, prefix, {"status.json": gone, "logs/1-base-00000.log": b"the last line\n"})
+    done = runs("logs", "--prefix", prefix, "--follow", expect=4)
+    assert done.stdout == "the last line\n"
+    assert "still billed" in done.stderr
+
+
+def test_the_cost_of_a_stacks_run_is_what_the_stack_says(
+    runs_of_stack: Callable[..., Done], server: S3Server, prefix: str
+) -> None:
+    finished_run(server, prefix, ARTIFACTS)
+    outputs = {"bucket": NAME, "r2_prefix": prefix, "estimated_cost_usd": 0.41}
+    (cost,) = json.loads(runs_of_stack("cost", "--json", outputs=outputs).stdout)
+    assert (cost["bought_usd"], cost["bought_from"]) == ("0.41", "stack")

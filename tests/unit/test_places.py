@@ -14,6 +14,12 @@ PLACES = ("components", "container", "localcloud", "runs")
 ALLOWED = {
     ("runs", "container.records"),  # readers of what the supervisor writes
     ("runs", "components.ionet.models"),  # the vendor's wire types and glossary
+    # A machine that no state knows is found and given back by the same calls as one that is: a
+    # second client would have its own idea of what "gone" means.
+    ("runs", "components.ionet.client"),
+    ("runs", "components.ionet.errors"),
+    ("runs", "components.ionet.rental"),
+    ("runs", "components.world"),
     ("localcloud", "container.records"),
     ("localcloud", "components.ionet.models"),
     ("components", "container.records"),  # is there a verdict already?

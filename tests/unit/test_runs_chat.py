@@ -118,6 +118,18 @@ def test_events_that_say_nothing_are_left_out(lines: list[bytes], expected: list
     assert list(pieces(lines)) == expected
 
 
+def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one() -> None:
+    lines = [
+        b'data: {"choices": [{"delta": {"content": "half"}}]}',
+        b'data: {"error": {"message": "the process died"}}',
+        b"data: [DONE]",
+    ]
+    came = pieces(lines)
+    assert next(came) == "half"
+    with pytest.raises(NoChatError, match="broke off: the process died"):
+        next(came)
+
+
 def test_a_model_cannot_steer_the_terminal() -> None:
     assert harmless("a\x1b]0;t\x07b\n\tc é") == "a]0;tb\n\tc é"
 

@@ -7,11 +7,12 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from runs import checks
+from runs import checks, registry
 from runs.source import Source
 from runs.stack import Words
 
@@ -89,7 +90,7 @@ def test_shell_and_stack_mean_the_same_world(
     ],
 )
 def test_an_address_is_this_machines_or_its_networks(url: str, expected: bool) -> None:
-    assert checks.is_private(url) is expected
+    assert registry.is_private(url) is expected
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_an_address_is_this_machines_or_its_networks(url: str, expected: bool) -
     ],
 )
 def test_a_registry_is_asked_at_its_api(server: str, expected: str) -> None:
-    assert checks.registry_api(server) == expected
+    assert registry.registry_api(server) == expected
 
 
 @contextmanager
@@ -249,3 +250,35 @@ def test_the_cloudflare_token_is_refused_only_by_a_clear_no(
         )
     assert found["Cloudflare token"].outcome == outcome
     assert "planted-token" not in repr(found)
+
+
+def test_the_registry_login_that_is_checked_is_the_one_that_pulumi_up_uses(tmp_path: Path) -> None:
+    """The stack's config wins there (components/settings.py), unlike for the other keys."""
+    program = tmp_path / "pulumi"
+    program.write_text(
+        """#!/bin/sh
+case "$*" in *"config get"*) echo '{"value": "right", "secret": true}';;
+*config*) echo '{"trainstack:registryUsername": {"value": "u", "secret": false},
+    "trainstack:registrySecret": {"secret": true}}';;
+*) echo '{}';; esac
+"""
+    )
+    program.chmod(0o755)
+    right = "Basic " + base64.b64encode(b"u:right").decode()
+
+    def answer(path: str, headers: dict[str, str]) -> Answer:
+        return (200 if headers.get("authorization") == right else 401), {}, {}
+
+    with server(answer) as url:
+        environ = {
+            "PATH": f"{tmp_path}:/usr/bin:/bin",
+            "IONET_BASE_URL": url,
+            "CLOUDFLARE_BASE_URL": url,
+            "R2_ENDPOINT_URL": url,
+            "REGISTRY_SERVER": url[7:],
+            "REGISTRY_USERNAME": "somebody-else",
+            "REGISTRY_SECRET": "planted",
+        }
+        source = Source(Words(stack="dev"), environ=environ)
+        found = {finding.check: finding for finding in checks.findings(source)}
+    assert (found["registry"].outcome, "as u" in found["registry"].what) == ("ok", True)

@@ -27,6 +27,7 @@ COMMANDS = (
     "chat",
     "doctor",
     "rm",
+    "reap",
 )
 
 
@@ -48,13 +49,13 @@ def test_the_help_names_every_command_and_every_exit_code() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_help_has_an_example_and_fits_80_columns(command: str) -> None:
     text = help_of(command)
-    assert re.search(rf"Example: runs {command} ", text)
+    assert re.search(rf"Example: python -m runs {command} ", text)
     assert "--json" in text
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
-# doctor reports it as a finding, rm asks for a name first
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("doctor", "rm")])
+# doctor reports it as a finding, rm asks for a name first, reap works when every state is lost
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c not in ("doctor", "rm", "reap")])
 def test_without_pulumi_it_says_what_to_do(
     command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,7 +105,7 @@ def test_a_closed_pipe_is_no_error() -> None:
         env={**os.environ, "COLUMNS": "80"},
     )
     assert done.stderr == ""
-    assert done.stdout.startswith("Usage: runs")
+    assert done.stdout.startswith("Usage: python -m runs")
 
 
 def test_ctrl_c_ends_with_130_and_leaves_the_run_alone(
@@ -119,3 +120,19 @@ def test_ctrl_c_ends_with_130_and_leaves_the_run_alone(
         main()
     assert ended.value.code == EXIT_INTERRUPTED
     assert "the run goes on" in capsys.readouterr().err
+
+
+def test_two_forms_of_one_answer_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["runs", "loss", "--json", "--csv", "--bucket", "b"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == EXIT_USAGE
+    assert "--json and --csv" in capsys.readouterr().err
+
+
+def test_every_remedy_names_a_command_that_can_be_typed() -> None:
+    for path in sorted((ROOT / "runs").glob("*.py")):
+        _, _, code = path.read_text().removeprefix('"""').partition('"""')
+        assert re.findall(rf"[`:] ?runs (?:{'|'.join(COMMANDS)})\b.*", code) == [], path.name

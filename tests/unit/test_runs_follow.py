@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from container.records import Record, RunStatus
+from runs import follow
 from runs.errors import EXIT_FAILED, EXIT_GONE, EXIT_OK, EXIT_STOPPED, UnreachableError
 from runs.follow import Follower
 from runs.judge import Patience
@@ -224,3 +229,40 @@ def test_a_failure_is_told_with_its_last_lines_and_no_control_codes(
     assert "\x1b" not in told
     assert "line 10" not in told
     assert "runs logs --run main --stage base" in told
+
+
+@contextmanager
+def machine(then: str) -> Iterator[str]:
+    """A status page that promises more than it sends, then is cut, stalls, or drips on and on."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    ended = threading.Event()
+
+    def serve() -> None:
+        link, _ = listener.accept()
+        with link:
+            link.recv(65536)
+            link.sendall(b'HTTP/1.1 200 OK\r\ncontent-length: 900000\r\n\r\n{"schema": 1, ')
+            while then != "cut" and not ended.wait(0.01):
+                if then == "drips":
+                    with suppress(OSError):  # the other side gave up
+                        link.sendall(b" ")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        ended.set()
+        thread.join()
+        listener.close()
+
+
+@pytest.mark.timeout(20)  # a page that drips would otherwise be read for hours
+@pytest.mark.parametrize("then", ["cut", "stalls", "drips"])
+def test_a_status_page_that_does_not_end_is_no_answer(
+    then: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "_CONNECT_AND_READ_S", (2, 0.2))
+    monkeypatch.setattr(follow, "_PAGE_WITHIN_S", 0.5)
+    with machine(then) as url:
+        assert follow.read_live_status(url) is None

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from decimal import Decimal
 from typing import Any
 
+import pytest
+from rich.console import Console
+
 from container.records import Attempt, RunRecord
+from runs import tables
 from runs.ledger import RunCost, run_cost
 from tests.runs_builders import status, verdict
 
@@ -70,3 +75,20 @@ def test_a_run_that_wrote_nothing_yet_costs_what_is_known() -> None:
 def test_an_unreadable_time_is_not_a_negative_one() -> None:
     found = cost(attempts=[attempt(1, "nonsense"), attempt(2, "23:00:00")])
     assert [a.elapsed_s for a in found.attempts] == [0.0, 0.0]
+
+
+def test_what_was_bought_is_the_stacks_word_where_there_is_one() -> None:
+    found = cost(estimated_cost_usd="142.51")
+    assert (found.bought_usd, found.bought_known) == (Decimal("142.51"), True)
+
+
+@pytest.mark.parametrize("unknown", ["", "none", "NaN", "0"])
+def test_price_times_hours_is_never_passed_off_as_the_bill(unknown: str) -> None:
+    """The vendor adds fees, and the record knows no extension and no second rental."""
+    found = cost(estimated_cost_usd=unknown)
+    assert found.bought_known is False
+    assert tables.cost_json(found)["bought_from"] == "hours first bought, without fees"
+    console = Console(file=io.StringIO(), width=80)
+    console.print(tables.costs([found]))
+    told = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "~$139.38" in told

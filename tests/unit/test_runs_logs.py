@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from runs import logs
 from runs.bucket import StoredObject
+from runs.errors import UnreachableError
+from runs.follow import Follower
+from runs.judge import Patience
 from runs.logs import Part
+from tests.runs_builders import status, verdict
+from tests.unit.test_runs_follow import FakeBucket, beat, follower
 
 BEGIN = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -106,3 +112,69 @@ def test_the_last_lines_only() -> None:
 )
 def test_a_remote_log_cannot_steer_the_terminal(line: str, expected: str) -> None:
     assert logs.tamed(line) == expected
+
+
+class LogBucket(FakeBucket):
+    """A bucket that gets one log object every ten seconds, and does not answer in an outage."""
+
+    def __init__(self, like: FakeBucket, *, outage_s: tuple[float, float]) -> None:
+        super().__init__(like.clock, like.script)
+        self.outage_s = outage_s
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        self._fail_in_outage()
+        written = range(int(self.clock.passed_s // 10) + 1)
+        return iter(stored(*(f"1-base-{n:05}.log" for n in written)))
+
+    def read_many(self, keys: list[str]) -> Iterator[tuple[str, bytes]]:
+        for key in keys:
+            self._fail_in_outage()
+            yield key, f"{key[-9:-4]}\n".encode()
+
+    def _fail_in_outage(self) -> None:
+        begin, end = self.outage_s
+        if begin <= self.clock.passed_s < end:
+            raise UnreachableError("cannot list: nothing answers.\nDo this.")
+
+
+def followed(
+    *script: tuple[float, str, Any], outage_s: tuple[float, float] = (0, 0)
+) -> tuple[Follower, list[str], Iterator[str]]:
+    found = follower(list(script))
+    place: Any = LogBucket(found.bucket, outage_s=outage_s)  # type: ignore[arg-type]
+    found.bucket = place
+    told: list[str] = []
+    pieces = logs.follow(found, choose=logs.parts_in_order, tell=told.append)
+    return found, told, (line for _, line in logs.lines(pieces))
+
+
+def test_an_outage_while_output_is_followed_is_told_once_and_waited_out() -> None:
+    alive = (0, "dev-main/status.json", status(beat_at=beat(0)))
+    _, told, found = followed(alive, (100, "dev-main/verdict.json", verdict()), outage_s=(30, 90))
+    assert [int(line) for line in found] == list(range(11))
+    assert len(told) == 1
+    assert "nothing answers" in told[0]
+
+
+def test_an_outage_that_does_not_end_ends_the_following() -> None:
+    found, _, pieces = followed(
+        (0, "dev-main/status.json", status(beat_at=beat(0))), outage_s=(30, 9999)
+    )
+    found.patience = Patience(gone_after_s=300)
+    with pytest.raises(UnreachableError):
+        list(pieces)
+    assert found.clock.monotonic() - 1000 == pytest.approx(330, abs=10)
+
+
+def test_output_of_a_machine_that_vanished_is_not_followed_for_ever() -> None:
+    found, _, pieces = followed((0, "dev-main/status.json", status(beat_at=beat(0))))
+    assert len(list(pieces)) == 61
+    view = found.watched[0].view
+    assert view is not None
+    assert view.standing == "gone"
+
+
+def test_a_bucket_that_cannot_be_read_at_first_is_an_error_at_once() -> None:
+    _, _, pieces = followed((0, "*", UnreachableError("nothing answers")))
+    with pytest.raises(UnreachableError):
+        list(pieces)

@@ -91,7 +91,7 @@ def test_sixty_four_runs_fit_the_terminal_with_the_live_ones_first(height: int) 
     assert len(lines) < height
     assert "64 runs, 60 succeeded, 4 running" in lines[0]
     assert "sweep-60" in lines[2]
-    assert "more: runs status" in lines[-1]
+    assert "more: python -m runs status" in lines[-1]
     assert max(len(line.rstrip()) for line in lines) <= 80
 
 

@@ -182,3 +182,94 @@ def test_one_run_is_asked_for_when_there_are_several(tmp_path: Path) -> None:
     with pytest.raises(NoSuchRunError, match=f"--run {PREFIX}"):
         found.choose_one()
     assert source(Words(stack="dev", run="w"), PATH=path).choose_one().prefix == OTHER
+
+
+def stack_with_secrets(folder: Path) -> str:
+    """A stack set up with `pulumi config set --secret` and nothing in the environment."""
+    return fake_pulumi(
+        folder,
+        """case "$*" in
+        *"config get cloudflare:apiToken"*) echo '{"value": "stack-token", "secret": true}';;
+        *"config get trainstack:ionetApiKey"*) echo '{"value": "stack-key", "secret": true}';;
+        *"config get"*) echo "error: configuration key not found" >&2; exit 1;;
+        *config*) echo '{"cloudflare:apiToken": {"secret": true},
+            "trainstack:ionetApiKey": {"secret": true},
+            "trainstack:cloudflareAccountId": {"value": "the-stacks", "secret": false}}';;
+        *export*) echo '{"deployment": {"resources": [{"urn": "a"}, {"urn": "b", "id": "d-1"}]}}';;
+        *) echo '{}';; esac""",
+    )
+
+
+def test_keys_that_only_the_stacks_config_holds_are_found(tmp_path: Path) -> None:
+    found = source(Words(stack="prod"), PATH=stack_with_secrets(tmp_path))
+    assert (found.cloudflare_token, found.ionet_key) == ("stack-token", "stack-key")
+    assert found.secret_config("trainstack:registrySecret") == ""
+
+
+def test_the_environments_keys_win_as_they_do_for_pulumi_up(tmp_path: Path) -> None:
+    environ = {"CLOUDFLARE_API_TOKEN": "rotated", "IONET_API_KEY": "new"}
+    found = source(Words(stack="prod"), PATH=stack_with_secrets(tmp_path), **environ)
+    assert (found.cloudflare_token, found.ionet_key) == ("rotated", "new")
+
+
+def test_a_stack_that_keeps_its_token_to_itself_is_not_one_without_a_token(tmp_path: Path) -> None:
+    path = fake_pulumi(
+        tmp_path,
+        """case "$*" in *"config get"*) echo 'error: incorrect passphrase' >&2; exit 1;;
+        *) echo '{"cloudflare:apiToken": {"secret": true}}';; esac""",
+    )
+    with pytest.raises(SettingMissingError, match="incorrect passphrase"):
+        _ = source(Words(stack="prod"), PATH=path).cloudflare_token
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (Words(stack="prod"), "the-stacks"),
+        (Words(), "the-stacks"),
+        (Words(bucket="b", stack="prod"), "the-stacks"),
+        (Words(bucket="b"), "left-in-the-shell"),
+    ],
+    ids=["a stack", "the selected stack", "its bucket", "any bucket"],
+)
+def test_a_stacks_account_wins_over_what_the_shell_was_left_with(
+    tmp_path: Path, words: Words, expected: str
+) -> None:
+    environ = {"CLOUDFLARE_ACCOUNT_ID": "left-in-the-shell", "PATH": stack_with_secrets(tmp_path)}
+    found = source(words, **environ)
+    assert found.account == expected
+    assert found.endpoint == f"https://{expected}.r2.cloudflarestorage.com"
+
+
+def test_the_token_is_checked_in_the_stacks_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def token_id(token: str, *, base_url: str, account: str) -> str:
+        asked.append((token, account))
+        return "id"
+
+    monkeypatch.setattr("runs.cloudflare.token_id", token_id)
+    environ = {"CLOUDFLARE_ACCOUNT_ID": "left-in-the-shell", "PATH": stack_with_secrets(tmp_path)}
+    assert source(Words(stack="prod"), **environ).token_id() == "id"
+    assert asked == [("stack-token", "the-stacks")]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://acc.r2.cloudflarestorage.com/b", "https://acc.r2.cloudflarestorage.com"),
+        ("https://acc.r2.cloudflarestorage.com/b/", "https://acc.r2.cloudflarestorage.com"),
+        ("https://s3.example.org/behind/a/proxy", "https://s3.example.org/behind/a/proxy"),
+    ],
+)
+def test_an_address_as_the_dashboard_shows_it_loses_the_bucket_at_its_end(
+    url: str, expected: str
+) -> None:
+    assert source(R2_ENDPOINT_URL=url).endpoint == expected
+
+
+def test_a_state_knows_the_ids_of_all_its_resources(tmp_path: Path) -> None:
+    found = source(Words(stack="prod"), PATH=stack_with_secrets(tmp_path))
+    assert found.state_ids == frozenset({"d-1"})

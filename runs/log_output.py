@@ -1,0 +1,85 @@
+"""`runs logs`: a run's whole output on stdout, headers on stderr; reading is in logs.py."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from container.records import LOGS_PREFIX
+from runs import logs
+from runs import watch as watching
+from runs.bucket import StoredObject
+from runs.errors import EXIT_GONE, SettingMissingError
+from runs.follow import Follower
+from runs.judge import Patience
+from runs.options import AsJson, BucketName, Prefix, Run, Stack, out, say
+from runs.source import Source
+from runs.stack import Words
+
+
+def logs_of_run(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    stage: Annotated[str, typer.Option(help="Only this stage, such as base.")] = "",
+    attempt: Annotated[int | None, typer.Option(min=1, help="Only this container start.")] = None,
+    tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Only the last lines.")] = 0,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Until the verdict.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a run's whole output from the bucket, stage after stage.
+
+    Headers that name attempt and stage go to stderr, so stdout is the output and nothing else.
+    --follow waits out an outage of the network, and ends when the machine has been silent for as
+    long as in watch.
+
+    Example: python -m runs logs --stage base --tail 40
+
+    Exit codes: 0 printed (--follow: the run has its verdict), 4 no sign of life, 5 no access.
+    """
+    if follow and tail:
+        raise SettingMissingError("--follow shows all and waits for more.\nLeave --tail out.")
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    target, place = source.choose_one(), source.bucket
+
+    def chosen(objects: Iterable[StoredObject]) -> list[logs.Part]:
+        return logs.parts_in_order(objects, stage=stage, attempt=attempt)
+
+    if follow:
+        raise typer.Exit(
+            _follow(Follower([target], bucket=place, patience=Patience()), chosen, as_json=as_json)
+        )
+    parts = chosen(place.objects(f"{target.prefix}/{LOGS_PREFIX}"))
+    if not parts:
+        say(f"{target.run}: no output is in the bucket yet for what was asked.")
+    found = logs.lines(logs.read(place, parts))
+    _print(logs.last(found, tail) if tail else found, as_json=as_json)
+
+
+def _follow(follower: Follower, chosen: logs.Choose, *, as_json: bool) -> int:
+    _print(logs.lines(logs.follow(follower, choose=chosen, tell=say)), as_json=as_json)
+    view = follower.watched[0].view
+    if view is None or view.standing != "gone":
+        return 0
+    watching.say_gone(view)
+    return EXIT_GONE
+
+
+def _print(found: Iterable[tuple[logs.Part, str]], *, as_json: bool) -> None:
+    header: tuple[int, str] | None = None
+    for part, line in found:
+        if as_json:
+            print(json.dumps({"attempt": part.attempt, "stage": part.stage, "line": line}))
+            continue
+        if header != (part.attempt, part.stage):
+            header = (part.attempt, part.stage)
+            sys.stdout.flush()
+            say(f"==> {part.stage}, attempt {part.attempt}", style="bold")
+        print(logs.tamed(line) if out.is_terminal else line)
+        if out.is_terminal:
+            sys.stdout.flush()

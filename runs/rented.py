@@ -1,0 +1,171 @@
+"""The machines of this project that io.net lists, known to a state or not; gives some back.
+
+The account is asked, not a stack: what is found here bills even when every state is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+
+from components.ionet.client import DEFAULT_BASE_URL, Client
+from components.ionet.errors import IonetError, KeyRefusedError, NotGoneError, UnclearError
+from components.ionet.models import Deployment, DeploymentRow
+from components.world import LOCAL, LOCAL_MARK, mixed_worlds
+from runs.errors import RefusedError, RunsError, SettingMissingError, UnreachableError
+from runs.source import IONET_KEY, Source
+
+NAME_PREFIX = (
+    "trainstack-"  # of every deployment that the program rents: components/training_run.py
+)
+REAL = "io.net"
+READ_TIMEOUT_S = 60.0  # the service has taken 30 s to answer
+RETRY_FOR_S = 60.0
+_MINUTES_PER_HOUR = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """One deployment that has not ended.
+
+    `in_state` is None when no state could be asked. `hours_left` is the fewest and the most that
+    io.net's minutes can mean; it and `paid_usd` are None when io.net told no details.
+    """
+
+    deployment_id: str
+    name: str
+    status: str
+    paid_usd: Decimal | None
+    hours_left: tuple[float, float] | None
+    in_state: bool | None
+
+
+def check_world(source: Source) -> None:
+    """Raise SettingMissingError when shell and stack mean two worlds, or the shell half of one."""
+    problems = mixed_worlds(_cloud(source), env=source.environ)
+    if problems:
+        raise SettingMissingError("\n".join(problems))
+
+
+def open_client(source: Source, *, read_timeout_s: float, retry_for_s: float) -> Client:
+    """Return a client of the operator's account; raises SettingMissingError without a key."""
+    if not source.ionet_key:
+        raise SettingMissingError(
+            f"no io.net key: IONET_API_KEY is not set, nor is {IONET_KEY} in a stack's config.\n"
+            "Set one, name the stack (--stack), or in the local world: source .local/env"
+        )
+    return Client(
+        source.ionet_key,
+        base_url=source.environ.get("IONET_BASE_URL") or DEFAULT_BASE_URL,
+        read_timeout_s=read_timeout_s,
+        retry_for_s=retry_for_s,
+    )
+
+
+def known_ids(source: Source) -> frozenset[str] | None:
+    """Return the ids in the state of the given or selected stack; None when there is no stack.
+
+    A stack that was named and cannot be read is an error: its machines are not unknown ones.
+    """
+    if source.words.bucket:
+        return None
+    try:
+        return source.state_ids
+    except SettingMissingError:
+        if source.words.stack:
+            raise
+        return None
+
+
+def living(client: Client) -> list[DeploymentRow]:
+    """Return the deployments that bear this project's name and have not ended."""
+    with explained():
+        rows = client.deployments()
+    return [row for row in rows if row.name.startswith(NAME_PREFIX) and row.life != "ended"]
+
+
+def machines(
+    client: Client, rows: Sequence[DeploymentRow], *, known: frozenset[str] | None
+) -> list[Machine]:
+    """Return what each deployment has cost and may still cost, those that no state knows first."""
+    found = [
+        _machine(row, _details(client, row), in_state=None if known is None else row.id in known)
+        for row in rows
+    ]
+    return sorted(found, key=lambda machine: (machine.in_state is True, machine.name))
+
+
+def give_back(client: Client, deployment_id: str) -> None:
+    """Destroy a deployment, and return when io.net says that it is gone; takes minutes at most.
+
+    Raises RunsError when it is not gone, or this is not known: it may then still bill.
+    """
+    # Not at the top: it draws in Pulumi, half a second that every other command need not wait.
+    from components.ionet.rental import give_back as destroy
+
+    with explained():
+        destroy(client, deployment_id)
+
+
+def hours_left(found: Deployment) -> tuple[float, float]:
+    """Return the fewest and the most hours that the remaining minutes can mean.
+
+    Whether io.net counts minutes once or once a GPU is not documented; hours are sold whole, so a
+    reading that makes no whole hours of what was bought is not the right one.
+    """
+    bought = found.compute_minutes_served + found.compute_minutes_remaining
+    divisors = {_MINUTES_PER_HOUR, _MINUTES_PER_HOUR * max(1, found.total_gpus)}
+    whole = {divisor for divisor in divisors if bought and bought % divisor == 0}
+    readings = [found.compute_minutes_remaining / divisor for divisor in whole or divisors]
+    return min(readings), max(readings)
+
+
+@contextmanager
+def explained() -> Generator[None]:
+    """Turn what io.net's client raises within into this program's errors."""
+    try:
+        yield
+    except KeyRefusedError as error:
+        raise RefusedError(str(error)) from None
+    except UnclearError as error:
+        raise UnreachableError(str(error)) from None
+    except NotGoneError:
+        raise RunsError(
+            "io.net still lists it, a quarter of an hour after it was given back."
+        ) from None
+    except IonetError as error:
+        raise RunsError(str(error)) from None
+
+
+def _cloud(source: Source) -> str:
+    """Return the world that the stack names, or without one the world that the shell is in."""
+    try:
+        cloud = source.config.get("cloud", REAL)
+    except SettingMissingError:
+        if source.words.stack:
+            raise
+        cloud = LOCAL if source.environ.get(LOCAL_MARK) else REAL
+    return cloud
+
+
+def _details(client: Client, row: DeploymentRow) -> Deployment | None:
+    try:
+        with explained():
+            return client.deployment(row.id)
+    except RunsError as error:
+        if isinstance(error, RefusedError | UnreachableError):
+            raise
+        return None  # it is in the list, so it is shown, with whatever is known
+
+
+def _machine(row: DeploymentRow, found: Deployment | None, *, in_state: bool | None) -> Machine:
+    return Machine(
+        deployment_id=row.id,
+        name=row.name,
+        status=row.status,
+        paid_usd=found.amount_paid_usd if found else None,
+        hours_left=hours_left(found) if found else None,
+        in_state=in_state,
+    )
