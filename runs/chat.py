@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import requests
 
@@ -97,8 +97,9 @@ def pieces(lines: Iterable[bytes]) -> Iterator[str]:
 
 
 def _failure(event: Any) -> str:
-    error: Any = event.get("error") if isinstance(event, dict) else None
-    return str(error.get("message", "")) if isinstance(error, dict) else ""
+    members = cast("dict[str, Any]", event) if isinstance(event, dict) else {}
+    error: Any = members.get("error")
+    return str(cast("dict[str, Any]", error).get("message", "")) if isinstance(error, dict) else ""
 
 
 def _check(status_code: int, status_url: str) -> None:
