@@ -17,7 +17,7 @@ up: setup ## Rehearse: start the local cloud, `pulumi up` stack dev, follow the 
 down: setup ## Destroy stack dev and stop the local cloud; what was trained is kept
 	@$(python) -m localcloud.rehearsal down
 
-purge: down ## The same, then delete what was kept: bucket, state, ports (.local)
+purge: setup ## Stop all of this checkout's clouds, delete what they kept: bucket, state, ports
 	@$(python) -m localcloud.rehearsal purge
 
 test: setup lint types check-tests ## Lint, types, and every test with coverage
@@ -36,8 +36,8 @@ check-tests:
 	@$(python) -m coverage combine --quiet
 	@$(python) -m coverage report --skip-covered --skip-empty
 
-bench: setup ## Measure, side by side in one run; prints a table
-	@$(python) -m benchmarks
+bench: setup ## Measure, side by side in one run; BENCH_ARGS=--cold also builds the tools anew
+	@$(python) -m benchmarks $(BENCH_ARGS)
 
 campaign: setup ## Lose real machines at 26 moments, plant 22 faults: 35 min; ONLY=name plays one
 	@CAMPAIGN=$(or $(ONLY),all) $(python) -m pytest tests/campaign -q -s $(PYTEST_ARGS)

@@ -40,6 +40,7 @@ STEP_S = 0.5
 SHARDS, DATA_BYTES = 240, 24e9 / BYTES_SCALE
 BASE_BYTES, SFT_BYTES = 6.6e9 / BYTES_SCALE, 3.4e9 / BYTES_SCALE
 BASE_SHARE = 0.85  # of the training
+WHOLE = 0.95  # what a side that trained to its end says of its steps, at least
 TARGET = 97.0
 BUCKET = "trainstack-bench-paid"
 FOLDER = ROOT / ".local" / "bench" / "paid"
@@ -65,15 +66,17 @@ def measure(_cold: bool) -> list[Figure]:
         paid = dict.fromkeys(sides, 0.0)
         run = Bucket(client, name=BUCKET, prefix="ours")
         while not all(paid.values()):
-            if not paid["ours"] and (raw := run.get(VERDICT_KEY)):
+            if not paid["ours"] and has_succeeded(run, sides["ours"]):
                 paid["ours"] = time.monotonic() - begin
-                verdict = Verdict.from_json(raw)
-                if verdict.outcome != "succeeded":
-                    raise RuntimeError(f"our side: {verdict.reason}")
-            if not paid["guide"] and sides["guide"].poll() is not None:
+            if not paid["guide"] and has_ended_well(sides["guide"]):
                 paid["guide"] = time.monotonic() - begin
             time.sleep(0.05)
     trained = {name: _training_seconds(FOLDER / name / "log") for name in paid}
+    for name, seconds in trained.items():
+        if seconds < WHOLE * TRAINING_S:  # the guide's script goes on after a stage that failed
+            raise RuntimeError(
+                f"{name}: {seconds:.0f} s of training of {TRAINING_S:.0f} s; {_log(name)}"
+            )
     share = {name: 100 * trained[name] / paid[name] for name in paid}
     guide = f"guide's script {paid['guide']:.0f} s"
     return [
@@ -86,6 +89,32 @@ def measure(_cold: bool) -> list[Figure]:
             f"target {TARGET:.0f} %, guide {share['guide']:.1f} %",
         ),
     ]
+
+
+def has_succeeded(run: Bucket, supervisor: subprocess.Popen[bytes]) -> bool:
+    """Tell whether our side has its verdict; raises when it is a bad one, or when none can come."""
+    status = supervisor.poll()  # before the look: a verdict is written before the end
+    raw = run.get(VERDICT_KEY)
+    if raw is None:
+        if status is not None:
+            raise RuntimeError(f"our side ended with {status} and no verdict; {_log('ours')}")
+        return False
+    verdict = Verdict.from_json(raw)
+    if verdict.outcome != "succeeded":
+        raise RuntimeError(f"our side: {verdict.reason}; {_log('ours')}")
+    return True
+
+
+def has_ended_well(script: subprocess.Popen[bytes]) -> bool:
+    """Tell whether the guide's script is done; raises when it failed."""
+    status = script.poll()
+    if status:
+        raise RuntimeError(f"the guide's script ended with {status}; {_log('guide')}")
+    return status == 0
+
+
+def _log(name: str) -> str:
+    return f"see {FOLDER / name / 'log'}"
 
 
 @contextmanager

@@ -6,7 +6,6 @@ trusted here (a TLS proxy, say) is trusted in it, so that apt and pip work in a 
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import re
@@ -26,6 +25,7 @@ from docker.errors import APIError, BuildError, ImageNotFound
 from localcloud import debian, docker_engine
 from localcloud.apt_sources import bookworm_sources, proxy_options
 from localcloud.errors import LocalCloudError
+from localcloud.file_lock import alone
 from localcloud.place import cache_folder
 
 TAG = "trainstack-base:bookworm"
@@ -58,9 +58,7 @@ def ensure_base_image(report: Report, *, cancelled: threading.Event | None = Non
     sources = bookworm_sources()
     wanted = _wanted(certificates, sources)
     cache = cache_folder() / "base-image"
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two checkouts starting at once make it once
+    with alone(cache / "lock"):  # two checkouts starting at once make it once
         client = docker_engine.connect(timeout_s=BUILD_TIMEOUT_S)
         try:
             if _label(client) == wanted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from localcloud.errors import LocalCloudError
+from localcloud.file_lock import alone
 from localcloud.place import cache_folder
 
 INSTALL_TIMEOUT_S = 900
@@ -73,8 +73,7 @@ def _apt(command: list[str], cwd: str | None = None) -> str | None:
 
     One at a time for this user: apt-get waits for dpkg's lock, but not for that of its lists.
     """
-    with _with_parent(cache_folder() / "apt.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with alone(cache_folder() / "apt.lock"):
         return _run(command, cwd=cwd)
 
 

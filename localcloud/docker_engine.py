@@ -1,20 +1,28 @@
-"""The Docker engine of this machine: used if one answers, else installed and started by us."""
+"""The Docker engine of this machine: used if one answers, else installed and started by us.
+
+What a local cloud has on it (network, containers) is in docker_network.py.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, DockerException, NotFound
-from docker.types import IPAMConfig, IPAMPool
+import requests
+from docker.errors import APIError, DockerException
 
 from localcloud import debian
-from localcloud.errors import EngineUnavailableError, LocalCloudError, ServiceFailedError
-from localcloud.place import Place, cache_folder
+from localcloud.errors import EngineUnavailableError, ServiceFailedError
+from localcloud.file_lock import alone
+from localcloud.place import cache_folder
 from localcloud.processes import Service, Supervised
+
+Report = Callable[[str], None]
 
 PLACE_LABEL = "trainstack.place"
 ANSWER_TIMEOUT_S = 3
@@ -24,6 +32,11 @@ DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
 def connect(*, timeout_s: float = 120) -> docker.DockerClient:
     """Return a client of the engine that answers; raises EngineUnavailableError."""
+    return docker.DockerClient(base_url=answering_address(), timeout=int(timeout_s))
+
+
+def answering_address() -> str:
+    """Return the address of the first engine that answers; raises EngineUnavailableError."""
     tried: list[str] = []
     for address in _addresses():
         try:
@@ -31,19 +44,82 @@ def connect(*, timeout_s: float = 120) -> docker.DockerClient:
             probe.ping()
             probe.close()
         except (DockerException, OSError) as error:
-            tried.append(f"{address}: {_first_line(error)}")
+            tried.append(f"{address}: {first_line(error)}")
             continue
-        return docker.DockerClient(base_url=address, timeout=int(timeout_s))
+        return address
     raise EngineUnavailableError("no Docker engine answers (" + "; ".join(tried) + ")")
 
 
-def ensure_running() -> str:
+def ensure_running(report: Report = print) -> str:
     """Make an engine answer; return how it came: "found", "started" or "installed and started".
 
     Installs `docker.io` and starts `dockerd` where that is possible (Debian, root).
     """
+    with running(report) as how:
+        return how
+
+
+@contextmanager
+def running(report: Report = print) -> Iterator[str]:
+    """Make an engine answer as `ensure_running` does; yield how it came.
+
+    While the block runs, nobody else of this user starts an engine or stops one that seems idle.
+    """
+    with _alone(report):
+        yield _ensure_running(report)
+
+
+def started_by_us() -> bool:
+    """Tell whether the engine that runs is the one that `ensure_running` started."""
+    return _supervised().process("dockerd") is not None
+
+
+def stop_if_ours_and_idle(report: Report = print) -> str:
+    """Stop the engine only if we started it and nothing is left on it; return what was done."""
+    with _alone(report):
+        if not started_by_us():
+            return "left running: it was not started from here"
+        try:
+            client = connect()
+            try:
+                containers = len(client.api.containers(all=True))
+                places = len(client.api.networks(filters={"label": PLACE_LABEL}))
+            finally:
+                client.close()
+        except EngineUnavailableError:
+            containers = places = 0  # it hangs or has died: nothing is lost by ending it
+        except (APIError, requests.RequestException) as error:
+            return f"left running: it did not say what is on it ({first_line(error)})"
+        if containers:
+            return f"left running: {containers} container(s) of somebody else are on it"
+        if places:
+            return f"left running: {places} other local cloud(s) use it"
+        _supervised().stop(_service())
+        return "stopped"
+
+
+def unusual_address() -> str | None:
+    """Return the engine's address for tools that would look elsewhere, or None."""
+    usual = f"unix://{DEFAULT_SOCKET}"
+    there = [one for one in _addresses() if Path(one.removeprefix("unix://")).exists()]
+    if os.environ.get("DOCKER_HOST") or not there or there == [usual]:
+        return None
     try:
-        connect().close()
+        address = answering_address()
+    except EngineUnavailableError:
+        address = there[0]
+    return None if address == usual else address
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error of the engine says, in one line."""
+    text = str(getattr(error, "explanation", None) or error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _ensure_running(report: Report) -> str:
+    try:
+        answering_address()
         return "found"
     except EngineUnavailableError as error:
         if os.environ.get("DOCKER_HOST"):
@@ -59,6 +135,7 @@ def ensure_running() -> str:
                 "(https://docs.docker.com/engine/install/), see that `docker version` works as "
                 "this user, then try again"
             )
+        report("docker: none here; installing Debian's package docker.io (about a minute)")
         debian.install("docker.io", "iptables")
         how = "installed and started"
         if _answers():  # the package started it as a service of the system
@@ -68,11 +145,18 @@ def ensure_running() -> str:
             f"{reason}. It is installed but not running, or this user may not use it: start it "
             "(sudo systemctl start docker) or join the group `docker`"
         )
+    _start(report)
+    return how
+
+
+def _start(report: Report) -> None:
     if SYSTEMD.is_dir():
         # The system's own service: it is not ours to stop again.
+        report("docker: starting the system's engine")
         subprocess.run(["systemctl", "start", "docker"], capture_output=True, check=False)
         if _answers():
-            return how
+            return
+    report(f"docker: starting dockerd; its log: {_supervised().log_path('dockerd')}")
     try:
         _supervised().start(_service())
     except ServiceFailedError as error:
@@ -80,106 +164,6 @@ def ensure_running() -> str:
             f"{error}\nOn a machine that cannot run dockerd itself (a container without "
             "privileges), give it an engine: mount a Docker socket or set DOCKER_HOST"
         ) from error
-    return how
-
-
-def started_by_us() -> bool:
-    """Tell whether the engine that runs is the one that `ensure_running` started."""
-    return _supervised().process("dockerd") is not None
-
-
-def stop_if_ours_and_idle() -> str:
-    """Stop the engine only if we started it and no container is left; return what was done."""
-    if not started_by_us():
-        return "left running: it was not started from here"
-    try:
-        client = connect()
-        containers = len(client.containers.list(all=True))
-        places = len(client.networks.list(filters={"label": PLACE_LABEL}))
-        client.close()
-    except EngineUnavailableError:
-        containers = places = 0  # it hangs or has died: nothing is lost by ending it
-    if containers:
-        return f"left running: {containers} container(s) of somebody else are on it"
-    if places:
-        return f"left running: {places} other checkout(s) use it"
-    _supervised().stop(_service())
-    return "stopped"
-
-
-def unusual_address() -> str | None:
-    """Return the engine's address for tools that would look elsewhere, or None."""
-    if os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET.exists():
-        return None
-    rootless = [address for address in _addresses() if address != f"unix://{DEFAULT_SOCKET}"]
-    return rootless[0] if rootless and Path(rootless[0].removeprefix("unix://")).exists() else None
-
-
-def ensure_network(place: Place) -> bool:
-    """Make the bridge network of this checkout; return False if it was there."""
-    client = connect()
-    try:
-        found = client.networks.list(names=[f"^{place.network}$"])
-        if found:
-            if _network_subnet(found[0].attrs) == place.subnet:
-                return False
-            remove_network(place)
-        pool = IPAMPool(subnet=place.subnet, gateway=place.gateway)
-        client.networks.create(
-            place.network,
-            driver="bridge",
-            ipam=IPAMConfig(pool_configs=[pool]),
-            options={"com.docker.network.bridge.name": f"ts-{place.place_id}"},
-            labels={PLACE_LABEL: place.place_id},
-        )
-    except APIError as error:
-        raise LocalCloudError(
-            f"the Docker network {place.network} ({place.subnet}) could not be made: "
-            f"{_first_line(error)}. If another network holds these addresses, remove it "
-            "(docker network ls), or `make purge` to choose others"
-        ) from error
-    finally:
-        client.close()
-    return True
-
-
-def remove_containers(place: Place) -> int:
-    """Remove every container of this checkout's CaaS, running or not; return how many."""
-    client = connect()
-    try:
-        label = f"{PLACE_LABEL}={place.place_id}"
-        containers = client.containers.list(all=True, filters={"label": label})
-        for container in containers:
-            try:
-                container.remove(force=True, v=True)
-            except NotFound:
-                continue
-        return len(containers)
-    finally:
-        client.close()
-
-
-def remove_network(place: Place) -> bool:
-    """Remove the bridge network; return False if there was none."""
-    client = connect()
-    try:
-        found = client.networks.list(names=[f"^{place.network}$"], greedy=True)
-        for network in found:
-            for container in network.containers:
-                network.disconnect(container, force=True)
-            network.remove()
-        return bool(found)
-    finally:
-        client.close()
-
-
-def network_exists(place: Place) -> bool:
-    """Tell whether this checkout's bridge network is there."""
-    client = connect()
-    try:
-        return bool(client.networks.list(names=[f"^{place.network}$"]))
-    finally:
-        client.close()
 
 
 def _addresses() -> list[str]:
@@ -195,10 +179,18 @@ def _addresses() -> list[str]:
 
 def _answers() -> bool:
     try:
-        connect().close()
+        answering_address()
     except EngineUnavailableError:
         return False
     return True
+
+
+@contextmanager
+def _alone(report: Report) -> Iterator[None]:
+    """One engine serves every checkout of this user; two starts at once would end each other's."""
+    wait = "docker: another process starts or stops the engine; waiting for it"
+    with alone(_supervised().run_folder / "lock", waiting=lambda: report(wait)):
+        yield
 
 
 def _supervised() -> Supervised:
@@ -217,14 +209,3 @@ def _service() -> Service:
         start_timeout_s=60,
         stop_timeout_s=30,
     )
-
-
-def _network_subnet(attributes: dict[str, object]) -> str | None:
-    ipam = attributes.get("IPAM")
-    pools = ipam.get("Config") if isinstance(ipam, dict) else None
-    return pools[0].get("Subnet") if pools else None
-
-
-def _first_line(error: Exception) -> str:
-    text = getattr(error, "explanation", None) or str(error)
-    return str(text).strip().splitlines()[0] if str(text).strip() else type(error).__name__

@@ -13,9 +13,9 @@ from localcloud.place import CHECKOUT, Place, cache_folder, write_private
 # For the state of a rehearsal: the keys in it open nothing but this machine's stand-ins.
 REHEARSAL_PASSPHRASE = "trainstack-rehearsal"  # noqa: S105 - published on purpose
 
+_WAS = "TRAINSTACK_WAS_"
+
 PROXIES = ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
-# Not unset on leaving: they held the user's own entries too.
-KEPT = frozenset({"NO_PROXY", "no_proxy"})
 
 
 def variables(place: Place) -> dict[str, str]:
@@ -71,6 +71,8 @@ def write_env_file(place: Place) -> None:
         "# To leave it again, type:  trainstack_leave",
         "# Its keys open this machine's stand-ins only. Written by `python -m localcloud start`.",
         "",
+        "# What was set before comes back on leaving; it is remembered once, and not exported.",
+        *(_remember(name, value) for name, value in values.items()),
         *(f"export {name}={_quoted(value)}" for name, value in values.items()),
         f"TRAINSTACK_PROGRAMS={_quoted(folders)}",
         'case ":$PATH:" in',
@@ -78,15 +80,39 @@ def write_env_file(place: Place) -> None:
         '  *) export PATH="$TRAINSTACK_PROGRAMS:$PATH" ;;',
         "esac",
         "trainstack_leave() {",
-        '  PATH=":$PATH:"',
-        '  PATH="${PATH%%":$TRAINSTACK_PROGRAMS:"*}:${PATH#*":$TRAINSTACK_PROGRAMS:"}"',
-        '  PATH="${PATH#:}"; export PATH="${PATH%:}"',
-        f"  unset {' '.join(name for name in values if name not in KEPT)} TRAINSTACK_PROGRAMS",
+        '  case ":$PATH:" in',
+        '    *":$TRAINSTACK_PROGRAMS:"*)',
+        '      PATH=":$PATH:"',
+        '      PATH="${PATH%%":$TRAINSTACK_PROGRAMS:"*}:${PATH#*":$TRAINSTACK_PROGRAMS:"}"',
+        '      PATH="${PATH#:}"; export PATH="${PATH%:}" ;;',
+        "  esac",
+        *(f"  {_restore(name)}" for name in values),
+        "  unset TRAINSTACK_PROGRAMS",
         "  unset -f trainstack_leave",
         "}",
         "",
     ]
     write_private(place.env_path, "\n".join(lines))
+
+
+def _remember(name: str, ours: str) -> str:
+    """Return the line that keeps the user's value: "set:" and the value, or nothing if unset.
+
+    Our own value, in a shell that was started from within, is not the user's.
+    """
+    kept = f"{_WAS}{name}"
+    return (
+        f'[ -n "${{{kept}+x}}" ] || [ "${{{name}-}}" = {_quoted(ours)} ] || '
+        f'{kept}="${{{name}+set:${name}}}"'
+    )
+
+
+def _restore(name: str) -> str:
+    kept = f"{_WAS}{name}"
+    return (
+        f'case "${{{kept}-}}" in set:*) export {name}="${{{kept}#set:}}" ;; '
+        f"*) unset {name} ;; esac; unset {kept}"
+    )
 
 
 def _quoted(value: str) -> str:

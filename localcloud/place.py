@@ -38,6 +38,7 @@ PORT_NAMES = (
     "cloudflare",
     "mirror",
 )
+PLACE_FILE = "place.json"
 SCHEMA = 1
 
 
@@ -118,7 +119,7 @@ def cache_folder() -> Path:
 def load_place(folder: Path | None = None) -> Place:
     """Return this checkout's place; choose ports, subnet and keys on the first call ever."""
     folder = folder or local_folder()
-    path = folder / "place.json"
+    path = folder / PLACE_FILE
     if path.exists():
         return _read(path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -191,8 +192,7 @@ def _free_subnet() -> str:
             return str(subnet)
     raise LocalCloudError(
         "no free /24 in 10.128.0.0/9 for the containers' network: this machine routes all of it "
-        "elsewhere (a VPN?); leave the VPN for the first start, or write a free `subnet` into "
-        "place.json"
+        "elsewhere (a VPN?). Leave the VPN for the first start only: what is chosen then is kept"
     )
 
 

@@ -25,6 +25,7 @@ from localcloud.place import CHECKOUT, write_private
 
 POLL_S = 0.05
 PORTS_FREE_S = 10
+UNDECLARED_STOP_S = 15  # as long as the slowest service may take
 LOG_LINES_IN_ERROR = 15
 LOG_LIMIT_BYTES = 5 << 20
 
@@ -119,6 +120,23 @@ class Supervised:
         for path in service.leftovers:
             path.unlink(missing_ok=True)
         return stopped
+
+    def recorded(self) -> dict[str, psutil.Process]:
+        """Return the live processes that the pid files name, by service."""
+        names = sorted(path.stem for path in self.run_folder.glob("*.pid"))
+        found = {name: self.process(name) for name in names}
+        return {name: process for name, process in found.items() if process is not None}
+
+    def stop_recorded(self) -> list[str]:
+        """End all of them, without their declarations; return the names of what was running."""
+        ended = [
+            name
+            for name, process in self.recorded().items()
+            if _end(process, timeout_s=UNDECLARED_STOP_S)
+        ]
+        for name in ended:
+            self.pid_path(name).unlink(missing_ok=True)
+        return ended
 
     def log_tail(self, name: str, lines: int = LOG_LINES_IN_ERROR) -> str:
         """Return the end of a service's log, indented; says so if there is none."""

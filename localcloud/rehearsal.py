@@ -5,6 +5,7 @@ Each step prints what it does and how long it took. Not responsible for how a st
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -16,14 +17,15 @@ from typing import Annotated, Any
 
 import typer
 
-from localcloud import engine, env_file, services
+from localcloud import clearing, engine, env_file, services
 from localcloud.errors import LocalCloudError
-from localcloud.place import Place, load_place
+from localcloud.place import PLACE_FILE, Place, load_place, local_folder
 from localcloud.plugins.install import PluginInstallError, install_plugins
 from localcloud.stack import STACK, Stack, StackError, base_environment
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 5
+PROBLEMS_SHOWN = 10  # a folder that is not ours to delete has thousands
 EXIT_INTERRUPTED = 130
 EXPECTED = (StackError, LocalCloudError, engine.EngineError, PluginInstallError)
 
@@ -51,13 +53,13 @@ def report(line: str) -> None:
 @app.command()
 def up() -> None:
     """Start everything and run the main job; the same again reuses all that is there."""
-    try:
+    with _told("make up", interrupted="nothing is lost. `make up` goes on, `make down` gives back"):
         with step(1, "Tools: Pulumi engine and its plugins"):
             bin_dir = engine.ensure_engine(report)
         with step(2, "Local cloud: S3, registry, CaaS and Cloudflare APIs, dataset mirror"):
             services.start(report)
             place = load_place()
-            stack = Stack(ROOT, env=env_file.environment(place, base=base_environment()))
+            stack = _stack(place)
             install_plugins(bin_dir / "pulumi", stack.env, report)
         with step(3, f"pulumi up: stack {STACK}, with the real engine on the real __main__.py"):
             stack.up()
@@ -67,54 +69,137 @@ def up() -> None:
             verdict = _runs(stack, "watch")
         with step(5, "What came of it"):
             _show(outputs, stack)
-        _say_what_next(place)
-    except EXPECTED as error:
-        raise SystemExit(f"\nmake up: {error}") from None
-    except KeyboardInterrupt:
-        print(
-            "\nInterrupted; nothing is lost. `make up` goes on from here, `make down` gives back.",
-            file=sys.stderr,
-        )
-        raise SystemExit(EXIT_INTERRUPTED) from None
+        print(what_next(verdict, env_path=_relative(place.env_path)))
     raise SystemExit(verdict)
 
 
 @app.command()
 def down() -> None:
     """Destroy stack dev and stop the local cloud; what was trained is kept."""
-    place = load_place()
-    try:
-        bin_dir = engine.ensure_engine(report)
-        stack = Stack(ROOT, env=env_file.environment(place, base=base_environment()))
-        if stack.exists():
-            services.start(report)
-            install_plugins(bin_dir / "pulumi", stack.env, report)
-            stack.destroy()
-        services.stop(report)
-    except EXPECTED as error:
-        raise SystemExit(f"\nmake down: {error}") from None
-    except KeyboardInterrupt:
-        print("\nInterrupted; `make down` again goes on from here.", file=sys.stderr)
-        raise SystemExit(EXIT_INTERRUPTED) from None
-    print(
-        f"\nGiven back: the machine, its credentials, the local cloud.\n"
-        f"Kept: the bucket with every artefact, in {_relative(place.directory / 's3')}.\n"
-        "`make up` starts it all again; `make purge` deletes what was kept."
-    )
+    folder = local_folder()
+    with _told("make down", interrupted="`make down` again goes on from here"):
+        if (folder / PLACE_FILE).exists():
+            place = load_place()
+            stack = _stack(place)
+            if stack.exists():  # only then is an engine needed, which may take minutes to get
+                bin_dir = engine.ensure_engine(report)
+                services.start(report)
+                install_plugins(bin_dir / "pulumi", stack.env, report)
+                stack.destroy()
+            services.stop(report)
+            print(
+                f"\nGiven back: the machine, its credentials, the local cloud.\n"
+                f"Kept: the bucket with every artefact, in {_relative(folder / 's3')}.\n"
+                "`make up` starts it all again; `make purge` deletes what was kept."
+            )
+        else:
+            print(f"Nothing to give back: {_relative(folder)} holds no local cloud.")
+    for other in clearing.clouds(folder):
+        if running := clearing.still_running(other):
+            where = _relative(other)
+            print(
+                f"\nStill running: {', '.join(running)} in {where}, of tests or a benchmark that "
+                "are at work or were killed.\nTo stop them: "
+                f"TRAINSTACK_LOCAL_DIR={where} .venv/bin/python -m localcloud stop"
+            )
 
 
 @app.command()
 def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete what `down` keeps: the bucket with its artefacts, stack state, keys and ports."""
-    directory = load_place().directory
+    """Stop every local cloud of this checkout; delete artefacts, stack state, keys and ports.
+
+    Needs no working cloud: what stack dev rented is containers of this machine. What cannot be
+    stopped is named, and the rest is done.
+    """
+    folder = local_folder()
+    clouds = clearing.clouds(folder)
+    if not folder.is_dir():
+        print(f"Nothing to delete: there is no {_relative(folder)}.")
+        return
+    if not clouds and os.environ.get("TRAINSTACK_LOCAL_DIR"):
+        raise SystemExit(f"make purge: {folder} holds no local cloud; see TRAINSTACK_LOCAL_DIR")
     if not yes and sys.stdin.isatty():
-        typer.confirm(f"Delete {_relative(directory)} with every artefact in it?", abort=True)
+        typer.confirm(f"Delete {_relative(folder)} with every artefact in it?", abort=True)
     elif not yes:
-        raise SystemExit("make purge: no terminal to ask on; say --yes to delete the artefacts")
-    shutil.rmtree(directory)
-    print(f"Deleted {_relative(directory)}.")
+        raise SystemExit(
+            "make purge: no terminal to ask on. To delete the artefacts without being asked: "
+            ".venv/bin/python -m localcloud.rehearsal purge --yes"
+        )
+    with _told("make purge", interrupted="`make purge` again goes on from here"):
+        _require_idle_stack(folder)
+        undone: list[str] = []
+        for one in clouds:
+            print(f"Stopping the local cloud in {_relative(one)}", flush=True)
+            undone += clearing.clear(one, report)
+        undone += _deleted(folder)
+    for problem in undone[:PROBLEMS_SHOWN]:
+        print(f"Not done: {problem}", file=sys.stderr)
+    if folder.exists():
+        raise SystemExit(f"make purge: {_relative(folder)} is not deleted")
+    print(f"Deleted {_relative(folder)}.")
+
+
+def what_next(verdict: int, *, env_path: str) -> str:
+    """Return what to type after a run; `verdict` is the exit code of `runs watch`."""
+    lines = {
+        f"source {env_path}": "this world's addresses; `trainstack_leave` leaves it",
+    }
+    if verdict == 0:
+        lines |= {
+            "python -m runs loss": "the loss curve",
+            "python -m runs chat": "talk with the model",
+            "python -m runs pull": "copy every artefact here, verified",
+            "pulumi up": "nothing to change",
+            "make down": "give the machine back; the artefacts stay",
+        }
+    else:
+        lines |= {
+            "python -m runs status": "how the run stands",
+            "python -m runs logs": "what it printed",
+            "make down": "give the machine back: until then it is billed, whatever became of it",
+        }
+    rows = [f"  {command:<30}  # {why}" for command, why in lines.items()]
+    if verdict == 1:
+        rows += ["A run that failed is not repeated by itself: raise trainstack:rerun in"]
+        rows += [f"Pulumi.{STACK}.yaml, then `make up`, trains it from the start."]
+    return "\n".join(["\nNext, from a shell of your own:", *rows])
+
+
+@contextmanager
+def _told(command: str, *, interrupted: str) -> Iterator[None]:
+    """Turn the errors that a user can act on, and Ctrl-C, into a message and an exit code."""
+    try:
+        yield
+    except EXPECTED as error:
+        raise SystemExit(f"\n{command}: {error}") from None
+    except KeyboardInterrupt:
+        print(f"\nInterrupted; {interrupted}.", file=sys.stderr)
+        raise SystemExit(EXIT_INTERRUPTED) from None
+
+
+def _stack(place: Place) -> Stack:
+    return Stack(ROOT, env=env_file.environment(place, base=base_environment()))
+
+
+def _require_idle_stack(folder: Path) -> None:
+    try:
+        busy = (folder / PLACE_FILE).exists() and _stack(load_place(folder)).is_being_changed()
+    except LocalCloudError:
+        return  # a damaged place is what `purge` is there for
+    if busy:
+        raise StackError(
+            f"a pulumi is changing stack {STACK} now. Wait until it ends, or stop it with Ctrl-C "
+            "in its terminal, then try again"
+        )
+
+
+def _deleted(folder: Path) -> list[str]:
+    """Delete a folder; return what could not be, a sentence each."""
+    failed: list[str] = []
+    shutil.rmtree(folder, onerror=lambda _do, path, why: failed.append(f"delete {path}: {why[1]}"))
+    return failed
 
 
 def _show(outputs: dict[str, Any], stack: Stack) -> None:
@@ -124,20 +209,6 @@ def _show(outputs: dict[str, Any], stack: Stack) -> None:
         print(f"  {name:<{width}}  {_each(value)}")
     print(flush=True)
     _runs(stack, "artifacts")
-
-
-def _say_what_next(place: Place) -> None:
-    env = _relative(place.env_path)
-    print(
-        f"""
-Next, from a shell of your own:
-  source {env}            # this world's addresses; `trainstack_leave` leaves it
-  python -m runs loss             # the loss curve
-  python -m runs chat             # talk with the model
-  python -m runs pull             # copy every artefact here, verified
-  pulumi up                       # nothing to change
-  make down                       # give the machine back; the artefacts stay"""
-    )
 
 
 def _runs(stack: Stack, *words: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import sys
 import threading
 import time
@@ -12,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcloud import docker_engine
+from localcloud import docker_engine, docker_network
 from localcloud.base_image import TAG, ensure_base_image
 from localcloud.cloudflare_api.service import cloudflare_service
 from localcloud.env_file import write_env_file
 from localcloud.errors import EngineUnavailableError, LocalCloudError
+from localcloud.file_lock import alone
 from localcloud.mirror import mirror_service
 from localcloud.place import LOOPBACK, Place, load_place
 from localcloud.probe import connects
@@ -46,12 +46,12 @@ def start(report: Report = print) -> Place:
     otherwise, is started again. Raises LocalCloudError that names every part that failed.
     """
     place = load_place()
-    with _alone(place):
+    with _alone(place, report):
         begin = time.monotonic()
-        how = docker_engine.ensure_running()
-        report(_line("docker", f"engine {how}", begin))
-        begin = time.monotonic()
-        made = docker_engine.ensure_network(place)
+        with docker_engine.running(report) as how:  # until our network says that it is in use
+            report(_line("docker", f"engine {how}", begin))
+            begin = time.monotonic()
+            made = docker_network.ensure_network(place)
         word = "made" if made else "already there"
         report(_line("network", f"{place.network}, {place.subnet}: {word}", begin))
         write_env_file(place)
@@ -59,10 +59,10 @@ def start(report: Report = print) -> Place:
     return place
 
 
-def stop(report: Report = print) -> None:
+def stop(report: Report = print, *, place: Place | None = None) -> None:
     """Stop every service; remove the containers and the network. Stored data stays."""
-    place = load_place()
-    with _alone(place):
+    place = place or load_place()
+    with _alone(place, report):
         supervised = _supervised(place)
         services = {service.name: service for service in _services(place)}
         _end(supervised, services["caas"], report)  # first: it would start containers again
@@ -72,7 +72,7 @@ def stop(report: Report = print) -> None:
             for _ in pool.map(lambda service: _end(supervised, service, report), others):
                 pass
         begin = time.monotonic()
-        report(_line("docker", docker_engine.stop_if_ours_and_idle(), begin))
+        report(_line("docker", docker_engine.stop_if_ours_and_idle(report), begin))
 
 
 def status(place: Place | None = None) -> list[ServiceStatus]:
@@ -158,7 +158,7 @@ def _caas_service(place: Place) -> Service:
 
 def _engine_status(place: Place) -> ServiceStatus:
     try:
-        there = docker_engine.network_exists(place)
+        there = docker_network.network_exists(place)
     except EngineUnavailableError:
         return ServiceStatus("docker", "engine and network", "", None, "stopped")
     health = "healthy" if there else "no network"
@@ -182,8 +182,8 @@ def _end(supervised: Supervised, service: Service, report: Report) -> None:
 def _remove_from_engine(place: Place, report: Report) -> None:
     begin = time.monotonic()
     try:
-        containers = docker_engine.remove_containers(place)
-        removed = docker_engine.remove_network(place)
+        containers = docker_network.remove_containers(place.place_id)
+        removed = docker_network.remove_network(place.place_id)
     except EngineUnavailableError:
         report(_line("network", "no engine runs, so no container and no network is left", begin))
         return
@@ -196,11 +196,10 @@ def _supervised(place: Place) -> Supervised:
 
 
 @contextmanager
-def _alone(place: Place) -> Iterator[None]:
+def _alone(place: Place, report: Report) -> Iterator[None]:
     """Keep a second start or stop of this checkout out until this one is done."""
-    place.run_folder.mkdir(parents=True, exist_ok=True)
-    with (place.run_folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    lock = place.run_folder / "lock"
+    with alone(lock, waiting=lambda: report("another start or stop is at work here; waiting")):
         yield
 
 

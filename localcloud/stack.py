@@ -12,7 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -22,6 +23,8 @@ import psutil
 STACK = "dev"
 PROJECT = "trainstack"
 CREATE_ENDS_WITHIN_S = 60
+_PLUGINS = ("pulumi-resource-", "pulumi-language-")
+_STARTED_BY_ENGINE = ("/localcloud/plugins/start.py", "/language_host.py", "/run_program.py")
 
 
 class StackError(Exception):
@@ -95,8 +98,30 @@ class Stack:
         locks = self._locks()
         if not locks:
             return False
+        self._require_idle(locks)
+        print(
+            f"      the last pulumi (process {locks[0].pid}) was killed in the middle of its work; "
+            "releasing its lock.\n      What it rented is looked up by name and adopted, "
+            "not rented again.",
+            flush=True,
+        )
+        self._end_orphans()
+        self._run("cancel", "--yes", quiet=True)
+        return True
+
+    def is_being_changed(self) -> bool:
+        """Tell whether an engine of this machine is surely at work on the stack."""
+        try:
+            locks = self._locks()
+        except StackError:
+            return False
         this_host = socket.gethostname()
-        engines = frozenset(p.pid for p in psutil.process_iter(["name"]) if _is_engine(p))
+        engines = _engine_pids()
+        return any(judge_lock(x, this_host=this_host, engine_pids=engines) == "held" for x in locks)
+
+    def _require_idle(self, locks: list[Lock]) -> None:
+        this_host = socket.gethostname()
+        engines = _engine_pids()
         for lock in locks:
             state = judge_lock(lock, this_host=this_host, engine_pids=engines)
             if state == "held":
@@ -110,36 +135,17 @@ class Stack:
                     f"this is {this_host}.\nIf no pulumi runs there any more: "
                     f"source .local/env && pulumi cancel --yes --stack {STACK}"
                 )
-        print(
-            f"      the last pulumi (process {locks[0].pid}) was killed in the middle of its work; "
-            "releasing its lock.\n      What it rented is looked up by name and adopted, "
-            "not rented again.",
-            flush=True,
-        )
-        self._end_orphans()
-        self._run("cancel", "--yes", quiet=True)
-        return True
 
     def _end_orphans(self) -> None:
         """End provider and program processes that a killed engine of this world left behind."""
-        orphans = [p for p in psutil.process_iter(["ppid"]) if self._is_orphan(p)]
+        orphans = orphans_of(self.env["PULUMI_HOME"])
         for orphan in orphans:
-            orphan.terminate()
+            with suppress(psutil.NoSuchProcess):
+                orphan.terminate()
         _, alive = psutil.wait_procs(orphans, timeout=CREATE_ENDS_WITHIN_S)
         for orphan in alive:
-            orphan.kill()
-
-    def _is_orphan(self, process: psutil.Process) -> bool:
-        try:
-            if (
-                process.ppid() != 1
-                or process.environ().get("PULUMI_HOME") != self.env["PULUMI_HOME"]
-            ):
-                return False
-            words = " ".join(process.cmdline())
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            return False
-        return any(mark in words for mark in ("pulumi", "localcloud.plugins", "localcloud/plugins"))
+            with suppress(psutil.NoSuchProcess):
+                orphan.kill()
 
     def _locks(self) -> list[Lock]:
         folder = self._state_dir() / "locks" / "organization" / PROJECT / STACK
@@ -211,6 +217,44 @@ def _wait_for_its_own_end(process: subprocess.Popen[str]) -> None:
             continue
         except KeyboardInterrupt:
             process.send_signal(signal.SIGTERM)
+
+
+def orphans_of(pulumi_home: str) -> list[psutil.Process]:
+    """Return the providers and programs of this PULUMI_HOME that no living engine is above.
+
+    Whose child an orphan becomes says nothing: init, or any subreaper (`systemd --user`).
+    """
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter():
+        try:
+            if (
+                is_engines_child(process.cmdline())
+                and process.environ().get("PULUMI_HOME") == pulumi_home
+                and not any(_is_engine(one) for one in process.parents())
+            ):
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied):
+            continue
+    return found
+
+
+def is_engines_child(command: Sequence[str]) -> bool:
+    """Tell whether a command line is that of a provider, a language host or a program."""
+    program, *words = command or [""]
+    if Path(program).name.startswith(_PLUGINS):
+        return True
+    if not Path(program).name.startswith(("python", "sh", "bash", "dash")):
+        return False  # an editor or a pager of such a file
+    script = next((word for word in words if not word.startswith("-")), "")
+    return (
+        script == "pulumi.dynamic"
+        or script.endswith(_STARTED_BY_ENGINE)
+        or Path(script).name.startswith(_PLUGINS)
+    )
+
+
+def _engine_pids() -> frozenset[int]:
+    return frozenset(one.pid for one in psutil.process_iter(["name"]) if _is_engine(one))
 
 
 def _is_engine(process: psutil.Process) -> bool:

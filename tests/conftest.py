@@ -1,4 +1,4 @@
-"""What all tests share: markers by folder, and one local cloud for those that need it."""
+"""What all tests share: one local cloud for those that need one, and its environment."""
 
 from __future__ import annotations
 

@@ -1,24 +1,24 @@
-"""Finds or makes the Pulumi engine: from PATH, else the official release, else built with Go.
+"""Finds or makes the Pulumi engine: made before, on PATH, the official release, built with Go.
 
 What is made lies in the user's cache, once per version, for all checkouts. It does not start
 the engine.
 """
 
-import fcntl
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from localcloud.engine.build import build_cli
 from localcloud.engine.download import download_release
 from localcloud.engine.errors import EngineError
 from localcloud.engine.hosts import install_hosts
+from localcloud.file_lock import alone
+from localcloud.place import cache_folder
 
 VERSION = "3.259.0"
 """Equal to the `pulumi` package in pyproject.toml and to go.mod beside this file."""
@@ -33,13 +33,15 @@ def ensure_engine(report: Report = print) -> Path:
     the CLI appears in its folder whole or not at all. Raises EngineError.
     """
     home = engine_dir()
-    if (found := _on_path(but_not=home)) is not None:
-        report(f"engine: Pulumi of this machine, in {found}")
-        return found
+    # Ours first: the local world has it in front of PATH, so no other would run.
     if _is_complete(home):
         report(f"engine: Pulumi {VERSION}, there already")
+    elif (found := _on_path(but_not=home)) is not None:
+        report(f"engine: Pulumi of this machine, in {found}")
+        return found
     else:
-        with _only_one(home.with_name(f"{home.name}.lock"), report):
+        wait = "engine: another process is getting the Pulumi engine; waiting for it"
+        with alone(home.with_name(f"{home.name}.lock"), waiting=lambda: report(wait)):
             if not _is_complete(home):
                 _install(home, report)
     if _is_built(home):
@@ -49,12 +51,7 @@ def ensure_engine(report: Report = print) -> Path:
 
 def engine_dir() -> Path:
     """Return the folder of the engine that this module makes."""
-    return cache_dir() / "engine" / VERSION
-
-
-def cache_dir() -> Path:
-    """Return the user's cache of what all checkouts share."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "trainstack"
+    return cache_folder() / "engine" / VERSION
 
 
 def _on_path(*, but_not: Path) -> Path | None:
@@ -98,18 +95,6 @@ def _is_complete(home: Path) -> bool:
 
 def _is_built(home: Path) -> bool:
     return not (home / "official").exists()
-
-
-@contextmanager
-def _only_one(lock: Path, report: Report) -> Iterator[None]:
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            report("engine: another process is getting the Pulumi engine; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _install(home: Path, report: Report) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
-import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +12,13 @@ import docker
 import pytest
 import requests
 
+from localcloud import debian
 from localcloud.caas.containers import DEPLOYMENT_LABEL, PLACE_LABEL, DockerRuntime
 from tests.contract.caas_place import CaasPlace, eventually
 from tests.contract.image_registry import ImageRegistry
 
-pytestmark = pytest.mark.docker
+# An engine that runs, and that no other test's `stop` ends meanwhile.
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("local_place")]
 
 SERVE = "trap 'exit 0' TERM; echo out $$RUN_NAME $$STORE_SECRET; echo err >&2; mkdir -p /tmp; "
 SERVE += "httpd -p 8000 -h /tmp; while :; do sleep 1; done"
@@ -29,16 +29,7 @@ def busybox(folder: Path) -> bytes:
     """Return a static busybox: Debian's package, unpacked here."""
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         pytest.skip("makes its image from Debian's busybox-static, and this is no Debian")
-    folder.chmod(0o777)  # apt downloads as a user of its own
-    subprocess.run(
-        ["apt-get", "download", "-qq", "busybox-static"],
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        env={**os.environ, "LC_ALL": "C"},
-    )
-    (package,) = folder.glob("*.deb")
-    subprocess.run(["dpkg-deb", "-x", package, folder / "unpacked"], check=True)
+    debian.unpack("busybox-static", folder / "unpacked")
     return (folder / "unpacked/bin/busybox").read_bytes()
 
 

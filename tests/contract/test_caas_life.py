@@ -117,10 +117,18 @@ def test_a_container_that_stops_answering_is_replaced_after_the_grace(
     try:
         deployment_id = place.deploy()
         place.until(deployment_id, "running")
+        (silent,) = place.workers(deployment_id)
         runtime.silent = True
         eventually(lambda: len(runtime.specs) > 1)
         runtime.silent = False
-        place.until(deployment_id, "running")
+
+        def serves_again() -> bool:
+            (worker,) = place.workers(deployment_id)
+            return worker["container_id"] != silent["container_id"] and bool(worker["public_url"])
+
+        eventually(serves_again)
+        assert len(runtime.found()) == 1
+        assert place.details(deployment_id)["status"] == "running"
     finally:
         place.stop()
 

@@ -21,7 +21,8 @@ from localcloud.docker_engine import PLACE_LABEL, connect
 from localcloud.place import CHECKOUT, Place, load_place
 from localcloud.probe import connects
 
-pytestmark = pytest.mark.docker
+# An engine that runs, and that the `stop` of one of these clouds does not end meanwhile.
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("local_place")]
 SERVICES = {"s3", "registry", "mirror", "cloudflare", "caas"}
 
 

@@ -24,20 +24,29 @@ def dev_machines(cloud: Cloud) -> list[str]:
 
 
 def test_make_up_goes_on_by_itself_after_its_engine_was_killed(
-    local_world: dict[str, str], cloud: Cloud, capfd: pytest.CaptureFixture[str]
+    local_world: dict[str, str], cloud: Cloud, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     stack = Stack(ROOT, env=local_world)
     stack.select()
-    up = subprocess.Popen(
-        ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", STACK],
-        cwd=ROOT,
-        env=local_world,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    stack.destroy()  # what this test left when it was killed itself
+    talk = tmp_path / "pulumi up"
+    with talk.open("wb") as output:
+        up = subprocess.Popen(
+            ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", STACK],
+            cwd=ROOT,
+            env=local_world,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+
+    def a_machine_is_rented() -> bool:
+        assert up.poll() is None, talk.read_text()
+        return len(dev_machines(cloud)) == 1
+
     try:
-        wait_for(lambda: len(dev_machines(cloud)) == 1, what="a machine is rented")
+        # The image may have to be built first.
+        wait_for(a_machine_is_rented, what="a machine is rented", within_s=400)
         with pytest.raises(StackError, match="is being changed by another pulumi"):
             stack.heal()
     finally:

@@ -141,6 +141,17 @@ def test_an_engine_on_path_is_used_when_it_is_new_enough_and_complete(
     assert len(builds) == (0 if taken else 1)
 
 
+def test_an_engine_made_before_is_used_though_another_is_on_path(
+    home: Path, builds: list[Path], tmp_path: Path
+) -> None:
+    """It is in front of PATH in the local world: the other would be named and not run."""
+    install.ensure_engine(lambda _: None)
+    for name in ("pulumi-language-python", "pulumi-resource-pulumi-python"):
+        script(tmp_path / "bin" / name, "exit 0")
+    script(tmp_path / "bin" / "pulumi", "echo v3.300.1")
+    assert install.ensure_engine(lambda _: None) == home
+
+
 def test_our_own_engine_on_path_still_gets_its_hosts_refreshed(
     home: Path, builds: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

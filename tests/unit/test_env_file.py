@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -11,13 +12,15 @@ import pytest
 from localcloud.env_file import environment, program_folders, variables, write_env_file
 from localcloud.place import Place, load_place
 
+SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return load_place(tmp_path)
 
 
-@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("shell", SHELLS)
 def test_a_shell_that_sources_it_has_every_variable(place: Place, shell: str) -> None:
     write_env_file(place)
     said = _run(shell, f". {place.env_path}; env")
@@ -26,7 +29,7 @@ def test_a_shell_that_sources_it_has_every_variable(place: Place, shell: str) ->
     assert f"PATH={':'.join(program_folders())}:/usr/bin:/bin" in said.splitlines()
 
 
-@pytest.mark.parametrize("shell", ["sh", "bash"])
+@pytest.mark.parametrize("shell", SHELLS)
 def test_leaving_restores_the_environment(place: Place, shell: str) -> None:
     write_env_file(place)
     before = _run(shell, "env | grep -v ^_= | sort")
@@ -36,6 +39,51 @@ def test_leaving_restores_the_environment(place: Place, shell: str) -> None:
         f". {place.env_path}; . {place.env_path}; trainstack_leave; env | grep -v ^_= | sort",
     )
     assert after == before
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_leaving_brings_the_users_own_keys_and_addresses_back(place: Place, shell: str) -> None:
+    """They were unset, so a paid stack in the same shell lost its keys."""
+    write_env_file(place)
+    own = {
+        "IONET_API_KEY": 'the user\'s "own" $key',
+        "CLOUDFLARE_API_TOKEN": "own token",
+        "PULUMI_BACKEND_URL": "",
+        "REGISTRY_SECRET": "two\nlines",
+    }
+    before = _run(shell, "env | grep -v ^_= | sort", **own)
+    enter = f". {place.env_path}"
+    inside = _run(shell, f"{enter}; {enter}; env", **own)
+    assert "own" not in inside, "no program of the local world sees the user's keys"
+    after = _run(
+        shell, f"set -eu; {enter}; {enter}; trainstack_leave; env | grep -v ^_= | sort", **own
+    )
+    assert after == before
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_leaving_in_a_shell_started_from_within_leaves_too(place: Place, shell: str) -> None:
+    write_env_file(place)
+    enter = f". {place.env_path}"
+    inner = f"{enter}; trainstack_leave; env"
+    said = _run(shell, f"{enter}; {shell} -c '{inner}'", IONET_API_KEY="own")
+    assert not [name for name in variables(place) if f"\n{name}=" in f"\n{said}"]
+
+
+def test_leaving_restores_the_proxy_exceptions(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    write_env_file(place)
+    said = _run("sh", f". {place.env_path}; trainstack_leave; env", no_proxy="corp.example")
+    assert "no_proxy=corp.example" in said.splitlines()
+    assert "NO_PROXY" not in said
+
+
+def test_leaving_keeps_a_path_that_lost_our_programs(place: Place) -> None:
+    write_env_file(place)
+    said = _run("sh", f". {place.env_path}; PATH=/usr/bin:/bin; trainstack_leave; echo $PATH")
+    assert said == "/usr/bin:/bin\n"
 
 
 def test_leaving_twice_is_an_unknown_command_and_harmless(place: Place) -> None:
@@ -75,10 +123,10 @@ def test_behind_a_proxy_our_own_addresses_are_excepted(
     assert variables(place)["NO_PROXY"] == f"corp.example,127.0.0.1,localhost,{place.gateway}"
 
 
-def _run(shell: str, script: str) -> str:
+def _run(shell: str, script: str, **variables: str) -> str:
     done = subprocess.run(
         [shell, "-c", script],
-        env={"PATH": "/usr/bin:/bin"},
+        env={"PATH": "/usr/bin:/bin", **variables},
         capture_output=True,
         text=True,
         check=True,

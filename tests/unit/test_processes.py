@@ -73,6 +73,16 @@ def test_a_killed_one_is_started_again(supervised: Supervised, service: Service)
     assert supervised.process("demo") not in (None, killed)
 
 
+def test_one_can_be_found_and_ended_by_its_pid_file_alone(
+    supervised: Supervised, service: Service
+) -> None:
+    supervised.start(service)
+    supervised.pid_path("stale").write_text('{"pid": 1, "created": 0}')
+    assert list(supervised.recorded()) == ["demo"]
+    assert supervised.stop_recorded() == ["demo"]
+    assert supervised.recorded() == {} and not service.healthy()
+
+
 def test_one_that_was_declared_otherwise_is_replaced(
     supervised: Supervised, service: Service, tmp_path: Path
 ) -> None:

@@ -1,0 +1,232 @@
+"""The Docker engine: shared by checkouts that start and stop it, told of, and asked with care."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from docker.errors import APIError, NotFound
+
+from localcloud import docker_engine, docker_network
+from localcloud.errors import EngineUnavailableError, LocalCloudError
+from localcloud.place import Place, load_place
+from localcloud.processes import Supervised
+
+ROOTLESS = "docker.sock"
+
+
+@pytest.fixture(autouse=True)
+def own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of the test's own: no engine, nothing to install one with, no cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setattr(docker_engine, "DEFAULT_SOCKET", tmp_path / "usual.sock")
+    monkeypatch.setattr(docker_engine, "SYSTEMD", tmp_path / "no-systemd")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return load_place(tmp_path / "place")
+
+
+class Engine:
+    """Answers the few calls that a local cloud makes; `api` and client in one."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.labelled = ["one", "two"]
+        self.refusals: dict[str, Exception] = {}
+        self.waited: list[str] = []
+        self.api = self
+        self.networks_made: list[str] = []
+
+    def containers(self, **_: Any) -> list[dict[str, str]]:
+        return [{"Id": name} for name in self.labelled]
+
+    def remove_container(self, container: str, **_: Any) -> None:
+        if container in self.refusals:
+            raise self.refusals[container]
+        self.labelled = [name for name in self.labelled if name != container]
+
+    def wait(self, container: str, **_: Any) -> None:
+        self.waited.append(container)
+
+    def inspect_network(self, network: str) -> dict[str, Any]:
+        return self.rows[network]
+
+    def disconnect_container_from_network(self, container: str, network: str, **_: Any) -> None:
+        raise NotFound(f"no container {container} in {network}")
+
+    def remove_network(self, network: str) -> None:
+        if network in self.refusals:
+            raise self.refusals[network]
+        del self.rows[network]
+
+    def close(self) -> None: ...
+
+
+class Networks:
+    """docker-py has one name for the list of networks of `api` and for their collection."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def __call__(self, **_: Any) -> list[dict[str, Any]]:
+        return list(self._engine.rows.values())
+
+    def create(self, name: str, *, ipam: Any, **_: Any) -> None:
+        self._engine.rows[name] = {"Id": name, "IPAM": ipam, "Containers": {"gone": {}}}
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
+    made = Engine()
+    made.networks = Networks(made)  # type: ignore[attr-defined]
+    monkeypatch.setattr(docker_engine, "connect", lambda: made)
+    monkeypatch.setattr(docker_engine, "answering_address", lambda: "unix:///rootless.sock")
+    return made
+
+
+def conflict() -> APIError:
+    answer = requests.Response()
+    answer.status_code = 409
+    return APIError("409", response=answer, explanation="removal is already in progress")
+
+
+def test_two_that_need_an_engine_at_once_start_one_and_neither_ends_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The second took the first's dockerd, which did not answer yet, for a hung one."""
+    starting, may_answer, answers = threading.Event(), threading.Event(), threading.Event()
+    starts: list[str] = []
+
+    def answering_address() -> str:
+        if answers.is_set():
+            return "unix:///usual.sock"
+        raise EngineUnavailableError("no Docker engine answers")
+
+    def start(_: Callable[[str], None]) -> None:
+        starts.append("dockerd")
+        starting.set()
+        assert may_answer.wait(30)
+        answers.set()
+
+    monkeypatch.setattr(docker_engine, "answering_address", answering_address)
+    monkeypatch.setattr(docker_engine, "_start", start)
+    monkeypatch.setattr(docker_engine.shutil, "which", lambda _: "/usr/sbin/dockerd")
+    monkeypatch.setattr(docker_engine.os, "geteuid", lambda: 0)
+    waits = threading.Event()
+    how: list[str] = []
+    first = threading.Thread(target=lambda: how.append(docker_engine.ensure_running(print)))
+    first.start()
+    assert starting.wait(30)
+    second = threading.Thread(
+        target=lambda: how.append(docker_engine.ensure_running(lambda _: waits.set()))
+    )
+    second.start()
+    assert waits.wait(30), "the second says that it waits"
+    may_answer.set()
+    first.join(30)
+    second.join(30)
+    assert (how, starts) == (["started", "found"], ["dockerd"])
+
+
+def test_an_engine_is_not_stopped_while_a_start_makes_its_network(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(docker_engine, "answering_address", lambda: "unix:///usual.sock")
+    waits = threading.Event()
+    done: list[str] = []
+    with docker_engine.running(print):
+        stopping = threading.Thread(
+            target=lambda: done.append(docker_engine.stop_if_ours_and_idle(lambda _: waits.set()))
+        )
+        stopping.start()
+        assert waits.wait(30)
+        assert done == []
+    stopping.join(30)
+    assert done == ["left running: it was not started from here"]
+
+
+def test_an_installation_and_a_start_are_announced_before_they_take_their_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    installed: list[str] = []
+    monkeypatch.setattr(docker_engine.debian, "can_install", lambda: True)
+    monkeypatch.setattr(docker_engine.os, "geteuid", lambda: 0)
+
+    def install(*packages: str) -> None:
+        assert "installing" in said[-1]
+        installed.extend(packages)
+
+    def start(_self: Supervised, _service: object) -> bool:
+        assert "starting dockerd" in said[-1]
+        return True
+
+    monkeypatch.setattr(docker_engine.debian, "install", install)
+    monkeypatch.setattr(Supervised, "start", start)
+    assert docker_engine.ensure_running(said.append) == "installed and started"
+    assert installed[0] == "docker.io"
+
+
+def test_the_address_is_told_when_the_usual_socket_is_there_and_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tools were left to ask the usual socket although another one answered."""
+    rootless = tmp_path / "runtime" / ROOTLESS
+    for path in (docker_engine.DEFAULT_SOCKET, rootless):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    monkeypatch.setattr(docker_engine, "answering_address", lambda: f"unix://{rootless}")
+    assert docker_engine.unusual_address() == f"unix://{rootless}"
+    usual = f"unix://{docker_engine.DEFAULT_SOCKET}"
+    monkeypatch.setattr(docker_engine, "answering_address", lambda: usual)
+    assert docker_engine.unusual_address() is None
+
+
+def test_an_engine_whose_bridge_is_not_on_this_machine_is_refused_with_the_remedy(
+    engine: Engine, place: Place
+) -> None:
+    """S3 could not listen on the gateway, and all that was said was that it did not start."""
+    with pytest.raises(EngineUnavailableError, match=r"rootless.*unset DOCKER_HOST") as caught:
+        docker_network.ensure_network(place)
+    assert place.gateway in str(caught.value)
+    assert engine.rows == {}, "what was made for nothing is removed"
+
+
+def test_a_network_with_a_gateway_here_is_made_once(
+    engine: Engine, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(docker_network, "_own_addresses", lambda: {place.gateway})
+    assert docker_network.ensure_network(place)
+    assert not docker_network.ensure_network(place)
+
+
+@pytest.mark.parametrize("refusal", [NotFound("gone"), conflict()], ids=["gone", "being removed"])
+def test_a_container_that_somebody_else_removes_is_no_error(
+    engine: Engine, refusal: Exception
+) -> None:
+    engine.refusals["one"] = refusal
+    assert docker_network.remove_containers("0a1b2c3d") == 2
+    assert "two" not in engine.labelled
+    assert engine.waited == ([] if isinstance(refusal, NotFound) else ["one"])
+
+
+def test_a_network_is_removed_though_its_container_or_itself_vanishes(engine: Engine) -> None:
+    engine.rows = {name: {"Id": name, "Containers": {"c": {}}} for name in ("kept", "vanished")}
+    engine.refusals["vanished"] = NotFound("gone")
+    assert docker_network.remove_network("0a1b2c3d")
+    assert list(engine.rows) == ["vanished"]
+
+
+def test_an_engine_that_does_not_do_as_asked_is_an_error_that_says_so(engine: Engine) -> None:
+    engine.refusals["one"] = requests.ReadTimeout("read timed out")
+    with pytest.raises(LocalCloudError, match=r"could not remove the containers.*timed out"):
+        docker_network.remove_containers("0a1b2c3d")
