@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from localcloud import clearing, engine, env_file, services
+from localcloud import clearing, docker_engine, engine, env_file, services
 from localcloud.errors import LocalCloudError
 from localcloud.place import PLACE_FILE, Place, load_place, local_folder
 from localcloud.plugins.install import PluginInstallError, install_plugins
@@ -54,8 +54,9 @@ def report(line: str) -> None:
 def up() -> None:
     """Start everything and run the main job; the same again reuses all that is there."""
     with _told("make up", interrupted="nothing is lost. `make up` goes on, `make down` gives back"):
-        with step(1, "Tools: Pulumi engine and its plugins"):
+        with step(1, "Tools: Pulumi engine, Docker engine"):
             bin_dir = engine.ensure_engine(report)
+            report(f"docker: engine {docker_engine.ensure_running(report)}")
         with step(2, "Local cloud: S3, registry, CaaS and Cloudflare APIs, dataset mirror"):
             services.start(report)
             place = load_place()

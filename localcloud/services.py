@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 import threading
 import time
@@ -25,6 +27,9 @@ from localcloud.registry import registry_service
 from localcloud.s3 import s3_service
 
 Report = Callable[[str], None]
+CLOCK_SPEED = "TRAINSTACK_CLOCK_SPEED"
+"""Environment variable: paid seconds that pass in a real one, in the CaaS; 1 when unset."""
+
 _HERE = Path(__file__).resolve().parent
 
 
@@ -147,6 +152,7 @@ def _caas_service(place: Place) -> Service:
             f"--db={place.directory / 'caas.sqlite3'}",
             f"--network={place.network}",
             f"--place-id={place.place_id}",
+            f"--clock-speed={_clock_speed():g}",
         ],
         env={"IONET_API_KEY": place.ionet_api_key, **({"DOCKER_HOST": engine} if engine else {})},
         healthy=lambda: connects(LOOPBACK, port),
@@ -154,6 +160,19 @@ def _caas_service(place: Place) -> Service:
         sources=[_HERE / "caas"],
         stop_timeout_s=15,
     )
+
+
+def _clock_speed() -> float:
+    value = os.environ.get(CLOCK_SPEED) or "1"
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < math.inf:
+        raise LocalCloudError(
+            f"{CLOCK_SPEED} = {value}: must be a number above 0, such as 60 (an hour is a minute)"
+        )
+    return speed
 
 
 def _engine_status(place: Place) -> ServiceStatus:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import subprocess
 from pathlib import Path
@@ -133,13 +134,20 @@ class Cloud:
 
     def tokens(self) -> list[str]:
         """Names of the API tokens that exist, without the operator's own."""
-        answer = requests.get(
-            self.env["CLOUDFLARE_BASE_URL"] + f"/accounts/{ACCOUNT}/tokens",
-            headers={"Authorization": f"Bearer {self.env['CLOUDFLARE_API_TOKEN']}"},
-            timeout=30,
-        )
-        answer.raise_for_status()
-        return [t["name"] for t in answer.json()["result"]]
+        names: list[str] = []
+        for page in itertools.count(1):
+            answer = requests.get(
+                self.env["CLOUDFLARE_BASE_URL"] + f"/accounts/{ACCOUNT}/tokens",
+                params={"page": page, "per_page": 50},
+                headers={"Authorization": f"Bearer {self.env['CLOUDFLARE_API_TOKEN']}"},
+                timeout=30,
+            )
+            answer.raise_for_status()
+            found = [token["name"] for token in answer.json()["result"]]
+            names += found
+            if not found:
+                break
+        return names
 
     def s3(self, *, key_id: str, secret: str) -> Any:
         return boto3.client(
