@@ -42,9 +42,16 @@ def main(
     if unknown:
         raise SystemExit(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(GROUPS)}")
     figures: list[Figure] = []
-    for name in groups or GROUPS:
-        print(f"measuring {name} ...", file=sys.stderr, flush=True)
-        figures += GROUPS[name](cold)
+    try:
+        for name in groups or GROUPS:
+            print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            figures += GROUPS[name](cold)
+    finally:
+        if figures:  # also when interrupted: a quarter of an hour may be in them
+            _show(figures, as_json=as_json)
+
+
+def _show(figures: list[Figure], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps([figure.as_json() for figure in figures], indent=1))
         return
