@@ -19,7 +19,7 @@ MIRROR = "https://pypi.mirror.example/simple"
 TORCH = "https://torch.mirror.example/whl"
 
 UV_LOCK = """
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://index.example/simple" }
 source = { registry = "https://download.pytorch.org/whl/cpu" }
 source = { registry = "https://download.pytorch.org/whl/cu128" }
 wheels = [{ url = "https://download-r2.pytorch.org/whl/cu128/torch-2.9.1.whl" }]
@@ -227,7 +227,7 @@ def test_a_source_that_cannot_be_reached_is_named_with_the_way_round(
     [
         ("Failed to fetch https://download.pytorch.org/whl/cu128/torch.whl", "torch", "TORCH"),
         ("Hash mismatch for `torch==2.9.1+cu128`", "torch", "TORCH"),
-        ("Failed to fetch https://files.pythonhosted.org/six.whl", "PyPI", "PIP_INDEX"),
+        ("Failed to fetch https://files.example/six.whl", "PyPI", "PIP_INDEX"),
     ],
 )
 def test_of_nanochats_two_indexes_the_one_that_failed_is_named(
