@@ -70,7 +70,6 @@ def settle(
     known: dict[str, Artifact],
     may_write: Callable[[], bool],
     give_up: Callable[[], bool],
-    ask_for_unknown: bool = True,
     say: Callable[[str], None],
 ) -> Verdict | None:
     """Write manifest and verdict, however long that takes; None when it was given up."""
@@ -82,7 +81,7 @@ def settle(
                 bucket,
                 run=verdict.run,
                 known=known,
-                ask_for_unknown=ask_for_unknown,
+                ask_for_unknown=verdict.outcome != "stopped",
                 give_up=give_up,
             )
             if verdict.outcome != "stopped":  # that one may go on, with the parts that arrived

@@ -262,7 +262,6 @@ class Supervisor:
             known=dict(self._uploader.artifacts),
             may_write=self._lease.may_write,
             give_up=lambda: self._kill.is_set() or self._stop.too_late(),
-            ask_for_unknown=end.outcome != "stopped",
             say=self.journal.event,
         )
         if verdict is None:

@@ -14,13 +14,14 @@ from container.bucket import Bucket, BucketUnavailableError
 from container.clock import Clock
 from container.closing import settle
 from container.multipart import FileSender
-from container.records import Artifact, Attempt, Manifest, Verdict
+from container.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.resume import Found, StageRecord, fetch, look
 from container.upload import Batch, Uploader
 from localcloud.faults import FaultyStore
 from tests.container.conftest import Launch, wait_for
 from tests.container.recipes import fake_recipe, file_stage, trainer_stage
 from tests.container.s3_server import S3Server
+from tests.container.test_busy_bucket import VERDICT
 
 PART = 5 * 2**20
 
@@ -98,7 +99,7 @@ def test_a_run_that_was_stopped_goes_on_when_its_container_is_started_again(
 
 @pytest.mark.parametrize(("outcome", "asked"), [("stopped", 0), ("succeeded", 20)])
 def test_a_stopped_run_asks_for_no_hash_of_earlier_attempts(
-    bucket: Bucket, outcome: str, asked: int
+    bucket: Bucket, outcome: Outcome, asked: int
 ):
     """Thousands of log segments took longer than the platform leaves: there was no verdict."""
     for number in range(20):
@@ -107,25 +108,13 @@ def test_a_stopped_run_asks_for_no_hash_of_earlier_attempts(
     bucket.client.meta.events.register(
         "before-call.s3.HeadObject", lambda params, **_: heads.append(params["url_path"])
     )
-    verdict = Verdict(
-        run="main",
-        attempt=2,
-        outcome=outcome,  # pyright: ignore[reportArgumentType]
-        stage="base",
-        reason="",
-        exit_code=0,
-        started_at="",
-        ended_at="",
-        elapsed_s=1.0,
-        dollars=0.0,
-    )
+    verdict = replace(VERDICT, attempt=2, outcome=outcome)
     settled = settle(
         bucket,
         verdict,
         known={},
         may_write=lambda: True,
         give_up=lambda: False,
-        ask_for_unknown=outcome != "stopped",
         say=lambda _: None,
     )
     assert settled == verdict
