@@ -25,6 +25,7 @@ NEEDED = {
 }
 _EVENT = re.compile(r"^trainstack \| (\w+) \| \S+ \| \S+ \| (.*)")
 _SAVED = re.compile(r"^Saved checkpoint of step (\d+) ")
+_OF_ATTEMPT = re.compile(r"^(?:attempts/|logs/)(\d+)[.-]")
 _GOES_ON = re.compile(r"^goes on from step (\d+)")
 
 
@@ -43,7 +44,7 @@ class Struck:
 
     trained: Mapping[str, Training]
     kept: Mapping[str, tuple[int, ...]]  # steps with a marker in the bucket
-    attempts: int
+    attempts: int  # that left a record or, when they were lost while they verified, a log
     verdict: bool
     multipart: tuple[str, ...]
 
@@ -85,7 +86,7 @@ def look_around(run: Run, lost: Started) -> Struck:
     return Struck(
         trained=trained(lost.lines),
         kept={stage: tuple(sorted(steps)) for stage, steps in kept.items()},
-        attempts=len([key for key in keys if key.startswith("attempts/")]),
+        attempts=len({found[1] for key in keys if (found := _OF_ATTEMPT.match(key))}),
         verdict="verdict.json" in keys,
         multipart=tuple(run.open_uploads()),
     )
