@@ -60,7 +60,9 @@ def make_client(*, endpoint: str, access_key_id: str, secret_access_key: str) ->
             s3={"addressing_style": "path", "payload_signing_enabled": False},
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
-            connect_timeout=5,
+            # Also how long a write to the socket may block: on a slow line the kernel takes a
+            # megabyte more only when one has left.
+            connect_timeout=20,
             read_timeout=60,
             retries={"mode": "standard", "total_max_attempts": 2},
             max_pool_connections=32,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
@@ -26,11 +26,13 @@ from container.bucket import (
 )
 from container.patience import patiently
 from container.records import Artifact
+from container.slots import Order, Slots
 
 PART_BYTES = 16 * 2**20
 SMALL_BYTES = 4 * 2**20  # up to here one request, from memory
 BLOCK_BYTES = 256 * 1024
 MOST_PARTS = 9_000
+SLOW_REFUSAL_S = 5.0  # a part that fails after longer was cut, not refused
 
 
 class FileChangedError(Exception):
@@ -49,14 +51,17 @@ class FileSender:
     def __init__(self, bucket: Bucket, *, pool: Executor, slots: int, part_bytes: int) -> None:
         self._bucket = bucket
         self._pool = pool
-        self._slots = threading.BoundedSemaphore(slots)
+        self._slots = Slots(most=slots, part_bytes=part_bytes)
         self._part_bytes = part_bytes
 
-    def send(self, path: Path, key: str, *, known: Artifact | None = None) -> Artifact:
+    def send(
+        self, path: Path, key: str, *, known: Artifact | None = None, order: Order = (0, 0)
+    ) -> Artifact:
         """Upload a file and return its artefact, verified by the MD5 of each part and of the whole.
 
-        Does nothing when `known` says that this very content is there. Raises BucketError (call
-        again: parts that arrived are kept) or FileChangedError.
+        Does nothing when `known` says that this very content is there. Parts of the smallest
+        `order` go first. Raises BucketError (call again: parts that arrived are kept) or
+        FileChangedError.
         """
         try:
             before = path.stat()
@@ -68,7 +73,7 @@ class FileSender:
                 if before.st_size <= min(SMALL_BYTES, self._part_bytes):
                     digest = self._small(file, key, before.st_size)
                 else:
-                    digest = self._large(file, key, before.st_size)
+                    digest = self._large(file, key, before.st_size, order)
             after = path.stat()
         except FileNotFoundError:
             raise FileChangedError(f"{path.name} vanished") from None
@@ -88,7 +93,7 @@ class FileSender:
             self._look_at_size(key, size)
         return digest
 
-    def _large(self, file: FileIO, key: str, size: int) -> str:
+    def _large(self, file: FileIO, key: str, size: int, order: Order) -> str:
         part_bytes = max(self._part_bytes, -(-size // MOST_PARTS))
         part_bytes = -(-part_bytes // 2**20) * 2**20
         upload_id, there = self._find_or_begin(key, part_bytes, size)
@@ -98,7 +103,7 @@ class FileSender:
             for number in range(1, -(-size // part_bytes) + 1):
                 start = (number - 1) * part_bytes
                 slice_ = _Slice(file.fileno(), start, min(part_bytes, size - start))
-                self._slots.acquire()
+                self._slots.acquire(order)
                 try:
                     for block in slice_.blocks():
                         digest.update(block)
@@ -148,23 +153,35 @@ class FileSender:
     def _part(
         self, key: str, upload_id: str, number: int, slice_: _Slice, there: str
     ) -> Callable[[], _Part]:
+        begun: list[float] = []
+
         def send_once() -> str:
             slice_.seek(0)
-            with translated(f"write part {number} of", key):
-                answer = self._bucket.client.upload_part(
-                    Bucket=self._bucket.name,
-                    Key=self._bucket.full(key),
-                    UploadId=upload_id,
-                    PartNumber=number,
-                    Body=cast("IO[bytes]", slice_),
-                )
+            begun.append(time.monotonic())
+            try:
+                with translated(f"write part {number} of", key):
+                    answer = self._bucket.client.upload_part(
+                        Bucket=self._bucket.name,
+                        Key=self._bucket.full(key),
+                        UploadId=upload_id,
+                        PartNumber=number,
+                        Body=cast("IO[bytes]", slice_),
+                    )
+            except BucketUnavailableError:
+                self._slots.failed()
+                raise
+            self._slots.arrived(len(slice_), took_s=time.monotonic() - begun[-1])
             return answer["ETag"]
+
+        def was_cut() -> bool:
+            """Whether the line was too slow; the slot is better given to fewer at once."""
+            return time.monotonic() - begun[-1] > SLOW_REFUSAL_S
 
         def send() -> _Part:
             try:
                 if there and there.strip('"') == slice_.md5():
                     return _Part(number, there)
-                etag = patiently(send_once)
+                etag = patiently(send_once, give_up=was_cut)
                 _same(etag, slice_.md5_of_read(), f"part {number} of {key}")
                 return _Part(number, etag)
             finally:

@@ -6,6 +6,7 @@ starts inherits its environment, so a variable in it tells whose child a process
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import signal
@@ -14,6 +15,15 @@ from contextlib import suppress
 from pathlib import Path
 
 MARK = "TRAINSTACK_STAGE"
+_PR_SET_DUMPABLE = 4
+
+
+def hide_environment() -> None:
+    """Let no other process read this one's environment and memory; what it starts is as before.
+
+    Code that the model wrote has the same user, and would find the bucket's key in /proc: proc(5).
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def exit_reason(code: int) -> str:

@@ -29,6 +29,7 @@ from container.history import show_past
 from container.journal import Journal
 from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.multipart import PART_BYTES
+from container.process_group import hide_environment
 from container.recipe import Recipe, RecipeError, apply_settings, load_recipe
 from container.records import RecordError, Verdict
 from container.resume import Found, look
@@ -305,6 +306,7 @@ class Supervisor:
 
 def main() -> int:
     """Start the supervisor from the process's environment."""
+    hide_environment()
     try:
         environment = RunEnvironment.from_env(os.environ)
     except BadEnvironmentError as error:

@@ -22,6 +22,7 @@ from container.bucket import Bucket, BucketError
 from container.clock import Clock
 from container.multipart import PART_BYTES, FileChangedError, FileSender
 from container.records import Artifact
+from container.slots import Order
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ T = TypeVar("T")
 RECORDS, CHECKPOINT, REPORT, LOGS = range(4)
 
 FILES_AT_ONCE = 8  # small ones wait for the bucket's answer most of the time
-PARTS_AT_ONCE = 10  # of all files together; they are read from disk as they are sent
+PARTS_AT_ONCE = 10  # of all files together, at most; they are read from disk as they are sent
 LONGEST_PAUSE_S = 30.0
 
 
@@ -150,20 +151,20 @@ class Uploader:
                 self._condition.wait_for(lambda: self._queue or self._stopping.is_set())
                 if self._stopping.is_set():
                     return
-                _, _, batch, path, key, size = heapq.heappop(self._queue)
+                priority, number, batch, path, key, size = heapq.heappop(self._queue)
                 batch.begun = True
             try:
                 if path is None:
                     self._finish(batch)
                 else:
-                    self._file(batch, path, key, size)
+                    self._file(batch, path, key, size, (priority, number))
             except Exception as error:  # noqa: BLE001  # or the end of the run waits for ever
                 self._abandon(batch, path, size, error)
 
-    def _file(self, batch: Batch, path: Path, key: str, size: int) -> None:
+    def _file(self, batch: Batch, path: Path, key: str, size: int, order: Order) -> None:
         artifact: Artifact | None = None
         try:
-            artifact = self._persist(lambda: self._send(path, key), what=key)
+            artifact = self._persist(lambda: self._send(path, key, order), what=key)
         except FileChangedError as error:
             batch.dropped = str(error)
             self._say(f"upload of {batch.name} given up: {error}")
@@ -177,9 +178,8 @@ class Uploader:
                 self.artifacts[key] = artifact
             self._one_less(batch)
 
-    def _send(self, path: Path, key: str) -> Artifact:
-        known = self.artifacts.get(key)
-        return self._sender.send(path, key, known=known)
+    def _send(self, path: Path, key: str, order: Order) -> Artifact:
+        return self._sender.send(path, key, known=self.artifacts.get(key), order=order)
 
     def _one_less(self, batch: Batch) -> None:
         batch.waiting_for -= 1

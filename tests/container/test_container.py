@@ -209,6 +209,14 @@ def test_docker_stop_ends_the_run_as_stopped_within_the_engines_ten_seconds(
     assert (verdict.outcome, verdict.stage) == ("stopped", "base")
 
 
+def test_no_process_beside_the_supervisor_can_read_its_environment(run: Run):
+    one = run()
+    wait_for(lambda: answers(f"{one.url}/health"))
+    found = one.container.exec_run(["cat", "/proc/1/environ"])
+    assert found.exit_code != 0
+    assert b"denied" in found.output
+
+
 def test_no_layer_and_no_default_of_the_image_holds_a_secret(
     engine: docker.DockerClient, image: str
 ):
