@@ -31,10 +31,7 @@ types:
 
 check-tests:
 	@$(python) -m localcloud.engine install
-	@rm -f .coverage .coverage.*
-	@$(python) -m coverage run -m pytest $(PYTEST_ARGS)
-	@$(python) -m coverage combine --quiet
-	@$(python) -m coverage report --skip-covered --skip-empty
+	@$(python) -m pytest -n 2 --dist loadgroup --cov --cov-report=term $(PYTEST_ARGS)
 
 bench: setup ## Measure, side by side in one run; BENCH_ARGS=--cold also builds the tools anew
 	@$(python) -m benchmarks $(BENCH_ARGS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +15,28 @@ if TYPE_CHECKING:
     from localcloud.place import Place
 
 ROOT = Path(__file__).resolve().parent.parent
+_IN_CLOUD = {"local_place", "local_world", "campaign"}
+# Drawn once, before there are workers: they must collect the same sample.
+os.environ.setdefault("CAMPAIGN_SEED", str(random.randrange(100_000)))  # noqa: S311
+
+
+def pytest_report_header() -> str:
+    """Say what repeats the campaign's sample."""
+    return f"CAMPAIGN_SEED={os.environ['CAMPAIGN_SEED']}"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep modules together, and in one worker all that needs Docker: there is one local cloud."""
+    for item in items:
+        fixtures: list[str] = getattr(item, "fixturenames", [])
+        in_cloud = item.get_closest_marker("docker") or _IN_CLOUD.intersection(fixtures)
+        group = "local cloud" if in_cloud else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    names = Counter(item.nodeid for item in items)
+    again = [name for name, count in names.items() if count > 1]
+    if again:
+        raise pytest.UsageError(f"tests of one name, of which a worker plays one: {again}")
 
 
 @pytest.fixture(scope="session")

@@ -15,12 +15,12 @@ import pytest
 
 from localcloud.place import Place
 from tests.campaign.cloud import Cloud, image_in_registry
-from tests.campaign.pool import Campaign, Case, Row, seed_from_environment, table
+from tests.campaign.pool import Campaign, Case, Row, table
 from tests.conftest import ROOT
 
 HERE = Path(__file__).parent
 SAMPLED_KILLS = 2
-SEED = seed_from_environment()
+SEED = int(os.environ["CAMPAIGN_SEED"])  # set by tests/conftest.py at the latest
 _rows: list[Row] = []
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -115,8 +114,3 @@ def table(rows: Sequence[Row]) -> list[str]:
     """Return the rows as text."""
     width = max((len(row.name) for row in rows), default=0)
     return [f"{row.name:<{width}}  {row.seconds:5.0f} s  {row.found}" for row in rows]
-
-
-def seed_from_environment() -> int:
-    """Return CAMPAIGN_SEED, or a new one."""
-    return int(os.environ.get("CAMPAIGN_SEED") or time.time_ns() % 1_000_000)
