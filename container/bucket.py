@@ -123,10 +123,11 @@ class Bucket:
         except AbsentError:
             return None
 
-    def stream(self, key: str, *, chunk_bytes: int = 2**20) -> Iterator[bytes]:
-        """Yield an object's content; raises BucketError when it is not there."""
+    def stream(self, key: str, *, start: int = 0, chunk_bytes: int = 2**20) -> Iterator[bytes]:
+        """Yield an object's content from a byte on; raises BucketError, also in the middle."""
+        more: dict[str, Any] = {"Range": f"bytes={start}-"} if start else {}
         with translated("read", key):
-            answer = self.client.get_object(Bucket=self.name, Key=self.full(key))
+            answer = self.client.get_object(Bucket=self.name, Key=self.full(key), **more)
             yield from answer["Body"].iter_chunks(chunk_bytes)
 
     def head(self, key: str) -> tuple[int, dict[str, str]] | None:

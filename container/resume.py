@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from typing import Any, Self, TypeVar
 
 from container.bucket import Bucket, BucketUnavailableError
 from container.checkpoints import CheckpointMarker, is_marker
-from container.patience import patiently
+from container.patience import PAUSES_S, patiently
 from container.recipe import Recipe, Stage
 from container.records import (
     ATTEMPTS_PREFIX,
@@ -229,7 +230,7 @@ def _download(bucket: Bucket, artifact: Artifact, path: Path, give_up: Callable[
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            for chunk in bucket.stream(artifact.key):
+            for chunk in _chunks(bucket, artifact):
                 if give_up():
                     raise BucketUnavailableError(f"{artifact.key}: given up")
                 digest.update(chunk)
@@ -244,6 +245,24 @@ def _download(bucket: Bucket, artifact: Artifact, path: Path, give_up: Callable[
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
+
+
+def _chunks(bucket: Bucket, artifact: Artifact) -> Iterator[bytes]:
+    """Yield the content; goes on where it was cut: 20 GB are not fetched twice."""
+    done, pauses = 0, list(PAUSES_S)
+    while done < artifact.size_bytes:
+        begun = done
+        try:
+            for chunk in bucket.stream(artifact.key, start=done):
+                done += len(chunk)
+                yield chunk
+            return
+        except BucketUnavailableError:
+            if done > begun:
+                pauses = list(PAUSES_S)
+            if not pauses:
+                raise
+            time.sleep(pauses.pop(0))
 
 
 def _records(

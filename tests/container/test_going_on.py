@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from container import supervisor
-from container.bucket import Bucket, BucketUnavailableError
+from container.bucket import Bucket, BucketUnavailableError, make_client
 from container.clock import Clock
 from container.closing import settle
 from container.multipart import FileSender
@@ -18,12 +20,13 @@ from container.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.resume import Found, StageRecord, fetch, look
 from container.upload import Batch, Uploader
 from localcloud.faults import FaultyStore
-from tests.container.conftest import Launch, wait_for
+from tests.container.conftest import BUCKET, Launch, wait_for
 from tests.container.recipes import fake_recipe, file_stage, trainer_stage
-from tests.container.s3_server import S3Server
+from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 from tests.container.test_busy_bucket import VERDICT
 
-PART = 5 * 2**20
+MIB = 2**20
+PART = 5 * MIB
 
 
 def test_what_could_not_be_fetched_beside_training_is_fetched_when_it_is_needed(
@@ -129,6 +132,35 @@ def test_fetching_a_checkpoint_ends_when_the_run_is_stopped(bucket: Bucket, tmp_
     with pytest.raises(BucketUnavailableError, match="given up"):
         fetch(bucket, wanted, say=lambda _: None, give_up=lambda: True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_whose_download_is_cut_goes_on_where_it_was(s3: S3Server, tmp_path: Path):
+    """It was fetched again from its first byte, 20 GB of it, on a machine that bills."""
+    content = os.urandom(12 * MIB)
+    with FaultyStore(s3.endpoint) as store, ThreadPoolExecutor(1) as pool:
+        client = make_client(
+            endpoint=store.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY
+        )
+        bucket = Bucket(client, name=BUCKET, prefix=f"cut-{tmp_path.name}")
+        bucket.put("optim.pt", content)
+        ranges: list[str] = []
+        client.meta.events.register(
+            "before-send.s3.GetObject",
+            lambda request, **_: ranges.append(request.headers.get("Range", b"").decode()),
+        )
+        store.faults.bytes_per_s = 4 * MIB
+        digest = hashlib.sha256(content).hexdigest()
+        wanted = Artifact(key="optim.pt", size_bytes=len(content), sha256=digest)
+        part = tmp_path / "optim.pt.download"
+        bad = pool.submit(fetch, bucket, [(wanted, tmp_path / "optim.pt")], say=print)
+        wait_for(lambda: part.exists() and part.stat().st_size >= 2 * MIB)
+        store.stop()
+        store.faults.bytes_per_s = 0.0
+        store.start()
+        assert bad.result(60) == []
+    assert (tmp_path / "optim.pt").read_bytes() == content
+    assert ranges[0] == ""
+    assert int(ranges[-1].removeprefix("bytes=").rstrip("-")) >= 2 * MIB
 
 
 def test_a_mistake_in_the_uploader_is_said_and_does_not_keep_the_run_from_its_end(
