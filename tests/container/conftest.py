@@ -36,12 +36,15 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
+def bucket_at(endpoint: str, prefix: str) -> Bucket:
+    """Return the tests' bucket as seen at an address: the server's, or a proxy's before it."""
+    client = make_client(endpoint=endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY)
+    return Bucket(client, name=BUCKET, prefix=prefix)
+
+
 @pytest.fixture
 def bucket(s3: S3Server) -> Bucket:
-    client = make_client(
-        endpoint=s3.endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY
-    )
-    return Bucket(client, name=BUCKET, prefix=f"dev-main-{next(_numbers):08x}")
+    return bucket_at(s3.endpoint, f"dev-main-{next(_numbers):08x}")
 
 
 def wait_for(

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from container import patience
-from container.bucket import Bucket, BucketUnavailableError, make_client
+from container.bucket import Bucket, BucketUnavailableError
 from container.closing import settle
 from container.multipart import FileSender
 from container.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.resume import StageRecord, look
 from localcloud.faults import FaultyStore
-from tests.container.conftest import BUCKET, Launch, wait_for
+from tests.container.conftest import BUCKET, Launch, bucket_at, wait_for
 from tests.container.recipes import fake_recipe, script, trainer_stage
-from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.container.s3_server import S3Server
 
 PART = 5 * 2**20
 VERDICT = Verdict(
@@ -53,8 +53,7 @@ def store(s3: S3Server) -> Iterator[FaultyStore]:
 def refusing(store: FaultyStore, bucket: Bucket) -> Bucket:
     """The test's bucket, behind a proxy that refuses half of all requests."""
     store.faults.refused_share = 0.5
-    client = make_client(endpoint=store.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY)
-    return Bucket(client, name=BUCKET, prefix=bucket.prefix)
+    return bucket_at(store.url, bucket.prefix)
 
 
 def fill(bucket: Bucket, *, attempts: int) -> None:

@@ -12,7 +12,7 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from container import supervisor
-from container.bucket import Bucket, BucketUnavailableError, make_client
+from container.bucket import Bucket, BucketUnavailableError
 from container.clock import Clock
 from container.closing import settle
 from container.multipart import FileSender
@@ -20,9 +20,9 @@ from container.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.resume import Found, StageRecord, fetch, look
 from container.upload import Batch, Uploader
 from localcloud.faults import FaultyStore
-from tests.container.conftest import BUCKET, Launch, wait_for
+from tests.container.conftest import Launch, bucket_at, wait_for
 from tests.container.recipes import fake_recipe, file_stage, trainer_stage
-from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.container.s3_server import S3Server
 from tests.container.test_busy_bucket import VERDICT
 
 MIB = 2**20
@@ -138,13 +138,10 @@ def test_a_file_whose_download_is_cut_goes_on_where_it_was(s3: S3Server, tmp_pat
     """It was fetched again from its first byte, 20 GB of it, on a machine that bills."""
     content = os.urandom(12 * MIB)
     with FaultyStore(s3.endpoint) as store, ThreadPoolExecutor(1) as pool:
-        client = make_client(
-            endpoint=store.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY
-        )
-        bucket = Bucket(client, name=BUCKET, prefix=f"cut-{tmp_path.name}")
+        bucket = bucket_at(store.url, f"cut-{tmp_path.name}")
         bucket.put("optim.pt", content)
         ranges: list[str] = []
-        client.meta.events.register(
+        bucket.client.meta.events.register(
             "before-send.s3.GetObject",
             lambda request, **_: ranges.append(request.headers.get("Range", b"").decode()),
         )

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from container import slots
-from container.bucket import Bucket, make_client
 from container.clock import Clock
 from container.slots import Slots, at_once
 from container.upload import CHECKPOINT, Batch, Uploader
 from localcloud.faults import FaultyStore
-from tests.container.conftest import BUCKET, wait_for
-from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.container.conftest import bucket_at, wait_for
+from tests.container.s3_server import S3Server
 
 MIB = 2**20
 
@@ -101,12 +100,9 @@ def test_on_a_slow_line_the_first_checkpoint_arrives_first_and_no_part_goes_twic
     part = 5 * MIB
     with FaultyStore(s3.endpoint) as store:
         store.faults.bytes_per_s = 4 * MIB
-        client = make_client(
-            endpoint=store.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY
-        )
-        bucket = Bucket(client, name=BUCKET, prefix=f"slow-{tmp_path.name}")
+        bucket = bucket_at(store.url, f"slow-{tmp_path.name}")
         sent: list[str] = []
-        client.meta.events.register(
+        bucket.client.meta.events.register(
             "before-send.s3.UploadPart", lambda request, **_: sent.append(request.url)
         )
         uploader = Uploader(bucket, clock=Clock(), say=lambda _: None, part_bytes=part)

@@ -15,14 +15,14 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from container.bucket import Bucket, BucketError, make_client
+from container.bucket import Bucket, BucketError
 from container.clock import Clock
 from container.multipart import FileChangedError, FileSender
 from container.records import Artifact
 from container.upload import CHECKPOINT, LOGS, RECORDS, Batch, Uploader
 from localcloud.faults import FaultyStore
-from tests.container.conftest import BUCKET, wait_for
-from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
+from tests.container.conftest import BUCKET, bucket_at, wait_for
+from tests.container.s3_server import S3Server
 
 PART = 5 * 2**20
 Make = Callable[..., Uploader]
@@ -170,10 +170,7 @@ def test_a_part_whose_sending_was_cut_is_sent_again_from_its_beginning(
 ):
     """botocore goes back to the body's beginning; the hash of what was sent begins anew too."""
     with FaultyStore(s3.endpoint, seed=5) as store, ThreadPoolExecutor(4) as pool:
-        client = make_client(
-            endpoint=store.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY
-        )
-        bucket = Bucket(client, name=BUCKET, prefix=f"cut-{tmp_path.name}")
+        bucket = bucket_at(store.url, f"cut-{tmp_path.name}")
         sender = FileSender(bucket, pool=pool, slots=4, part_bytes=PART)
         path = file(tmp_path, "model.pt", 3 * PART + 9)
         store.faults.refused_share = 0.4
