@@ -60,6 +60,7 @@ def releases(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         (b"<html>blocked</html>", "no archive"),
         (None, "HTTP 403"),
     ],
+    ids=["flat", "in-bin", "lacking", "blocked", "forbidden"],  # an archive holds its time
 )
 def test_the_official_release_is_unpacked_or_its_refusal_told(
     releases: str,
