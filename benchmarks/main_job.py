@@ -9,8 +9,8 @@ import requests
 
 from benchmarks.figures import Figure, seconds_of
 from benchmarks.world import STACK, local_world, stack
+from container.contract.records import VERDICT_KEY, Verdict
 from container.recipes.rehearsal import TEST_SETTINGS
-from container.records import VERDICT_KEY, Verdict
 from localcloud.place import ACCOUNT_ID
 from runs.curve import read_metrics
 from runs.source import Source

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from container.bucket import Bucket, make_client
-from container.clock import Clock
+from container.contract.clock import Clock
 from container.upload import Batch, Uploader
 
 

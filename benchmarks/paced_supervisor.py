@@ -9,8 +9,8 @@ import os
 import sys
 from dataclasses import replace
 
-from container.environment import RunEnvironment
-from container.recipe import Recipe, Stage, Upload
+from container.contract.environment import RunEnvironment
+from container.contract.recipe import Recipe, Stage, Upload
 from container.stop import with_signals
 from container.supervisor import Supervisor
 

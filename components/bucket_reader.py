@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from components import cloudflare
 from components.cloudflare import S3Access
 from components.errors import TrainstackError
-from container.records import VERDICT_KEY, RecordError, Verdict, stopped_key
+from container.contract.records import VERDICT_KEY, RecordError, Verdict, stopped_key
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

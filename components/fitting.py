@@ -9,7 +9,7 @@ import json
 import re
 
 from components.run_settings import RunSettings
-from container.recipe import Recipe, SettingValue
+from container.contract.recipe import Recipe, SettingValue
 
 CPU = "CPU"
 LENGTH_SETTINGS = frozenset(

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from container.recipe import SettingValue
+from container.contract.recipe import SettingValue
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from components.errors import TrainstackError
 from components.fitting import CPU, unfit
 from components.run_settings import RunSettings
 from components.world import World, world_problems
-from container.recipe import Recipe, RecipeError, SettingValue, apply_settings, load_recipe
+from container.contract.recipe import Recipe, RecipeError, SettingValue, apply_settings, load_recipe
 
 MAX_NAME_LENGTH = 128  # of a deployment's private name
 IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")

@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 
 from container.bucket import BucketError, ObjectChangedError
 from container.context import RunContext, StoppedError
-from container.pipeline import Pipeline
-from container.records import (
+from container.contract.records import (
     ATTEMPTS_PREFIX,
     RUN_KEY,
     STATUS_KEY,
@@ -21,6 +20,7 @@ from container.records import (
     Outcome,
     RunRecord,
 )
+from container.pipeline import Pipeline
 from container.resume import SAME_POINT_LIMIT, DiskError, differences
 from container.stage_work import StageFailedError
 from container.verify import Gpu, gpu_memory_in_use, verify

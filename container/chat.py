@@ -19,8 +19,8 @@ from typing import Any, cast
 
 import urllib3
 
+from container.contract.recipe import Chat
 from container.progress import plain
-from container.recipe import Chat
 
 Chunks = Generator[bytes, None, None]
 """An answer as it comes; closing it lets the process off the rest."""

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from container.recipe import Upload
-from container.records import Artifact, Record
+from container.contract.recipe import Upload
+from container.contract.records import Artifact, Record
 
 _MODEL = re.compile(r"^model_(\d{6,})\.pt$")
 _STEP_FILE = re.compile(r"^(?:model|meta|optim)_(\d{6,})(?:_rank\d+)?\.(?:pt|json)$")

@@ -9,8 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from container.bucket import Bucket, BucketError, BucketUnavailableError, ObjectChangedError
 from container.checkpoints import is_marker
-from container.patience import patiently
-from container.records import (
+from container.contract.records import (
     ATTEMPTS_PREFIX,
     LOGS_PREFIX,
     MANIFEST_KEY,
@@ -22,6 +21,7 @@ from container.records import (
     Verdict,
     stopped_key,
 )
+from container.patience import patiently
 from container.resume import STAGES_PREFIX
 
 CALLS_AT_ONCE = 8

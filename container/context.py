@@ -11,10 +11,10 @@ from typing import TypeVar
 
 from container.board import Board
 from container.bucket import Bucket, BucketError
-from container.clock import Clock
-from container.environment import RunEnvironment
+from container.contract.clock import Clock
+from container.contract.environment import RunEnvironment
+from container.contract.recipe import Recipe, SettingValue, Stage, render
 from container.journal import Journal
-from container.recipe import Recipe, SettingValue, Stage, render
 from container.resume import Found
 from container.upload import Uploader
 

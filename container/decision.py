@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from container.recipe import Stage
+from container.contract.recipe import Stage
 from container.stages import StageEnd
 
 Next = Literal["done", "again", "fail", "stop"]

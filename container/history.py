@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from container.board import Board
 from container.bucket import Bucket, BucketError
-from container.records import METRICS_PREFIX, STATUS_KEY, RecordError, RunStatus
+from container.contract.records import METRICS_PREFIX, STATUS_KEY, RecordError, RunStatus
 
 READS_AT_ONCE = 8
 

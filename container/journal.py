@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import IO, TextIO
 
 from container.board import Board
-from container.clock import Clock
-from container.records import LOGS_PREFIX, METRICS_PREFIX, Metric
+from container.contract.clock import Clock
+from container.contract.records import LOGS_PREFIX, METRICS_PREFIX, Metric
 from container.upload import LOGS, Batch, Uploader
 
 SEGMENT_BYTES = 4 * 2**20

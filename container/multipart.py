@@ -24,8 +24,8 @@ from container.bucket import (
     ObjectChangedError,
     translated,
 )
+from container.contract.records import Artifact
 from container.patience import patiently
-from container.records import Artifact
 from container.slots import Order, Slots
 
 PART_BYTES = 16 * 2**20

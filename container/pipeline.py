@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from container.context import RunContext, StoppedError
-from container.recipe import Stage
-from container.records import Artifact
+from container.contract.recipe import Stage
+from container.contract.records import Artifact
 from container.resume import fetch, local_path
 from container.stage_work import StageFailedError, StageWork
 

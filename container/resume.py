@@ -17,9 +17,8 @@ from typing import Any, Self, TypeVar
 
 from container.bucket import Bucket, BucketUnavailableError
 from container.checkpoints import CheckpointMarker, is_marker
-from container.patience import PAUSES_S, patiently
-from container.recipe import Recipe, Stage
-from container.records import (
+from container.contract.recipe import Recipe, Stage
+from container.contract.records import (
     ATTEMPTS_PREFIX,
     LOGS_PREFIX,
     RUN_KEY,
@@ -31,6 +30,7 @@ from container.records import (
     RunRecord,
     RunStatus,
 )
+from container.patience import PAUSES_S, patiently
 
 R = TypeVar("R", bound=Record)
 

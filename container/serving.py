@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from container.chat import ChatServer
 from container.context import RunContext
-from container.environment import stage_environment
+from container.contract.environment import stage_environment
+from container.contract.recipe import render, render_argv
 from container.pipeline import restore
-from container.recipe import render, render_argv
 from container.resume import DiskError
 from container.status_page import StatusPage
 

@@ -21,8 +21,8 @@ from container.checkpoints import (
     marker_name,
     remove_broken,
 )
-from container.recipe import Upload
-from container.records import Artifact, RecordError
+from container.contract.recipe import Upload
+from container.contract.records import Artifact, RecordError
 from container.upload import CHECKPOINT, RECORDS, Batch, Uploader
 
 SPARE_STEPS = 1.5  # free disk below this many steps: a superseded step goes before it is uploaded

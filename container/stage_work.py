@@ -8,11 +8,11 @@ from pathlib import Path
 
 from container.checkpoints import CheckpointMarker
 from container.context import RunContext, StoppedError
+from container.contract.environment import stage_environment
+from container.contract.recipe import SettingValue, Stage, Upload, render, render_argv
+from container.contract.records import Artifact, Metric
 from container.decision import Tries, decide
-from container.environment import stage_environment
 from container.progress import Evaluation, Progress, TrainingStep
-from container.recipe import SettingValue, Stage, Upload, render, render_argv
-from container.records import Artifact, Metric
 from container.resume import StageRecord, fetch, local_path
 from container.shipping import CheckpointShipper
 from container.stages import StageCommand, StageEnd, run_stage

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Literal
 
-from container.clock import Clock
+from container.contract.clock import Clock
 from container.process_group import MARK, catches, exit_reason, members, signal_all
 from container.progress import (
     Evaluation,

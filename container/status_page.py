@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from container.board import Board
 from container.chat_page import ChatPage
-from container.records import RunStatus
+from container.contract.records import RunStatus
 
 _FOLDER = Path(__file__).resolve().parent
 _START_LIMIT_S = 20.0

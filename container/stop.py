@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from container.clock import Clock
+from container.contract.clock import Clock
 
 
 class StopRequest:

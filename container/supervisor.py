@@ -22,16 +22,16 @@ from container.bucket import (
     BucketRefusedError,
     make_client,
 )
-from container.clock import Clock
 from container.context import RunContext, StoppedError
-from container.environment import SECRET_NAMES, BadEnvironmentError, RunEnvironment
+from container.contract.clock import Clock
+from container.contract.environment import SECRET_NAMES, BadEnvironmentError, RunEnvironment
+from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
+from container.contract.records import RecordError, Verdict
 from container.history import show_past
 from container.journal import Journal
 from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.multipart import PART_BYTES
 from container.process_group import hide_environment
-from container.recipe import Recipe, RecipeError, apply_settings, load_recipe
-from container.records import RecordError, Verdict
 from container.resume import Found, look
 from container.serving import serve_model
 from container.status_page import StatusPage

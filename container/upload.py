@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from container.bucket import Bucket, BucketError
-from container.clock import Clock
+from container.contract.clock import Clock
+from container.contract.records import Artifact
 from container.multipart import PART_BYTES, FileChangedError, FileSender
-from container.records import Artifact
 from container.slots import Order
 
 T = TypeVar("T")

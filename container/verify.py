@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 from container.bucket import Bucket, BucketError, BucketRefusedError, ObjectChangedError, translated
-from container.clock import Clock
-from container.environment import RunEnvironment
+from container.contract.clock import Clock
+from container.contract.environment import RunEnvironment
+from container.contract.recipe import Recipe
 from container.patience import patiently
-from container.recipe import Recipe
 from container.resume import PROBE_PREFIX
 
 PROBE_BYTES = 8 * 2**20

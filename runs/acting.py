@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from container.records import MANIFEST_KEY, Artifact, Manifest
+from container.contract.records import MANIFEST_KEY, Artifact, Manifest
 from runs import checks, copying, options, progress, remove, tables, wording
 from runs.chat import Chat, Message
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from container.records import Record, RecordError
+from container.contract.records import Record, RecordError
 from runs.errors import NoSuchRunError, RefusedError, RunsError, UnreachableError, UnreadableError
 
 if TYPE_CHECKING:

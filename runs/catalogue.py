@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import partial
 from typing import Literal
 
-from container.records import (
+from container.contract.records import (
     MANIFEST_KEY,
     METRICS_PREFIX,
     RUN_KEY,

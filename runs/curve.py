@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from container.records import METRICS_PREFIX, Metric
+from container.contract.records import METRICS_PREFIX, Metric
 from runs.bucket import Bucket
 
 _OBJECT = re.compile(r"(\d+)-(\d+)\.jsonl")

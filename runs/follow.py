@@ -15,7 +15,7 @@ from typing import Protocol
 import requests
 import urllib3
 
-from container.records import STATUS_KEY, VERDICT_KEY, RecordError, RunStatus, Verdict
+from container.contract.records import STATUS_KEY, VERDICT_KEY, RecordError, RunStatus, Verdict
 from runs import judge
 from runs.bucket import READERS, Bucket
 from runs.errors import RunsError

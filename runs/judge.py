@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from container.records import RunStatus, StageStatus, Verdict
+from container.contract.records import RunStatus, StageStatus, Verdict
 from runs.errors import EXIT_FAILED, EXIT_GONE, EXIT_OK, EXIT_STOPPED
 from runs.wording import moment
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
-from container.records import Attempt, RunRecord, RunStatus, Verdict
+from container.contract.records import Attempt, RunRecord, RunStatus, Verdict
 from runs.wording import moment
 
 # Standard storage; reading it back costs nothing. https://developers.cloudflare.com/r2/pricing/

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from container.records import LOGS_PREFIX
+from container.contract.records import LOGS_PREFIX
 from runs import logs
 from runs import watch as watching
 from runs.bucket import StoredObject

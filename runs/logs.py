@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from container.records import LOGS_PREFIX
+from container.contract.records import LOGS_PREFIX
 from runs.bucket import Bucket, StoredObject
 from runs.errors import RunsError
 from runs.follow import Follower

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from container.records import (
+from container.contract.records import (
     ATTEMPTS_PREFIX,
     MANIFEST_KEY,
     RUN_KEY,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from container.records import Artifact
+from container.contract.records import Artifact
 from runs.errors import RunsError
 
 RANGE_BYTES = 32 * 1024 * 1024  # small enough that eight streams share one 20 GB file

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from container.records import VERDICT_KEY
+from container.contract.records import VERDICT_KEY
 from runs.bucket import AbsentError, Bucket
 from runs.errors import RunsError
 

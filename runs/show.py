@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from container.records import RunStatus, StageStatus
+from container.contract.records import RunStatus, StageStatus
 from runs import wording
 from runs.judge import ENDED, Standing, View, stages_left
 

@@ -12,7 +12,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from container.records import ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, Artifact
+from container.contract.records import ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, Artifact
 from runs import wording
 from runs.catalogue import Entry
 from runs.checks import Finding

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from container.records import Artifact, Manifest, Metric, RunStatus, StageStatus, Verdict
+from container.contract.records import Artifact, Manifest, Metric, RunStatus, StageStatus, Verdict
 
 BEAT = "2026-11-23T10:00:00+00:00"
 STAGES = ("verify", "data", "tokenizer", "base", "sft", "eval", "report", "flush")

@@ -23,7 +23,7 @@ from components.bucket_reader import BucketReader
 from components.errors import TrainstackError
 from components.ionet import change, codec, cost, engine, heartbeat, market, rental, session
 from components.ionet.errors import ChangeRefusedError, NotReadyError
-from container.records import Verdict
+from container.contract.records import Verdict
 
 IDENTITY_BYTES = 4
 ACCESS_TOKEN_BYTES = 24

@@ -24,7 +24,7 @@ from components.ionet.errors import (
 )
 from components.ionet.models import DeploymentRow
 from components.ionet.offers import Offer
-from container.records import Verdict
+from container.contract.records import Verdict
 
 LOOK_FOR_S = 60.0  # a rental may show up in the list with a delay
 GONE_WITHIN_S = 900.0

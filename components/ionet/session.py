@@ -21,7 +21,7 @@ from components.ionet import codec, engine
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import KeyRefusedError, WrongWorldError
 from components.world import mixed_worlds
-from container.records import Verdict
+from container.contract.records import Verdict
 
 IONET_KEY = "trainstack:ionetApiKey"
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from container.recipe import Chat, Stage, Upload
+from container.contract.recipe import Chat, Stage, Upload
 
 SOURCE: Final = "/opt/nanochat"
 PYTHON: Final = f"{SOURCE}/.venv/bin/python"

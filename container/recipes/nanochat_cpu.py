@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from container.recipe import Recipe, Setting
+from container.contract.recipe import Recipe, Setting
 from container.recipes import _nanochat
 from container.recipes import _nanochat_stages as stages
 

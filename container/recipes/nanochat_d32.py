@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from container.recipe import Recipe
+from container.contract.recipe import Recipe
 from container.recipes import _nanochat
 
 RECIPE: Final[Recipe] = _nanochat.gpu_recipe(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from container.recipe import Chat, Recipe, Setting, SettingValue, Stage, Upload
+from container.contract.recipe import Chat, Recipe, Setting, SettingValue, Stage, Upload
 
 TEST_SETTINGS: Final[dict[str, SettingValue]] = {
     "depth": 2,

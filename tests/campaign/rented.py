@@ -17,7 +17,7 @@ from components.ionet.deployment import ENTRYPOINT, TRAFFIC_PORT
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Wish
 from container.bucket import Bucket
-from container.records import Manifest, Verdict, stopped_key
+from container.contract.records import Manifest, Verdict, stopped_key
 from localcloud.caas.containers import DEPLOYMENT_LABEL, PLACE_LABEL
 from localcloud.faults import FaultyStore
 from tests.campaign.cloud import NAME_PREFIX, Cloud, remove_bucket

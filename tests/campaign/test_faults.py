@@ -10,7 +10,7 @@ import time
 import pytest
 
 from components.ionet.deployment import ENTRYPOINT
-from container.records import Verdict
+from container.contract.records import Verdict
 from tests.campaign import judge
 from tests.campaign.judge import TAG
 from tests.campaign.moments import freeze

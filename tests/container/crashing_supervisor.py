@@ -15,7 +15,7 @@ from dataclasses import replace
 import psutil
 
 from container.attempt import Timing
-from container.environment import RunEnvironment
+from container.contract.environment import RunEnvironment
 from container.supervisor import Supervisor
 from tests.container.recipes import fake_recipe, trainer_stage
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from container.recipe import Chat, Recipe, Setting, Stage, Upload
+from container.contract.recipe import Chat, Recipe, Setting, Stage, Upload
 
 FOLDER = Path(__file__).resolve().parent
 TRAINER = str(FOLDER / "fake_trainer.py")

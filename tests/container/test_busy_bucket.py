@@ -15,8 +15,8 @@ import pytest
 from container import patience
 from container.bucket import Bucket, BucketUnavailableError
 from container.closing import settle
+from container.contract.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.multipart import FileSender
-from container.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.resume import StageRecord, look
 from localcloud.faults import FaultyStore
 from tests.container.conftest import BUCKET, Launch, bucket_at, wait_for

@@ -17,9 +17,9 @@ import requests
 from container import chat
 from container.board import Board
 from container.chat import ChatError, ChatServer
-from container.clock import Clock
+from container.contract.clock import Clock
+from container.contract.recipe import Chat
 from container.nanochat.chat import Server, Speaker
-from container.recipe import Chat
 from container.status_page import StatusPage
 from tests.container.conftest import TOKEN, wait_for
 from tests.container.test_nanochat_chat import SPECIAL, Bytes

@@ -21,7 +21,7 @@ import pytest
 import requests
 
 from container.bucket import Bucket
-from container.records import Manifest, RunStatus, Verdict
+from container.contract.records import Manifest, RunStatus, Verdict
 from tests.container.conftest import BUCKET, TOKEN, wait_for
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 

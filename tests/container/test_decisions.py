@@ -13,9 +13,19 @@ import pytest
 
 from container.board import Board
 from container.checkpoints import complete_steps, is_marker, marker_name, remove_broken
-from container.clock import Clock
+from container.contract.clock import Clock
+from container.contract.environment import BadEnvironmentError, RunEnvironment, stage_environment
+from container.contract.recipe import (
+    RecipeError,
+    Setting,
+    Upload,
+    apply_settings,
+    load_recipe,
+    render,
+    render_argv,
+)
+from container.contract.records import RunRecord
 from container.decision import Tries, decide
-from container.environment import BadEnvironmentError, RunEnvironment, stage_environment
 from container.progress import (
     Evaluation,
     Horizon,
@@ -26,16 +36,6 @@ from container.progress import (
     says_killed_by_host,
     says_out_of_memory,
 )
-from container.recipe import (
-    RecipeError,
-    Setting,
-    Upload,
-    apply_settings,
-    load_recipe,
-    render,
-    render_argv,
-)
-from container.records import RunRecord
 from container.resume import differences
 from container.stages import StageEnd
 from container.status_page import loss_curve, prometheus
@@ -218,7 +218,7 @@ def test_an_unknown_recipe_is_answered_with_the_known_ones():
 
 
 def test_every_recipe_renders_all_its_command_lines():
-    from container.recipe import PLACEHOLDERS, known_recipes
+    from container.contract.recipe import PLACEHOLDERS, known_recipes
 
     for name in known_recipes():
         recipe = load_recipe(name)

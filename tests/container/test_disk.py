@@ -13,9 +13,9 @@ import pytest
 
 from container.board import Board
 from container.bucket import Bucket
-from container.clock import Clock
+from container.contract.clock import Clock
+from container.contract.recipe import Upload
 from container.journal import Journal
-from container.recipe import Upload
 from container.shipping import CheckpointShipper
 from container.upload import Batch, Uploader
 from tests.container.test_decisions import write_step

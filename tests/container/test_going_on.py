@@ -13,10 +13,10 @@ from botocore.exceptions import ConnectionClosedError
 
 from container import supervisor
 from container.bucket import Bucket, BucketUnavailableError
-from container.clock import Clock
 from container.closing import settle
+from container.contract.clock import Clock
+from container.contract.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.multipart import FileSender
-from container.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.resume import Found, StageRecord, fetch, look
 from container.upload import Batch, Uploader
 from localcloud.faults import FaultyStore

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from container.recipe import Recipe, Stage, apply_settings, known_recipes, load_recipe, render_argv
+from container.contract.recipe import (
+    Recipe,
+    Stage,
+    apply_settings,
+    known_recipes,
+    load_recipe,
+    render_argv,
+)
 from container.recipes.rehearsal import TEST_SETTINGS
 
 NANOCHAT = [name for name in known_recipes() if name.startswith("nanochat")]

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from container.nanochat import chat, prepare
-from container.recipe import (
+from container.contract.recipe import (
     Recipe,
     SettingValue,
     Stage,
@@ -20,6 +19,7 @@ from container.recipe import (
     render,
     render_argv,
 )
+from container.nanochat import chat, prepare
 from container.recipes._nanochat_stages import PYTHON, TORCHRUN
 
 STANDIN = Path(__file__).with_name("standin_nanochat.py")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from container.bucket import Bucket
-from container.recipe import Recipe, known_recipes, load_recipe
+from container.contract.recipe import Recipe, known_recipes, load_recipe
 from container.recipes._nanochat_stages import PYTHON, TORCHRUN
 from tests.container.conftest import Launch
 

@@ -18,7 +18,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from container.recipe import Stage, load_recipe, render, render_argv
+from container.contract.recipe import Stage, load_recipe, render, render_argv
 from localcloud.base_image import TAG, ensure_base_image
 from localcloud.corpus import build_corpus
 from localcloud.docker_engine import connect, ensure_running

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from container import slots
-from container.clock import Clock
+from container.contract.clock import Clock
 from container.slots import Slots, at_once
 from container.upload import CHECKPOINT, Batch, Uploader
 from localcloud.faults import FaultyStore

@@ -14,9 +14,9 @@ import pytest
 import requests
 
 from container.board import CURVE_POINTS, Board
-from container.clock import Clock
+from container.contract.clock import Clock
+from container.contract.records import RunStatus
 from container.journal import Journal
-from container.records import RunStatus
 from container.status_page import StatusPage, duration, loss_curve, percent
 
 SECRET = "r2-secret-planted-<5d1f>&c09a"

@@ -16,9 +16,9 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from container.bucket import Bucket, BucketError
-from container.clock import Clock
+from container.contract.clock import Clock
+from container.contract.records import Artifact
 from container.multipart import FileChangedError, FileSender
-from container.records import Artifact
 from container.upload import CHECKPOINT, LOGS, RECORDS, Batch, Uploader
 from localcloud.faults import FaultyStore
 from tests.container.conftest import BUCKET, bucket_at, wait_for

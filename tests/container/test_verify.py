@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from container.bucket import Bucket, BucketUnavailableError, make_client
-from container.clock import Clock
-from container.environment import RunEnvironment
+from container.contract.clock import Clock
+from container.contract.environment import RunEnvironment
 from container.verify import Check, verify
 from tests.container.conftest import BUCKET, Launch
 from tests.container.recipes import fake_recipe, trainer_stage

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from container.records import Attempt, RunRecord
+from container.contract.records import Attempt, RunRecord
 from runs import progress, remove
 from runs.bucket import Bucket
 from runs.cli import main

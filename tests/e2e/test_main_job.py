@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from components.ionet import market
-from container.records import Manifest, Verdict
+from container.contract.records import Manifest, Verdict
 from tests.e2e.scratch_stack import ROOT, Cloud, CommandFailedError, ScratchStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(900)]

@@ -7,7 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from container.records import Outcome, Verdict
+from container.contract.records import Outcome, Verdict
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 BUCKET = "trainstack-test"

@@ -12,7 +12,7 @@ import yaml
 
 from components.config_keys import StackKeys
 from components.settings import Settings, SettingsError, load_settings
-from container.recipe import Setting
+from container.contract.recipe import Setting
 from container.recipes import rehearsal
 
 ROOT = Path(__file__).resolve().parents[2]

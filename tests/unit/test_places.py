@@ -12,7 +12,7 @@ PLACES = ("components", "container", "localcloud", "runs")
 
 # What one place may import of another, and why.
 ALLOWED = {
-    ("runs", "container.records"),  # readers of what the supervisor writes
+    ("runs", "container.contract.records"),  # readers of what the supervisor writes
     ("runs", "components.ionet.models"),  # the vendor's wire types and glossary
     # A machine that no state knows is found and given back by the same calls as one that is: a
     # second client would have its own idea of what "gone" means.
@@ -20,12 +20,12 @@ ALLOWED = {
     ("runs", "components.ionet.errors"),
     ("runs", "components.ionet.rental"),
     ("runs", "components.world"),
-    ("localcloud", "container.records"),
+    ("localcloud", "container.contract.records"),
     ("localcloud", "components.ionet.models"),
-    ("components", "container.records"),  # is there a verdict already?
+    ("components", "container.contract.records"),  # is there a verdict already?
     (
         "components",
-        "container.recipe",
+        "container.contract.recipe",
     ),  # a wrong recipe setting is refused before anything is rented
 }
 

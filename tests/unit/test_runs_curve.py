@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from container.records import Metric
+from container.contract.records import Metric
 from runs import curve
 from tests.runs_builders import jsonl, metric
 

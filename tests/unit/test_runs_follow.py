@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from container.records import Record, RunStatus
+from container.contract.records import Record, RunStatus
 from runs import follow
 from runs.errors import EXIT_FAILED, EXIT_GONE, EXIT_OK, EXIT_STOPPED, UnreachableError
 from runs.follow import Follower

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from container.records import StageStatus
+from container.contract.records import StageStatus
 from runs import judge
 from runs.judge import Heartbeat, Line, Patience, Sample, View
 from tests.runs_builders import BEAT, status, verdict

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from container.records import Attempt, RunRecord
+from container.contract.records import Attempt, RunRecord
 from runs import tables
 from runs.ledger import RunCost, run_cost
 from tests.runs_builders import status, verdict

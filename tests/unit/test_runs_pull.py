@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from container.records import Artifact
+from container.contract.records import Artifact
 from runs.errors import RunsError
 from runs.journal import Journal
 from runs.plan import plan, ranges

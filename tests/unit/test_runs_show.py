@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from container.records import Artifact, StageStatus
+from container.contract.records import Artifact, StageStatus
 from runs import show, tables
 from runs.judge import View
 from tests.runs_builders import status, verdict

@@ -1,0 +1,1 @@
+"""What crosses between the places of execution; standard library only."""
