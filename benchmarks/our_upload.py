@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
-from container.bucket import Bucket, make_client
 from container.contract.clock import Clock
-from container.upload import Batch, Uploader
+from container.storage.bucket import Bucket, make_client
+from container.storage.upload_queue import Batch, Uploader
 
 
 def main(folder: str, bucket: str, prefix: str) -> None:

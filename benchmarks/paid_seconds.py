@@ -25,9 +25,9 @@ from threading import Thread
 from benchmarks.figures import ROOT, Figure
 from benchmarks.upload import OTHERS, install_others, s3_keys
 from benchmarks.world import bucket, local_world, say
-from container.bucket import Bucket
 from container.contract.records import VERDICT_KEY, Verdict
 from container.progress import TrainingStep, parse_line
+from container.storage.bucket import Bucket
 from localcloud.faults import FaultyStore
 from localcloud.place import Place, load_place
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmarks.figures import ROOT
-from container.bucket import make_client
+from container.storage.bucket import make_client
 from localcloud import engine, env_file, services
 from localcloud.place import Place, load_place
 from localcloud.plugins.install import install_plugins

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from container.bucket import BucketError, ObjectChangedError
 from container.context import RunContext, StoppedError
 from container.contract.records import (
     ATTEMPTS_PREFIX,
@@ -21,8 +20,9 @@ from container.contract.records import (
     RunRecord,
 )
 from container.pipeline import Pipeline
-from container.resume import SAME_POINT_LIMIT, DiskError, differences
 from container.stage_work import StageFailedError
+from container.storage.bucket import BucketError, ObjectChangedError
+from container.storage.resume import SAME_POINT_LIMIT, DiskError, differences
 from container.verify import Gpu, gpu_memory_in_use, verify
 
 OWN_STAGES_BEFORE, OWN_STAGES_AFTER = ("verify",), ("flush", "verdict")

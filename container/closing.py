@@ -7,8 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from container.bucket import Bucket, BucketError, BucketUnavailableError, ObjectChangedError
-from container.checkpoints import is_marker
 from container.contract.records import (
     ATTEMPTS_PREFIX,
     LOGS_PREFIX,
@@ -21,8 +19,10 @@ from container.contract.records import (
     Verdict,
     stopped_key,
 )
-from container.patience import patiently
-from container.resume import STAGES_PREFIX
+from container.storage.bucket import Bucket, BucketError, BucketUnavailableError, ObjectChangedError
+from container.storage.checkpoints import is_marker
+from container.storage.resume import STAGES_PREFIX
+from container.storage.retry import patiently
 
 CALLS_AT_ONCE = 8
 # Small objects whose hash is asked of the bucket when this attempt did not write them.

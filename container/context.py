@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from container.board import Board
-from container.bucket import Bucket, BucketError
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
 from container.contract.recipe import Recipe, SettingValue, Stage, render
 from container.journal import Journal
-from container.resume import Found
-from container.upload import Uploader
+from container.storage.bucket import Bucket, BucketError
+from container.storage.resume import Found
+from container.storage.upload_queue import Uploader
 
 APP = Path(__file__).resolve().parent.parent
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from container.board import Board
-from container.bucket import Bucket, BucketError
 from container.contract.records import METRICS_PREFIX, STATUS_KEY, RecordError, RunStatus
+from container.storage.bucket import Bucket, BucketError
 
 READS_AT_ONCE = 8
 

@@ -18,7 +18,7 @@ from typing import IO, TextIO
 from container.board import Board
 from container.contract.clock import Clock
 from container.contract.records import LOGS_PREFIX, METRICS_PREFIX, Metric
-from container.upload import LOGS, Batch, Uploader
+from container.storage.upload_queue import LOGS, Batch, Uploader
 
 SEGMENT_BYTES = 4 * 2**20
 

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from container.bucket import Bucket, BucketError, ObjectChangedError
 from container.contract.clock import Clock
 from container.contract.records import LEASE_KEY, Lease, RecordError
+from container.storage.bucket import Bucket, BucketError, ObjectChangedError
 
 TTL_S = 45.0
 BEAT_S = 10.0  # R2 allows one write a second to a key

@@ -12,8 +12,8 @@ from pathlib import Path
 from container.context import RunContext, StoppedError
 from container.contract.recipe import Stage
 from container.contract.records import Artifact
-from container.resume import fetch, local_path
 from container.stage_work import StageFailedError, StageWork
+from container.storage.resume import fetch, local_path
 
 BACKGROUND_ENDS_WITHIN_S = 5.0
 

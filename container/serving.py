@@ -9,8 +9,8 @@ from container.context import RunContext
 from container.contract.environment import stage_environment
 from container.contract.recipe import render, render_argv
 from container.pipeline import restore
-from container.resume import DiskError
 from container.status_page import StatusPage
+from container.storage.resume import DiskError
 
 
 def serve_model(context: RunContext, page: StatusPage) -> ChatServer | None:

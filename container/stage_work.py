@@ -6,17 +6,17 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from container.checkpoints import CheckpointMarker
 from container.context import RunContext, StoppedError
 from container.contract.environment import stage_environment
 from container.contract.recipe import SettingValue, Stage, Upload, render, render_argv
 from container.contract.records import Artifact, Metric
 from container.decision import Tries, decide
 from container.progress import Evaluation, Progress, TrainingStep
-from container.resume import StageRecord, fetch, local_path
-from container.shipping import CheckpointShipper
 from container.stages import StageCommand, StageEnd, run_stage
-from container.upload import RECORDS, REPORT, Batch
+from container.storage.checkpoint_uploader import CheckpointShipper
+from container.storage.checkpoints import CheckpointMarker
+from container.storage.resume import StageRecord, fetch, local_path
+from container.storage.upload_queue import RECORDS, REPORT, Batch
 
 
 class StageFailedError(Exception):

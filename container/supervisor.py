@@ -16,12 +16,6 @@ from typing import TextIO
 from container import closing
 from container.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
 from container.board import Board
-from container.bucket import (
-    Bucket,
-    BucketError,
-    BucketRefusedError,
-    make_client,
-)
 from container.context import RunContext, StoppedError
 from container.contract.clock import Clock
 from container.contract.environment import SECRET_NAMES, BadEnvironmentError, RunEnvironment
@@ -30,13 +24,19 @@ from container.contract.records import RecordError, Verdict
 from container.history import show_past
 from container.journal import Journal
 from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
-from container.multipart import PART_BYTES
 from container.process_group import hide_environment
-from container.resume import Found, look
 from container.serving import serve_model
 from container.status_page import StatusPage
 from container.stop import StopRequest, with_signals
-from container.upload import Uploader
+from container.storage.bucket import (
+    Bucket,
+    BucketError,
+    BucketRefusedError,
+    make_client,
+)
+from container.storage.multipart import PART_BYTES
+from container.storage.resume import Found, look
+from container.storage.upload_queue import Uploader
 
 VERDICT_RESERVE_S = 3.0  # of the grace period, for manifest and verdict
 TOKEN_PATIENCE_S = 120.0  # a new token may take a minute to work everywhere

@@ -16,12 +16,18 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Literal
 
-from container.bucket import Bucket, BucketError, BucketRefusedError, ObjectChangedError, translated
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
 from container.contract.recipe import Recipe
-from container.patience import patiently
-from container.resume import PROBE_PREFIX
+from container.storage.bucket import (
+    Bucket,
+    BucketError,
+    BucketRefusedError,
+    ObjectChangedError,
+    translated,
+)
+from container.storage.resume import PROBE_PREFIX
+from container.storage.retry import patiently
 
 PROBE_BYTES = 8 * 2**20
 PLENTY_OF_SHM = 2**30

@@ -13,7 +13,7 @@ import docker.errors
 
 from components.ionet import rental
 from components.ionet.client import Client
-from container.bucket import make_client
+from container.storage.bucket import make_client
 from localcloud import base_image, docker_engine
 from localcloud.place import Place
 

@@ -16,8 +16,8 @@ from components.ionet import market, rental
 from components.ionet.deployment import ENTRYPOINT, TRAFFIC_PORT
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Wish
-from container.bucket import Bucket
 from container.contract.records import Manifest, Verdict, stopped_key
+from container.storage.bucket import Bucket
 from localcloud.caas.containers import DEPLOYMENT_LABEL, PLACE_LABEL
 from localcloud.faults import FaultyStore
 from tests.campaign.cloud import NAME_PREFIX, Cloud, remove_bucket

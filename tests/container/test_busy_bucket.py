@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from container import patience
-from container.bucket import Bucket, BucketUnavailableError
 from container.closing import settle
 from container.contract.records import Artifact, Attempt, Manifest, Outcome, Verdict
-from container.multipart import FileSender
-from container.resume import StageRecord, look
+from container.storage import retry
+from container.storage.bucket import Bucket, BucketUnavailableError
+from container.storage.multipart import FileSender
+from container.storage.resume import StageRecord, look
 from localcloud.faults import FaultyStore
 from tests.container.conftest import BUCKET, Launch, bucket_at, wait_for
 from tests.container.recipes import fake_recipe, script, trainer_stage
@@ -40,7 +40,7 @@ VERDICT = Verdict(
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PAUSES_S", (0.02,) * len(patience.PAUSES_S))
+    monkeypatch.setattr(retry, "PAUSES_S", (0.02,) * len(retry.PAUSES_S))
 
 
 @pytest.fixture

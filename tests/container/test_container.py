@@ -20,8 +20,8 @@ import docker.errors
 import pytest
 import requests
 
-from container.bucket import Bucket
 from container.contract.records import Manifest, RunStatus, Verdict
+from container.storage.bucket import Bucket
 from tests.container.conftest import BUCKET, TOKEN, wait_for
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from container.board import Board
-from container.checkpoints import complete_steps, is_marker, marker_name, remove_broken
 from container.contract.clock import Clock
 from container.contract.environment import BadEnvironmentError, RunEnvironment, stage_environment
 from container.contract.recipe import (
@@ -36,9 +35,10 @@ from container.progress import (
     says_killed_by_host,
     says_out_of_memory,
 )
-from container.resume import differences
 from container.stages import StageEnd
 from container.status_page import loss_curve, prometheus
+from container.storage.checkpoints import complete_steps, is_marker, marker_name, remove_broken
+from container.storage.resume import differences
 from tests.container.recipes import fake_recipe, trainer_stage
 
 LINES: list[tuple[str, Any]] = [

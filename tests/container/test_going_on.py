@@ -12,13 +12,13 @@ import pytest
 from botocore.exceptions import ConnectionClosedError
 
 from container import supervisor
-from container.bucket import Bucket, BucketUnavailableError
 from container.closing import settle
 from container.contract.clock import Clock
 from container.contract.records import Artifact, Attempt, Manifest, Outcome, Verdict
-from container.multipart import FileSender
-from container.resume import Found, StageRecord, fetch, look
-from container.upload import Batch, Uploader
+from container.storage.bucket import Bucket, BucketUnavailableError
+from container.storage.multipart import FileSender
+from container.storage.resume import Found, StageRecord, fetch, look
+from container.storage.upload_queue import Batch, Uploader
 from localcloud.faults import FaultyStore
 from tests.container.conftest import Launch, bucket_at, wait_for
 from tests.container.recipes import fake_recipe, file_stage, trainer_stage

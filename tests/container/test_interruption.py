@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from container.bucket import Bucket
 from container.contract.records import Manifest, Verdict
+from container.storage.bucket import Bucket
 from tests.container.conftest import BUCKET, TOKEN, wait_for
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from container.bucket import Bucket
 from container.contract.records import Attempt, Verdict
+from container.storage.bucket import Bucket
 from tests.container.conftest import Launch, wait_for
 from tests.container.recipes import fake_recipe, file_stage, script, trainer_stage
 from tests.container.s3_server import S3Server

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from container.bucket import Bucket
 from container.contract.recipe import Recipe, known_recipes, load_recipe
 from container.recipes._nanochat_stages import PYTHON, TORCHRUN
+from container.storage.bucket import Bucket
 from tests.container.conftest import Launch
 
 STANDIN = Path(__file__).with_name("standin_nanochat.py")

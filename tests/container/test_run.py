@@ -9,8 +9,8 @@ from pathlib import Path
 
 import requests
 
-from container.bucket import Bucket
 from container.contract.records import RunStatus
+from container.storage.bucket import Bucket
 from tests.container.conftest import TOKEN, Launch, wait_for
 from tests.container.recipes import fake_recipe
 from tests.container.s3_server import SECRET_KEY

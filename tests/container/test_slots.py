@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from container import slots
 from container.contract.clock import Clock
-from container.slots import Slots, at_once
-from container.upload import CHECKPOINT, Batch, Uploader
+from container.storage import part_limiter
+from container.storage.part_limiter import Slots, at_once
+from container.storage.upload_queue import CHECKPOINT, Batch, Uploader
 from localcloud.faults import FaultyStore
 from tests.container.conftest import bucket_at, wait_for
 from tests.container.s3_server import S3Server
@@ -96,7 +96,7 @@ def test_on_a_slow_line_the_first_checkpoint_arrives_first_and_no_part_goes_twic
     s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten parts shared the line: none arrived before its time limit, and all were sent again."""
-    monkeypatch.setattr(slots, "PART_S", 1.0)
+    monkeypatch.setattr(part_limiter, "PART_S", 1.0)
     part = 5 * MIB
     with FaultyStore(s3.endpoint) as store:
         store.faults.bytes_per_s = 4 * MIB

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from container.bucket import Bucket
+from container.storage.bucket import Bucket
 from tests.container.conftest import Launch, Running, wait_for
 from tests.container.recipes import fake_recipe, file_stage, script, trainer_stage
 

@@ -15,11 +15,11 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from container.bucket import Bucket, BucketError
 from container.contract.clock import Clock
 from container.contract.records import Artifact
-from container.multipart import FileChangedError, FileSender
-from container.upload import CHECKPOINT, LOGS, RECORDS, Batch, Uploader
+from container.storage.bucket import Bucket, BucketError
+from container.storage.multipart import FileChangedError, FileSender
+from container.storage.upload_queue import CHECKPOINT, LOGS, RECORDS, Batch, Uploader
 from localcloud.faults import FaultyStore
 from tests.container.conftest import BUCKET, bucket_at, wait_for
 from tests.container.s3_server import S3Server

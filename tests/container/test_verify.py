@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from container.bucket import Bucket, BucketUnavailableError, make_client
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
+from container.storage.bucket import Bucket, BucketUnavailableError, make_client
 from container.verify import Check, verify
 from tests.container.conftest import BUCKET, Launch
 from tests.container.recipes import fake_recipe, trainer_stage

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from benchmarks.paid_seconds import has_ended_well, has_succeeded
-from container.bucket import Bucket
+from container.storage.bucket import Bucket
 
 
 class Ended:

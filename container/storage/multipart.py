@@ -17,16 +17,16 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, cast
 
-from container.bucket import (
+from container.contract.records import Artifact
+from container.storage.bucket import (
     AbsentError,
     Bucket,
     BucketUnavailableError,
     ObjectChangedError,
     translated,
 )
-from container.contract.records import Artifact
-from container.patience import patiently
-from container.slots import Order, Slots
+from container.storage.part_limiter import Order, Slots
+from container.storage.retry import patiently
 
 PART_BYTES = 16 * 2**20
 SMALL_BYTES = 4 * 2**20  # up to here one request, from memory

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from container.bucket import BucketUnavailableError
+from container.storage.bucket import BucketUnavailableError
 
 T = TypeVar("T")
 

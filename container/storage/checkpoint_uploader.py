@@ -13,17 +13,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from container.bucket import Bucket, ObjectChangedError
-from container.checkpoints import (
+from container.contract.recipe import Upload
+from container.contract.records import Artifact, RecordError
+from container.storage.bucket import Bucket, ObjectChangedError
+from container.storage.checkpoints import (
     CheckpointMarker,
     LocalStep,
     complete_steps,
     marker_name,
     remove_broken,
 )
-from container.contract.recipe import Upload
-from container.contract.records import Artifact, RecordError
-from container.upload import CHECKPOINT, RECORDS, Batch, Uploader
+from container.storage.upload_queue import CHECKPOINT, RECORDS, Batch, Uploader
 
 SPARE_STEPS = 1.5  # free disk below this many steps: a superseded step goes before it is uploaded
 

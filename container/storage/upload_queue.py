@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from container.bucket import Bucket, BucketError
 from container.contract.clock import Clock
 from container.contract.records import Artifact
-from container.multipart import PART_BYTES, FileChangedError, FileSender
-from container.slots import Order
+from container.storage.bucket import Bucket, BucketError
+from container.storage.multipart import PART_BYTES, FileChangedError, FileSender
+from container.storage.part_limiter import Order
 
 T = TypeVar("T")
 

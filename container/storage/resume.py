@@ -15,8 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from container.bucket import Bucket, BucketUnavailableError
-from container.checkpoints import CheckpointMarker, is_marker
 from container.contract.recipe import Recipe, Stage
 from container.contract.records import (
     ATTEMPTS_PREFIX,
@@ -30,7 +28,9 @@ from container.contract.records import (
     RunRecord,
     RunStatus,
 )
-from container.patience import PAUSES_S, patiently
+from container.storage.bucket import Bucket, BucketUnavailableError
+from container.storage.checkpoints import CheckpointMarker, is_marker
+from container.storage.retry import PAUSES_S, patiently
 
 R = TypeVar("R", bound=Record)
 

@@ -1,0 +1,1 @@
+"""The run's bucket: what is uploaded, downloaded and found there again."""
