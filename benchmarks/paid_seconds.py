@@ -26,8 +26,8 @@ from benchmarks.figures import ROOT, Figure
 from benchmarks.upload import OTHERS, install_others, s3_keys
 from benchmarks.world import bucket, local_world, say
 from container.contract.records import VERDICT_KEY, Verdict
-from container.progress import TrainingStep, parse_line
 from container.storage.bucket import Bucket
+from container.telemetry.nanochat_log import TrainingStep, parse_line
 from localcloud.faults import FaultyStore
 from localcloud.place import Place, load_place
 

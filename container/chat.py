@@ -20,7 +20,7 @@ from typing import Any, cast
 import urllib3
 
 from container.contract.recipe import Chat
-from container.progress import plain
+from container.telemetry.nanochat_log import plain
 
 Chunks = Generator[bytes, None, None]
 """An answer as it comes; closing it lets the process off the rest."""

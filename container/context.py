@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from container.board import Board
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
 from container.contract.recipe import Recipe, SettingValue, Stage, render
-from container.journal import Journal
 from container.storage.bucket import Bucket, BucketError
 from container.storage.resume import Found
 from container.storage.upload_queue import Uploader
+from container.telemetry.run_log import Journal
+from container.telemetry.run_status import Board
 
 APP = Path(__file__).resolve().parent.parent
 

@@ -11,12 +11,12 @@ from container.contract.environment import stage_environment
 from container.contract.recipe import SettingValue, Stage, Upload, render, render_argv
 from container.contract.records import Artifact, Metric
 from container.decision import Tries, decide
-from container.progress import Evaluation, Progress, TrainingStep
 from container.stages import StageCommand, StageEnd, run_stage
 from container.storage.checkpoint_uploader import CheckpointShipper
 from container.storage.checkpoints import CheckpointMarker
 from container.storage.resume import StageRecord, fetch, local_path
 from container.storage.upload_queue import RECORDS, REPORT, Batch
+from container.telemetry.nanochat_log import Evaluation, Progress, TrainingStep
 
 
 class StageFailedError(Exception):

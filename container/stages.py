@@ -22,7 +22,7 @@ from typing import IO, Literal
 
 from container.contract.clock import Clock
 from container.process_group import MARK, catches, exit_reason, members, signal_all
-from container.progress import (
+from container.telemetry.nanochat_log import (
     Evaluation,
     Progress,
     TrainingStep,

@@ -15,14 +15,11 @@ from typing import TextIO
 
 from container import closing
 from container.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
-from container.board import Board
 from container.context import RunContext, StoppedError
 from container.contract.clock import Clock
 from container.contract.environment import SECRET_NAMES, BadEnvironmentError, RunEnvironment
 from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
 from container.contract.records import RecordError, Verdict
-from container.history import show_past
-from container.journal import Journal
 from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.process_group import hide_environment
 from container.serving import serve_model
@@ -37,6 +34,9 @@ from container.storage.bucket import (
 from container.storage.multipart import PART_BYTES
 from container.storage.resume import Found, look
 from container.storage.upload_queue import Uploader
+from container.telemetry.history import show_past
+from container.telemetry.run_log import Journal
+from container.telemetry.run_status import Board
 
 VERDICT_RESERVE_S = 3.0  # of the grace period, for manifest and verdict
 TOKEN_PATIENCE_S = 120.0  # a new token may take a minute to work everywhere

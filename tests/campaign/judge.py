@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from container.contract.records import Attempt, Verdict
-from container.progress import TrainingStep, parse_line
+from container.telemetry.nanochat_log import TrainingStep, parse_line
 from tests.campaign.rented import INTERVALS, SETTINGS, Run
 from tests.campaign.started import Started
 

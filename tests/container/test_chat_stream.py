@@ -15,12 +15,12 @@ import pytest
 import requests
 
 from container import chat
-from container.board import Board
 from container.chat import ChatError, ChatServer
 from container.contract.clock import Clock
 from container.contract.recipe import Chat
 from container.nanochat.chat import Server, Speaker
 from container.status_page import StatusPage
+from container.telemetry.run_status import Board
 from tests.container.conftest import TOKEN, wait_for
 from tests.container.test_nanochat_chat import SPECIAL, Bytes
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from container.board import Board
 from container.contract.clock import Clock
 from container.contract.environment import BadEnvironmentError, RunEnvironment, stage_environment
 from container.contract.recipe import (
@@ -25,7 +24,11 @@ from container.contract.recipe import (
 )
 from container.contract.records import RunRecord
 from container.decision import Tries, decide
-from container.progress import (
+from container.stages import StageEnd
+from container.status_page import loss_curve, prometheus
+from container.storage.checkpoints import complete_steps, is_marker, marker_name, remove_broken
+from container.storage.resume import differences
+from container.telemetry.nanochat_log import (
     Evaluation,
     Horizon,
     TrainingStep,
@@ -35,10 +38,7 @@ from container.progress import (
     says_killed_by_host,
     says_out_of_memory,
 )
-from container.stages import StageEnd
-from container.status_page import loss_curve, prometheus
-from container.storage.checkpoints import complete_steps, is_marker, marker_name, remove_broken
-from container.storage.resume import differences
+from container.telemetry.run_status import Board
 from tests.container.recipes import fake_recipe, trainer_stage
 
 LINES: list[tuple[str, Any]] = [

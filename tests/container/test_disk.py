@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from container.board import Board
 from container.contract.clock import Clock
 from container.contract.recipe import Upload
-from container.journal import Journal
 from container.storage.bucket import Bucket
 from container.storage.checkpoint_uploader import CheckpointShipper
 from container.storage.upload_queue import Batch, Uploader
+from container.telemetry.run_log import Journal
+from container.telemetry.run_status import Board
 from tests.container.test_decisions import write_step
 
 Usage = namedtuple("Usage", ("total", "used", "free"))

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import requests
 
-from container.board import CURVE_POINTS, Board
 from container.contract.clock import Clock
 from container.contract.records import RunStatus
-from container.journal import Journal
 from container.status_page import StatusPage, duration, loss_curve, percent
+from container.telemetry.run_log import Journal
+from container.telemetry.run_status import CURVE_POINTS, Board
 
 SECRET = "r2-secret-planted-<5d1f>&c09a"
 TOKEN = "chat-token-planted-3e77"

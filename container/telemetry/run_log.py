@@ -15,10 +15,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TextIO
 
-from container.board import Board
 from container.contract.clock import Clock
 from container.contract.records import LOGS_PREFIX, METRICS_PREFIX, Metric
 from container.storage.upload_queue import LOGS, Batch, Uploader
+from container.telemetry.run_status import Board
 
 SEGMENT_BYTES = 4 * 2**20
 

@@ -7,9 +7,9 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
-from container.board import Board
 from container.contract.records import METRICS_PREFIX, STATUS_KEY, RecordError, RunStatus
 from container.storage.bucket import Bucket, BucketError
+from container.telemetry.run_status import Board
 
 READS_AT_ONCE = 8
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from container.contract.clock import Clock
 from container.contract.records import Outcome, RunStatus, StageState, StageStatus
-from container.progress import Horizon, Progress, TrainingStep
+from container.telemetry.nanochat_log import Horizon, Progress, TrainingStep
 
 CURVE_POINTS = 4000  # when there are more, half of the steps is left out: the page stays small
 MOST_STRIDE = 1 << 40  # more steps than any stage has
