@@ -11,8 +11,8 @@ from dataclasses import replace
 
 from container.contract.environment import RunEnvironment
 from container.contract.recipe import Recipe, Stage, Upload
-from container.stop import with_signals
 from container.supervisor import Supervisor
+from container.system.stop import with_signals
 
 FIRST_SHARDS = 8  # what the tokenizer reads
 SAVES = 8  # of base training; the recipes save about every 25 minutes or more often

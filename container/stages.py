@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from container.contract.clock import Clock
-from container.process_group import MARK, catches, exit_reason, members, signal_all
+from container.system.process_group import MARK, catches, exit_reason, members, signal_all
 from container.telemetry.nanochat_log import (
     Evaluation,
     Progress,

@@ -21,10 +21,8 @@ from container.contract.environment import SECRET_NAMES, BadEnvironmentError, Ru
 from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
 from container.contract.records import RecordError, Verdict
 from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
-from container.process_group import hide_environment
 from container.serving import serve_model
 from container.status_page import StatusPage
-from container.stop import StopRequest, with_signals
 from container.storage.bucket import (
     Bucket,
     BucketError,
@@ -34,6 +32,8 @@ from container.storage.bucket import (
 from container.storage.multipart import PART_BYTES
 from container.storage.resume import Found, look
 from container.storage.upload_queue import Uploader
+from container.system.process_group import hide_environment
+from container.system.stop import StopRequest, with_signals
 from container.telemetry.history import show_past
 from container.telemetry.run_log import Journal
 from container.telemetry.run_status import Board

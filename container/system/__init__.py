@@ -1,0 +1,1 @@
+"""Processes and signals, as the kernel knows them."""
