@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from container.context import RunContext, StoppedError
 from container.contract.records import (
     ATTEMPTS_PREFIX,
     RUN_KEY,
@@ -19,8 +18,9 @@ from container.contract.records import (
     Outcome,
     RunRecord,
 )
-from container.pipeline import Pipeline
-from container.stage_work import StageFailedError
+from container.stages.context import RunContext, StoppedError
+from container.stages.pipeline import Pipeline
+from container.stages.stage_runner import StageFailedError
 from container.storage.bucket import BucketError, ObjectChangedError
 from container.storage.resume import SAME_POINT_LIMIT, DiskError, differences
 from container.verify import Gpu, gpu_memory_in_use, verify

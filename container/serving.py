@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from container.chat import ChatServer
-from container.context import RunContext
 from container.contract.environment import stage_environment
 from container.contract.recipe import render, render_argv
-from container.pipeline import restore
+from container.stages.context import RunContext
+from container.stages.pipeline import restore
 from container.status_page import StatusPage
 from container.storage.resume import DiskError
 

@@ -15,13 +15,13 @@ from typing import TextIO
 
 from container import closing
 from container.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
-from container.context import RunContext, StoppedError
 from container.contract.clock import Clock
 from container.contract.environment import SECRET_NAMES, BadEnvironmentError, RunEnvironment
 from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
 from container.contract.records import RecordError, Verdict
 from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.serving import serve_model
+from container.stages.context import RunContext, StoppedError
 from container.status_page import StatusPage
 from container.storage.bucket import (
     Bucket,

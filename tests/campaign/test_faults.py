@@ -24,7 +24,7 @@ OUTAGE_S = 60.0
 DISK_BYTES = 600 * MIB  # more than the recipe asks for
 
 # Runs at the start of each Python process of a stage, before its program.
-PLANT = 'printf %s "$PLANTED" >> /app/container/stage_hooks/sitecustomize.py'
+PLANT = 'printf %s "$PLANTED" >> /app/container/stages/hooks/sitecustomize.py'
 WITH_PLANTED = ("/bin/bash", "-c", f"{PLANT} && {shlex.join(ENTRYPOINT)}")
 OUT_OF_MEMORY = """
 import os, sys

@@ -23,8 +23,8 @@ from container.contract.recipe import (
     render_argv,
 )
 from container.contract.records import RunRecord
-from container.decision import Tries, decide
-from container.stages import StageEnd
+from container.stages.retry_policy import Tries, decide
+from container.stages.stage_process import StageEnd
 from container.status_page import loss_curve, prometheus
 from container.storage.checkpoints import complete_steps, is_marker, marker_name, remove_broken
 from container.storage.resume import differences

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from container.contract.recipe import Stage
-from container.stages import StageEnd
+from container.stages.stage_process import StageEnd
 
 Next = Literal["done", "again", "fail", "stop"]
 

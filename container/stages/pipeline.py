@@ -1,6 +1,6 @@
 """The recipe's stages in order: skipped when done, in the background when data, else to their end.
 
-How one stage is run is `stage_work`'s; lease, verify, verdict and page are the supervisor's.
+How one stage is run is `stage_runner`'s; lease, verify, verdict and page are the supervisor's.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from container.context import RunContext, StoppedError
 from container.contract.recipe import Stage
 from container.contract.records import Artifact
-from container.stage_work import StageFailedError, StageWork
+from container.stages.context import RunContext, StoppedError
+from container.stages.stage_runner import StageFailedError, StageWork
 from container.storage.resume import fetch, local_path
 
 BACKGROUND_ENDS_WITHIN_S = 5.0

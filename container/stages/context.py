@@ -18,7 +18,7 @@ from container.storage.upload_queue import Uploader
 from container.telemetry.run_log import Journal
 from container.telemetry.run_status import Board
 
-APP = Path(__file__).resolve().parent.parent
+APP = Path(__file__).resolve().parents[2]
 
 T = TypeVar("T")
 

@@ -6,12 +6,12 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from container.context import RunContext, StoppedError
 from container.contract.environment import stage_environment
 from container.contract.recipe import SettingValue, Stage, Upload, render, render_argv
 from container.contract.records import Artifact, Metric
-from container.decision import Tries, decide
-from container.stages import StageCommand, StageEnd, run_stage
+from container.stages.context import RunContext, StoppedError
+from container.stages.retry_policy import Tries, decide
+from container.stages.stage_process import StageCommand, StageEnd, run_stage
 from container.storage.checkpoint_uploader import CheckpointShipper
 from container.storage.checkpoints import CheckpointMarker
 from container.storage.resume import StageRecord, fetch, local_path

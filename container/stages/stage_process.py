@@ -42,7 +42,7 @@ KILL_WAIT_S = 10.0  # a process in the driver may not end: the run must
 DRAIN_S, DRAIN_WHEN_STOPPED_S = 2.0, 0.3
 LONGEST_LINE = 16_384
 MOST_BAD_LOSSES = 20  # nanochat trains on with a loss that is no number, and exits with 0
-HOOKS = Path(__file__).resolve().parent / "stage_hooks"
+HOOKS = Path(__file__).resolve().parent / "hooks"
 
 
 @dataclass(frozen=True, kw_only=True)

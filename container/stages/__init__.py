@@ -1,0 +1,1 @@
+"""The stages of one attempt: order, process, retries."""
