@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from container.chat import ChatServer
 from container.contract.environment import stage_environment
 from container.contract.recipe import render, render_argv
 from container.stages.context import RunContext
 from container.stages.pipeline import restore
-from container.status_page import StatusPage
 from container.storage.resume import DiskError
+from container.web.model_server import ChatServer
+from container.web.status_page import StatusPage
 
 
 def serve_model(context: RunContext, page: StatusPage) -> ChatServer | None:

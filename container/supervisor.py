@@ -22,7 +22,6 @@ from container.contract.records import RecordError, Verdict
 from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.serving import serve_model
 from container.stages.context import RunContext, StoppedError
-from container.status_page import StatusPage
 from container.storage.bucket import (
     Bucket,
     BucketError,
@@ -37,6 +36,7 @@ from container.system.stop import StopRequest, with_signals
 from container.telemetry.history import show_past
 from container.telemetry.run_log import Journal
 from container.telemetry.run_status import Board
+from container.web.status_page import StatusPage
 
 VERDICT_RESERVE_S = 3.0  # of the grace period, for manifest and verdict
 TOKEN_PATIENCE_S = 120.0  # a new token may take a minute to work everywhere

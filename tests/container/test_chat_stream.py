@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import requests
 
-from container import chat
-from container.chat import ChatError, ChatServer
 from container.contract.clock import Clock
 from container.contract.recipe import Chat
 from container.nanochat.chat import Server, Speaker
-from container.status_page import StatusPage
 from container.telemetry.run_status import Board
+from container.web import model_server
+from container.web.model_server import ChatError, ChatServer
+from container.web.status_page import StatusPage
 from tests.container.conftest import TOKEN, wait_for
 from tests.container.test_nanochat_chat import SPECIAL, Bytes
 
@@ -101,7 +101,7 @@ def model() -> Iterator[Start]:
 
 def client(monkeypatch: pytest.MonkeyPatch, port: int, *, dialect: str = "nanochat") -> ChatServer:
     """Return the client of a process that is there already."""
-    monkeypatch.setattr(chat, "_free_port", lambda: port)
+    monkeypatch.setattr(model_server, "_free_port", lambda: port)
     description = Chat(argv=(), dialect=dialect, start_limit_s=20)  # type: ignore[arg-type]
     return ChatServer(
         description, model="main-d2", command=lambda _: ((), {}, "."), on_line=lambda _: None
@@ -234,7 +234,7 @@ def test_an_answer_that_reached_its_limit_says_so(
     _, chunks = client(monkeypatch, process.port).complete(asked)
     (choice,) = json.loads(b"".join(chunks))["choices"]
     assert (choice["message"]["content"], choice["finish_reason"]) == ("one two", reason)
-    assert process.asked[0]["max_tokens"] == (most_tokens or chat.DEFAULT_MOST_TOKENS)
+    assert process.asked[0]["max_tokens"] == (most_tokens or model_server.DEFAULT_MOST_TOKENS)
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -292,7 +292,7 @@ def test_the_model_stops_when_who_asked_has_left(
 def test_a_chat_process_that_died_is_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "RESTART_PAUSES_S", (0.0,))
+    monkeypatch.setattr(model_server, "RESTART_PAUSES_S", (0.0,))
     lines: list[str] = []
     starts: list[int] = []
 

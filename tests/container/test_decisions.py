@@ -25,7 +25,6 @@ from container.contract.recipe import (
 from container.contract.records import RunRecord
 from container.stages.retry_policy import Tries, decide
 from container.stages.stage_process import StageEnd
-from container.status_page import loss_curve, prometheus
 from container.storage.checkpoints import complete_steps, is_marker, marker_name, remove_broken
 from container.storage.resume import differences
 from container.telemetry.nanochat_log import (
@@ -39,6 +38,7 @@ from container.telemetry.nanochat_log import (
     says_out_of_memory,
 )
 from container.telemetry.run_status import Board
+from container.web.status_page import loss_curve, prometheus
 from tests.container.recipes import fake_recipe, trainer_stage
 
 LINES: list[tuple[str, Any]] = [

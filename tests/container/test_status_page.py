@@ -15,9 +15,9 @@ import requests
 
 from container.contract.clock import Clock
 from container.contract.records import RunStatus
-from container.status_page import StatusPage, duration, loss_curve, percent
 from container.telemetry.run_log import Journal
 from container.telemetry.run_status import CURVE_POINTS, Board
+from container.web.status_page import StatusPage, duration, loss_curve, percent
 
 SECRET = "r2-secret-planted-<5d1f>&c09a"
 TOKEN = "chat-token-planted-3e77"

@@ -25,7 +25,7 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from container.chat import ChatError, ChatServer, Chunks
+from container.web.model_server import ChatError, ChatServer, Chunks
 
 NOT_SERVED_YET = "the model is served some seconds after the verdict; ask again then"
 COOKIE = "trainstack_access"

@@ -23,9 +23,9 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from container.chat_page import ChatPage
 from container.contract.records import RunStatus
 from container.telemetry.run_status import Board
+from container.web.chat_page import ChatPage
 
 _FOLDER = Path(__file__).resolve().parent
 _START_LIMIT_S = 20.0
