@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from container.contract.environment import RunEnvironment
 from container.contract.recipe import Recipe, Stage, Upload
-from container.supervisor import Supervisor
+from container.supervisor.supervisor import Supervisor
 from container.system.stop import with_signals
 
 FIRST_SHARDS = 8  # what the tokenizer reads

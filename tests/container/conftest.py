@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from container.attempt import Timing
 from container.contract.environment import RunEnvironment
 from container.contract.records import VERDICT_KEY, Manifest, RunStatus, Verdict
 from container.storage.bucket import Bucket, make_client
-from container.supervisor import Supervisor
+from container.supervisor.attempt import Timing
+from container.supervisor.supervisor import Supervisor
 from tests.container.recipes import fake_recipe
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 

@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import psutil
 
-from container.attempt import Timing
 from container.contract.environment import RunEnvironment
-from container.supervisor import Supervisor
+from container.supervisor.attempt import Timing
+from container.supervisor.supervisor import Supervisor
 from tests.container.recipes import fake_recipe, trainer_stage
 
 operation, _, number = sys.argv[1].rpartition(":")  # "14", "UploadPart:2", "verdict.json:1"

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from container.closing import settle
 from container.contract.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.storage import retry
 from container.storage.bucket import Bucket, BucketUnavailableError
 from container.storage.multipart import FileSender
 from container.storage.resume import StageRecord, look
+from container.supervisor.verdict import settle
 from localcloud.faults import FaultyStore
 from tests.container.conftest import BUCKET, Launch, bucket_at, wait_for
 from tests.container.recipes import fake_recipe, script, trainer_stage

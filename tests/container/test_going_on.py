@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from container import supervisor
-from container.closing import settle
 from container.contract.clock import Clock
 from container.contract.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.storage.bucket import Bucket, BucketUnavailableError
 from container.storage.multipart import FileSender
 from container.storage.resume import Found, StageRecord, fetch, look
 from container.storage.upload_queue import Batch, Uploader
+from container.supervisor import supervisor
+from container.supervisor.verdict import settle
 from localcloud.faults import FaultyStore
 from tests.container.conftest import Launch, bucket_at, wait_for
 from tests.container.recipes import fake_recipe, file_stage, trainer_stage

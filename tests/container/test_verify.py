@@ -12,7 +12,7 @@ import pytest
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
 from container.storage.bucket import Bucket, BucketUnavailableError, make_client
-from container.verify import Check, verify
+from container.supervisor.machine_check import Check, verify
 from tests.container.conftest import BUCKET, Launch
 from tests.container.recipes import fake_recipe, trainer_stage
 from tests.container.s3_server import S3Server

@@ -23,7 +23,7 @@ from container.stages.pipeline import Pipeline
 from container.stages.stage_runner import StageFailedError
 from container.storage.bucket import BucketError, ObjectChangedError
 from container.storage.resume import SAME_POINT_LIMIT, DiskError, differences
-from container.verify import Gpu, gpu_memory_in_use, verify
+from container.supervisor.machine_check import Gpu, gpu_memory_in_use, verify
 
 OWN_STAGES_BEFORE, OWN_STAGES_AFTER = ("verify",), ("flush", "verdict")
 

@@ -1,26 +1,16 @@
-"""The run on the paid machine: page, lease, one attempt, manifest, one verdict; then serving.
-
-`python -m container.supervisor` is the image's entry. Exit codes: 0 after SIGTERM, 75 when
-another container took the run over (started again it waits), 64 for an unusable environment.
-"""
+"""The run on the paid machine: page, lease, one attempt, manifest, one verdict; then serving."""
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TextIO
 
-from container import closing
-from container.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
 from container.contract.clock import Clock
-from container.contract.environment import SECRET_NAMES, BadEnvironmentError, RunEnvironment
+from container.contract.environment import SECRET_NAMES, RunEnvironment
 from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
 from container.contract.records import RecordError, Verdict
-from container.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
-from container.serving import serve_model
 from container.stages.context import RunContext, StoppedError
 from container.storage.bucket import (
     Bucket,
@@ -31,8 +21,11 @@ from container.storage.bucket import (
 from container.storage.multipart import PART_BYTES
 from container.storage.resume import Found, look
 from container.storage.upload_queue import Uploader
-from container.system.process_group import hide_environment
-from container.system.stop import StopRequest, with_signals
+from container.supervisor.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
+from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
+from container.supervisor.serving import serve_model
+from container.supervisor.verdict import read_verdict, set_aside, settle
+from container.system.stop import StopRequest
 from container.telemetry.history import show_past
 from container.telemetry.run_log import Journal
 from container.telemetry.run_status import Board
@@ -41,7 +34,7 @@ from container.web.status_page import StatusPage
 VERDICT_RESERVE_S = 3.0  # of the grace period, for manifest and verdict
 TOKEN_PATIENCE_S = 120.0  # a new token may take a minute to work everywhere
 REFUSED_PAUSE_S = 10.0
-EX_USAGE, EX_TEMPFAIL = 64, 75
+EX_TEMPFAIL = 75
 
 
 class Supervisor:
@@ -165,7 +158,7 @@ class Supervisor:
         said = ""
         while not self.stop.is_set():
             try:
-                return closing.read_verdict(self.bucket)
+                return read_verdict(self.bucket)
             except RecordError as error:
                 self._only_serve(f"refused: the verdict cannot be read: {error}")
                 raise StoppedError from None
@@ -190,7 +183,7 @@ class Supervisor:
         """
         while not self.stop.is_set():
             try:
-                closing.set_aside(self.bucket, verdict)
+                set_aside(self.bucket, verdict)
             except BucketError as error:
                 self.journal.event(f"cannot set the earlier verdict aside: {error}; retrying")
                 self.stop.wait(2.0)
@@ -257,7 +250,7 @@ class Supervisor:
             dollars=float(self.board.dollars()),
             log_tail=end.log_tail,
         )
-        verdict = closing.settle(
+        verdict = settle(
             self.bucket,
             verdict,
             known=dict(self._uploader.artifacts),
@@ -302,19 +295,3 @@ class Supervisor:
         self.board.say(message)
         self.stop.wait()
         return 0
-
-
-def main() -> int:
-    """Start the supervisor from the process's environment."""
-    hide_environment()
-    try:
-        environment = RunEnvironment.from_env(os.environ)
-    except BadEnvironmentError as error:
-        sys.stderr.write(f"trainstack: {error}\n")
-        return EX_USAGE
-    supervisor = Supervisor(environment, process_env=dict(os.environ))
-    return with_signals(supervisor.run, on_signal=supervisor.request_stop)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One container's life: lease, machine check, attempt, verdict, serving."""

@@ -1,0 +1,33 @@
+"""`python -m container.supervisor`, the image's entry.
+
+Exit codes: 0 after SIGTERM, 75 when another container took the run over (started again it waits),
+64 for an unusable environment.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from container.contract.environment import BadEnvironmentError, RunEnvironment
+from container.supervisor.supervisor import Supervisor
+from container.system.process_group import hide_environment
+from container.system.stop import with_signals
+
+EX_USAGE = 64
+
+
+def main() -> int:
+    """Start the supervisor from the process's environment."""
+    hide_environment()
+    try:
+        environment = RunEnvironment.from_env(os.environ)
+    except BadEnvironmentError as error:
+        sys.stderr.write(f"trainstack: {error}\n")
+        return EX_USAGE
+    supervisor = Supervisor(environment, process_env=dict(os.environ))
+    return with_signals(supervisor.run, on_signal=supervisor.request_stop)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
