@@ -64,7 +64,7 @@ _BATCH: Final = (
 
 
 def _program(name: str, *arguments: str) -> tuple[str, ...]:
-    return ("{python}", "-m", f"container.rehearsal.{name}", *arguments)
+    return ("{python}", "-m", f"container.toy_trainer.{name}", *arguments)
 
 
 def _section(name: str) -> Upload:

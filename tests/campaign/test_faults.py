@@ -29,7 +29,7 @@ WITH_PLANTED = ("/bin/bash", "-c", f"{PLANT} && {shlex.join(ENTRYPOINT)}")
 OUT_OF_MEMORY = """
 import os, sys
 batch = [one for one in sys.orig_argv if one.startswith("--device-batch-size=")]
-if "container.rehearsal.base_train" in sys.orig_argv and int(batch[0].split("=")[1]) > 4:
+if "container.toy_trainer.base_train" in sys.orig_argv and int(batch[0].split("=")[1]) > 4:
     print("torch.OutOfMemoryError: CUDA out of memory.", flush=True)
     os._exit(1)
 """

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from container.rehearsal import dataset, documents, layout, loglines, report
-from container.rehearsal.loglines import StepFacts
 from container.telemetry.nanochat_log import Evaluation, TrainingStep, parse_line
+from container.toy_trainer import dataset, documents, layout, loglines, report
+from container.toy_trainer.loglines import StepFacts
 from tests.container.mirror_double import Mirror, manifest, serving, shard
 
 TALK = [

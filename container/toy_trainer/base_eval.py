@@ -1,6 +1,6 @@
 """Evaluates the base model: bits per byte on both splits, and samples.
 
-python -m container.rehearsal.base_eval --eval=bpb,sample --model-tag=d4
+python -m container.toy_trainer.base_eval --eval=bpb,sample --model-tag=d4
 """
 
 # pyright: basic, reportMissingImports=false
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 
-from container.rehearsal import (
+from container.toy_trainer import (
     checkpoints,
     documents,
     layout,
@@ -20,9 +20,9 @@ from container.rehearsal import (
     tokens,
     training,
 )
-from container.rehearsal.generation import generate, pieces
-from container.rehearsal.gpt import GPT
-from container.rehearsal.tokens import Tokenizer
+from container.toy_trainer.generation import generate, pieces
+from container.toy_trainer.gpt import GPT
+from container.toy_trainer.tokens import Tokenizer
 
 PROMPTS = (
     "The license",

@@ -1,6 +1,6 @@
 """Trains the tokenizer: rustbpe on the train shards, kept as a pickled tiktoken Encoding.
 
-python -m container.rehearsal.tok_train --max-chars=2000000 --vocab-size=1024
+python -m container.toy_trainer.tok_train --max-chars=2000000 --vocab-size=1024
 """
 
 # pyright: basic, reportMissingImports=false
@@ -18,8 +18,8 @@ import rustbpe
 import tiktoken
 import torch
 
-from container.rehearsal import documents, layout, report
-from container.rehearsal.tokens import SPECIAL_TOKENS, Tokenizer
+from container.toy_trainer import documents, layout, report
+from container.toy_trainer.tokens import SPECIAL_TOKENS, Tokenizer
 
 SPLIT_PATTERN = (  # GPT-4's, with numbers of one or two digits
     r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}"""

@@ -3,7 +3,7 @@
 Concurrent, resumable by Range, checked by sha256. Unlike nanochat's, it fails when a shard is
 missing. Standard library only.
 
-    python -m container.rehearsal.dataset -n 8 -w 4
+    python -m container.toy_trainer.dataset -n 8 -w 4
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from container.rehearsal import layout
+from container.toy_trainer import layout
 
 ATTEMPTS = 5
 FIRST_PAUSE_S = 1.0  # doubled after each attempt

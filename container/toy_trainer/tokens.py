@@ -9,8 +9,8 @@ import pickle
 
 import torch
 
-from container.rehearsal import layout
-from container.rehearsal.documents import Message
+from container.toy_trainer import layout
+from container.toy_trainer.documents import Message
 
 SPECIAL_TOKENS = (
     "<|bos|>",
@@ -68,7 +68,7 @@ def load() -> Tokenizer:
     """Read tokenizer.pkl of this run; it is a pickle, so never one from elsewhere."""
     file = layout.tokenizer_dir() / "tokenizer.pkl"
     if not file.exists():
-        raise FileNotFoundError(f"{file} is missing: run container.rehearsal.tok_train first")
+        raise FileNotFoundError(f"{file} is missing: run container.toy_trainer.tok_train first")
     with file.open("rb") as content:
         return Tokenizer(pickle.load(content))  # noqa: S301 (made by tok_train of this run)
 

@@ -2,7 +2,7 @@
 
 It listens on loopback; the supervisor's proxy stands before it and checks the bearer token.
 
-    python -m container.rehearsal.chat_web -i sft -g d4 --host 127.0.0.1 -p 8001
+    python -m container.toy_trainer.chat_web -i sft -g d4 --host 127.0.0.1 -p 8001
 """
 
 # pyright: basic, reportMissingImports=false
@@ -25,11 +25,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from container.rehearsal import checkpoints, layout, process, tokens
-from container.rehearsal.documents import Message
-from container.rehearsal.generation import generate, pieces
-from container.rehearsal.gpt import GPT
-from container.rehearsal.tokens import Tokenizer
+from container.toy_trainer import checkpoints, layout, process, tokens
+from container.toy_trainer.documents import Message
+from container.toy_trainer.generation import generate, pieces
+from container.toy_trainer.gpt import GPT
+from container.toy_trainer.tokens import Tokenizer
 
 MOST_TOKENS = 1024
 MOST_BODY_BYTES = 256 * 1024

@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from container.rehearsal import documents
-from container.rehearsal.documents import Message
-from container.rehearsal.gpt import IGNORED
-from container.rehearsal.tokens import Tokenizer
+from container.toy_trainer import documents
+from container.toy_trainer.documents import Message
+from container.toy_trainer.gpt import IGNORED
+from container.toy_trainer.tokens import Tokenizer
 
 ORDER_SEED = 1337
 

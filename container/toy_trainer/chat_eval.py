@@ -4,7 +4,7 @@ The score is a multiple choice: which of four answers gains most from being aske
 What an answer is worth to any question is taken off, or short and common ones would always win.
 A model that knows nothing finds a quarter of them.
 
-    python -m container.rehearsal.chat_eval -i sft -g d4 -x 40
+    python -m container.toy_trainer.chat_eval -i sft -g d4 -x 40
 """
 
 # pyright: basic, reportMissingImports=false
@@ -16,7 +16,7 @@ import argparse
 
 import torch
 
-from container.rehearsal import (
+from container.toy_trainer import (
     checkpoints,
     documents,
     layout,
@@ -26,10 +26,10 @@ from container.rehearsal import (
     tokens,
     training,
 )
-from container.rehearsal.documents import Message
-from container.rehearsal.generation import generate, pieces
-from container.rehearsal.gpt import GPT
-from container.rehearsal.tokens import Tokenizer
+from container.toy_trainer.documents import Message
+from container.toy_trainer.generation import generate, pieces
+from container.toy_trainer.gpt import GPT
+from container.toy_trainer.tokens import Tokenizer
 
 CHOICES = 4
 SHOWN = 5

@@ -1,6 +1,6 @@
 """Pretrains the base model; flags as at nanochat 92d63d4, smaller defaults.
 
-python -m container.rehearsal.base_train --depth=4 --num-iterations=400 --save-every=50
+python -m container.toy_trainer.base_train --depth=4 --num-iterations=400 --save-every=50
 """
 
 # pyright: basic, reportMissingImports=false
@@ -10,8 +10,17 @@ from __future__ import annotations
 
 import argparse
 
-from container.rehearsal import documents, layout, loglines, process, report, rows, tokens, training
-from container.rehearsal.gpt import GPT, GPTConfig
+from container.toy_trainer import (
+    documents,
+    layout,
+    loglines,
+    process,
+    report,
+    rows,
+    tokens,
+    training,
+)
+from container.toy_trainer.gpt import GPT, GPTConfig
 
 
 def main(argv: list[str] | None = None) -> int:

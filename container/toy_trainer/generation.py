@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import torch
 
-from container.rehearsal.gpt import GPT
-from container.rehearsal.tokens import Tokenizer
+from container.toy_trainer.gpt import GPT
+from container.toy_trainer.tokens import Tokenizer
 
 
 @torch.no_grad()

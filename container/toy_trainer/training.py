@@ -18,11 +18,11 @@ from typing import Any
 
 import torch
 
-from container.rehearsal import checkpoints, loglines
-from container.rehearsal.gpt import GPT, IGNORED
-from container.rehearsal.loglines import StepFacts
-from container.rehearsal.process import STOPPED, StopRequest
-from container.rehearsal.rows import Rows
+from container.toy_trainer import checkpoints, loglines
+from container.toy_trainer.gpt import GPT, IGNORED
+from container.toy_trainer.loglines import StepFacts
+from container.toy_trainer.process import STOPPED, StopRequest
+from container.toy_trainer.rows import Rows
 
 ADAM_BETAS = (0.8, 0.95)
 

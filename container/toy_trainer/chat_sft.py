@@ -3,7 +3,7 @@
 Flags as at nanochat 92d63d4, smaller defaults, and two that it lacks: --save-every and
 --resume-from-step. The last step is saved as step N; nanochat calls it N-1.
 
-    python -m container.rehearsal.chat_sft --model-tag=d4 --num-iterations=100
+    python -m container.toy_trainer.chat_sft --model-tag=d4 --num-iterations=100
 """
 
 # pyright: basic, reportMissingImports=false
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 
-from container.rehearsal import (
+from container.toy_trainer import (
     checkpoints,
     documents,
     layout,

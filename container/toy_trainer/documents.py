@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TypedDict
 
-from container.rehearsal import layout
+from container.toy_trainer import layout
 
 HELD_OUT_EVERY = 10  # every tenth conversation is kept from SFT and asked in chat_eval
 
@@ -31,7 +31,7 @@ def shard_files(split: str) -> list[Path]:
     if len(files) < 2:
         raise FileNotFoundError(
             f"{len(files)} shards in {layout.shards_dir()}, at least 2 are needed (the last one is "
-            "for validation): run container.rehearsal.dataset first"
+            "for validation): run container.toy_trainer.dataset first"
         )
     return files[:-1] if split == "train" else files[-1:]
 
@@ -55,7 +55,7 @@ def conversations(split: str) -> list[list[Message]]:
     """Return the conversations of `train` or `val` in the order of the file."""
     file = layout.conversations_file()
     if not file.exists():
-        raise FileNotFoundError(f"{file} is missing: run container.rehearsal.dataset first")
+        raise FileNotFoundError(f"{file} is missing: run container.toy_trainer.dataset first")
     found = [
         typing.cast("list[Message]", json.loads(line))
         for line in file.read_text("utf-8").splitlines()

@@ -1,6 +1,6 @@
 """The report: each stage leaves a section, `generate` joins them into report/report.md.
 
-python -m container.rehearsal.report reset|generate
+python -m container.toy_trainer.report reset|generate
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import typing
 from collections.abc import Mapping
 from pathlib import Path
 
-from container.rehearsal import layout
+from container.toy_trainer import layout
 
 SECTIONS = (
     "tokenizer-training",

@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 
-from container.rehearsal import layout
-from container.rehearsal.gpt import GPT, GPTConfig
+from container.toy_trainer import layout
+from container.toy_trainer.gpt import GPT, GPTConfig
 
 
 def save(
