@@ -10,8 +10,8 @@ from pathlib import Path
 import pulumi_docker as docker
 from pulumi import ComponentResource, Output, ResourceOptions
 
-from components.run_settings import short_hash
-from components.settings import ImageSettings
+from components.config.run_settings import short_hash
+from components.config.settings import ImageSettings
 
 PLATFORM = "linux/amd64"
 TAG_LENGTH = 16

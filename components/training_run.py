@@ -10,6 +10,8 @@ import pulumi_command as command
 from pulumi import ComponentResource, Input, Output, Resource, ResourceOptions
 
 from components.artifact_store import ArtifactStore
+from components.config.run_settings import RunSettings, short_hash
+from components.config.settings import Settings
 from components.ionet import change
 from components.ionet.deployment import (
     ENTRYPOINT,
@@ -20,8 +22,6 @@ from components.ionet.deployment import (
     RunIdentity,
 )
 from components.run_image import RunImage
-from components.run_settings import RunSettings, short_hash
-from components.settings import Settings
 
 PREFLIGHT = ".venv/bin/python -m components.preflight"
 

@@ -211,7 +211,7 @@ def _registry(source: Source) -> Finding:
     check = "registry"
     environ, config = source.environ, source.config
     server = environ.get("REGISTRY_SERVER") or config.get("registryServer") or "docker.io"
-    # As `pulumi up` does (components/settings.py): here the stack's config wins.
+    # As `pulumi up` does (components/config/settings.py): here the stack's config wins.
     user = config.get("registryUsername") or environ.get("REGISTRY_USERNAME", "")
     secret = source.secret_config(REGISTRY_SECRET) or environ.get("REGISTRY_SECRET", "")
     login = (user, secret) if user and secret else None

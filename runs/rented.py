@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
+from components.config.endpoints import LOCAL, LOCAL_MARK, mixed_worlds
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import IonetError, KeyRefusedError, NotGoneError, UnclearError
 from components.ionet.models import Deployment, DeploymentRow
-from components.world import LOCAL, LOCAL_MARK, mixed_worlds
 from runs.errors import RefusedError, RunsError, SettingMissingError, UnreachableError
 from runs.source import IONET_KEY, Source
 

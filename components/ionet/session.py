@@ -16,11 +16,11 @@ from typing import Any
 from pulumi.dynamic import ConfigureRequest
 
 from components import bucket_reader
+from components.config.endpoints import mixed_worlds
 from components.errors import TrainstackError
 from components.ionet import codec, engine
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import KeyRefusedError, WrongWorldError
-from components.world import mixed_worlds
 from container.contract.records import Verdict
 
 IONET_KEY = "trainstack:ionetApiKey"

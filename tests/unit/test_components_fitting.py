@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.settings import SettingsError, load_settings
+from components.config.settings import SettingsError, load_settings
 from tests.unit.test_components_settings import DEV, PAID_ENV, ROOT, load, problems
 
 PAID: dict[str, Any] = {

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components.config_keys import StackKeys
-from components.settings import Settings, SettingsError, load_settings
+from components.config.keys import StackKeys
+from components.config.settings import Settings, SettingsError, load_settings
 from container.contract.recipe import Setting
 from container.recipes import rehearsal
 

@@ -19,7 +19,7 @@ ALLOWED = {
     ("runs", "components.ionet.client"),
     ("runs", "components.ionet.errors"),
     ("runs", "components.ionet.rental"),
-    ("runs", "components.world"),
+    ("runs", "components.config.endpoints"),
     ("localcloud", "container.contract.records"),
     ("localcloud", "components.ionet.models"),
     ("components", "container.contract.records"),  # is there a verdict already?

@@ -253,7 +253,7 @@ def test_the_cloudflare_token_is_refused_only_by_a_clear_no(
 
 
 def test_the_registry_login_that_is_checked_is_the_one_that_pulumi_up_uses(tmp_path: Path) -> None:
-    """The stack's config wins there (components/settings.py), unlike for the other keys."""
+    """The stack's config wins there (components/config/settings.py), unlike for the other keys."""
     program = tmp_path / "pulumi"
     program.write_text(
         """#!/bin/sh

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 
-from components.run_settings import RunSettings
+from components.config.run_settings import RunSettings
 from container.contract.recipe import Recipe, SettingValue
 
 CPU = "CPU"

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
-from components.config_keys import PROJECT_NAMESPACE, RunKeys, StackKeys, parse
+from components.config.compatibility import CPU, unfit
+from components.config.endpoints import World, world_problems
+from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, parse
+from components.config.run_settings import RunSettings
 from components.errors import TrainstackError
-from components.fitting import CPU, unfit
-from components.run_settings import RunSettings
-from components.world import World, world_problems
 from container.contract.recipe import Recipe, RecipeError, SettingValue, apply_settings, load_recipe
 
 MAX_NAME_LENGTH = 128  # of a deployment's private name

@@ -1,0 +1,1 @@
+"""What a user may say, checked before anyone is asked."""
