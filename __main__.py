@@ -6,10 +6,11 @@ from pathlib import Path
 import pulumi
 from pulumi.runtime import config as runtime_config
 
-from components import cloudflare, debug_log, outputs
+from components import debug_log, outputs
 from components.artifact_store import ArtifactStore, find_or_make_bucket
 from components.config.settings import Settings, load_settings
 from components.errors import TrainstackError
+from components.r2 import cloudflare
 from components.run_image import RunImage
 from components.training_run import TrainingRun
 

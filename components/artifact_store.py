@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pulumi_cloudflare as cloudflare
 from pulumi import ComponentResource, Input, Output, ResourceOptions
 
-from components.cloudflare import Bucket, Client, secret_access_key
 from components.config.keys import MAX_HOURS
 from components.config.settings import Settings
+from components.r2.cloudflare import Bucket, Client, secret_access_key
 
 BUCKET_ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
 """Permission group "Workers R2 Storage Bucket Item Write": reads, writes and lists objects of the

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from components import image_registry
-from components.bucket_reader import s3_client
-from components.cloudflare import S3Access
+from components import registry
 from components.moment import moment
+from components.r2.cloudflare import S3Access
+from components.r2.verdict_reader import s3_client
 
 PROPAGATION_S = 90.0
 """A new token "may take up to a minute" to work everywhere, says Cloudflare."""
@@ -114,7 +114,7 @@ def check_image(env: Mapping[str, str]) -> Finding:
     image = env.get("IMAGE", "")
     if "@" not in image:
         return Finding(outcome="unknown", text="the image has no digest; it was not looked up")
-    found = image_registry.find_manifest(
+    found = registry.find_manifest(
         image, username=env.get("REGISTRY_USERNAME", ""), secret=env.get("REGISTRY_SECRET", "")
     )
     if found.outcome == "present":

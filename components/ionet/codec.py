@@ -12,10 +12,10 @@ from typing import Any, cast
 
 from pulumi.output import Unknown
 
-from components.bucket_reader import RunPlace
-from components.cloudflare import S3Access
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Offer, Wish
+from components.r2.cloudflare import S3Access
+from components.r2.verdict_reader import RunPlace
 
 Props = Mapping[str, Any]
 

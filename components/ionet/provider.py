@@ -19,10 +19,10 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from components.bucket_reader import BucketReader
 from components.errors import TrainstackError
 from components.ionet import change, codec, cost, engine, heartbeat, market, rental, session
 from components.ionet.errors import ChangeRefusedError, NotReadyError
+from components.r2.verdict_reader import BucketReader
 from container.contract.records import Verdict
 
 IDENTITY_BYTES = 4

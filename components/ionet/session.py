@@ -15,12 +15,12 @@ from typing import Any
 
 from pulumi.dynamic import ConfigureRequest
 
-from components import bucket_reader
 from components.config.endpoints import mixed_worlds
 from components.errors import TrainstackError
 from components.ionet import codec, engine
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import KeyRefusedError, WrongWorldError
+from components.r2 import verdict_reader
 from container.contract.records import Verdict
 
 IONET_KEY = "trainstack:ionetApiKey"
@@ -57,7 +57,7 @@ def client(cloud: str) -> Client:
 
 def verdict(props: Mapping[str, Any]) -> Verdict | None:
     """Return the verdict of the run of these properties; None only when there is surely none."""
-    return bucket_reader.find_verdict(
+    return verdict_reader.find_verdict(
         codec.place(props), run_access=codec.access(props), config=_stack_config
     )
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.bucket_reader import BucketReader
-from components.cloudflare import S3Access
 from components.ionet import market, rental
 from components.ionet.deployment import ENTRYPOINT, TRAFFIC_PORT
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Wish
+from components.r2.cloudflare import S3Access
+from components.r2.verdict_reader import BucketReader
 from container.contract.records import Manifest, Verdict, stopped_key
 from container.storage.bucket import Bucket
 from localcloud.caas.containers import DEPLOYMENT_LABEL, PLACE_LABEL

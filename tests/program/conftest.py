@@ -158,9 +158,9 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         monkeypatch.setattr(
-            "components.cloudflare.Client.find_bucket", _bucket if bucket_exists else _no_bucket
+            "components.r2.cloudflare.Client.find_bucket", _bucket if bucket_exists else _no_bucket
         )
-        monkeypatch.setattr("components.cloudflare.Client.make_bucket", _bucket)
+        monkeypatch.setattr("components.r2.cloudflare.Client.make_bucket", _bucket)
         values = {**DEV_CONFIG, **(config or {})}
         return _run(values, preview=preview)
 
@@ -168,7 +168,7 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
 
 
 def _bucket(_client: object, name: str, *, jurisdiction: str) -> object:
-    from components.cloudflare import Bucket
+    from components.r2.cloudflare import Bucket
 
     return Bucket(name=name, storage_class="Standard")
 

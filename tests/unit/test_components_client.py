@@ -10,9 +10,7 @@ from typing import Any
 
 import pytest
 
-from components import cloudflare
 from components.artifact_store import find_or_make_bucket
-from components.cloudflare import CloudflareError
 from components.ionet import engine
 from components.ionet.client import Client
 from components.ionet.errors import (
@@ -22,6 +20,8 @@ from components.ionet.errors import (
     RequestRefusedError,
     UnclearError,
 )
+from components.r2 import cloudflare
+from components.r2.cloudflare import CloudflareError
 
 KEY = "io-v2-planted-key"
 ID = "00000000-0000-4000-8000-000000000000"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from components.image_registry import find_manifest, split
+from components.registry import find_manifest, split
 from components.run_image import Ignored, content_tag
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from components import cloudflare
-from components.cloudflare import S3Access
 from components.errors import TrainstackError
+from components.r2 import cloudflare
+from components.r2.cloudflare import S3Access
 from container.contract.records import VERDICT_KEY, RecordError, Verdict, stopped_key
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Cloudflare and the run's verdict, seen from the operator's side."""
