@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import requests
 import tenacity
 
-from components.ionet import models, shapes
+from components.ionet import json_shapes, models
 from components.ionet.errors import (
     KeyRefusedError,
     NotFoundError,
@@ -147,7 +147,7 @@ class Client:
             answer = self._send("GET", path, query=query)
             try:
                 return decode(answer)
-            except shapes.WireError as error:
+            except json_shapes.WireError as error:
                 raise UnclearError(
                     f"io.net answered GET {path} in an unknown shape: {error}."
                 ) from None

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal, cast
 
-from components.ionet import shapes
+from components.ionet import json_shapes
 
 HardwareId = int | str
 LocationRef = int | str
@@ -145,7 +145,7 @@ class DeployRequest:
 def hardware_rows(answer: Any) -> list[Hardware]:
     """Find the catalogue rows in an answer, whose envelope has varied; skip what is no row."""
     rows: list[Hardware] = []
-    for found in shapes.objects(answer):
+    for found in json_shapes.objects(answer):
         hardware_id = found.get("hardware_id")
         if isinstance(hardware_id, bool) or not isinstance(hardware_id, int | str):
             continue
@@ -154,9 +154,9 @@ def hardware_rows(answer: Any) -> list[Hardware]:
             Hardware(
                 hardware_id=hardware_id,
                 name=str(found.get("hardware_name") or ""),
-                available=0 if sold_out else shapes.integer(found.get("available")),
-                price_usd_per_hour=shapes.decimal(found.get("price")),
-                max_gpus_per_container=shapes.integer(found.get("max_gpus_per_container")),
+                available=0 if sold_out else json_shapes.integer(found.get("available")),
+                price_usd_per_hour=json_shapes.decimal(found.get("price")),
+                max_gpus_per_container=json_shapes.integer(found.get("max_gpus_per_container")),
                 location=str(found["location"]).upper() if found.get("location") else None,
             )
         )
@@ -167,47 +167,49 @@ def places(answer: Any) -> list[Place]:
     """Decode the answer of available-replicas."""
     return [
         Place(
-            location_id=shapes.required(found, "id", int),
+            location_id=json_shapes.required(found, "id", int),
             iso2=str(found.get("iso2") or "").upper(),
-            available_replicas=shapes.integer(found.get("available_replicas")) or 0,
+            available_replicas=json_shapes.integer(found.get("available_replicas")) or 0,
         )
-        for found in shapes.rows(shapes.member(answer, "data"))
+        for found in json_shapes.rows(json_shapes.member(answer, "data"))
     ]
 
 
 def total_cost_usd(answer: Any) -> Decimal:
     """Decode the answer of price: the whole bill, fees included."""
-    total = shapes.decimal(shapes.mapping(shapes.member(answer, "data")).get("total_cost_usdc"))
+    total = json_shapes.decimal(
+        json_shapes.mapping(json_shapes.member(answer, "data")).get("total_cost_usdc")
+    )
     if total is None:
-        raise shapes.WireError("price: no total_cost_usdc")
+        raise json_shapes.WireError("price: no total_cost_usdc")
     return total
 
 
 def deployment_page(answer: Any) -> tuple[list[DeploymentRow], int]:
     """Decode one page of the list: its rows, and how many there are in all."""
-    data = shapes.mapping(shapes.member(answer, "data"))
+    data = json_shapes.mapping(json_shapes.member(answer, "data"))
     rows = [
         DeploymentRow(
-            id=shapes.required(found, "id", str),
+            id=json_shapes.required(found, "id", str),
             name=str(found.get("name") or ""),
-            status=shapes.required(found, "status", str),
+            status=json_shapes.required(found, "status", str),
         )
-        for found in shapes.rows(data.get("deployments"))
+        for found in json_shapes.rows(data.get("deployments"))
     ]
-    return rows, shapes.integer(data.get("total")) or 0
+    return rows, json_shapes.integer(data.get("total")) or 0
 
 
 def deployment(answer: Any) -> Deployment:
     """Decode the details of a deployment, with or without the envelope."""
-    found = shapes.mapping(answer)
-    data = shapes.mapping(found["data"]) if "data" in found else found
+    found = json_shapes.mapping(answer)
+    data = json_shapes.mapping(found["data"]) if "data" in found else found
     return Deployment(
-        id=shapes.required(data, "id", str),
-        status=shapes.required(data, "status", str),
-        amount_paid_usd=shapes.decimal(data.get("amount_paid")) or Decimal(0),
-        total_gpus=shapes.integer(data.get("total_gpus")) or 0,
-        compute_minutes_served=shapes.integer(data.get("compute_minutes_served")) or 0,
-        compute_minutes_remaining=shapes.integer(data.get("compute_minutes_remaining")) or 0,
+        id=json_shapes.required(data, "id", str),
+        status=json_shapes.required(data, "status", str),
+        amount_paid_usd=json_shapes.decimal(data.get("amount_paid")) or Decimal(0),
+        total_gpus=json_shapes.integer(data.get("total_gpus")) or 0,
+        compute_minutes_served=json_shapes.integer(data.get("compute_minutes_served")) or 0,
+        compute_minutes_remaining=json_shapes.integer(data.get("compute_minutes_remaining")) or 0,
     )
 
 
@@ -218,17 +220,19 @@ def workers(answer: Any) -> list[Worker]:
             public_url=str(found.get("public_url") or "").rstrip("/"),
             events=tuple(
                 str(event.get("message") or "")
-                for event in shapes.rows(found.get("container_events"))
+                for event in json_shapes.rows(found.get("container_events"))
             ),
         )
-        for found in shapes.rows(shapes.mapping(shapes.member(answer, "data")).get("workers"))
+        for found in json_shapes.rows(
+            json_shapes.mapping(json_shapes.member(answer, "data")).get("workers")
+        )
     ]
 
 
 def deployment_id(answer: Any) -> str | None:
     """Find the new deployment's id at any depth: its place has varied. None when there is none."""
     for name in ("deployment_id", "cluster_id", "id"):
-        for found in shapes.objects(answer):
+        for found in json_shapes.objects(answer):
             value = found.get(name)
             if isinstance(value, str) and value:
                 return value
@@ -244,7 +248,7 @@ def problem_text(answer: Any) -> str:
         return detail[:300]
     parts = [
         f"{'.'.join(str(place) for place in item.get('loc', []))}: {item.get('msg', '')}"
-        for item in shapes.rows(detail)
+        for item in json_shapes.rows(detail)
     ]
     return "; ".join(parts)[:300]
 

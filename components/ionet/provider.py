@@ -20,7 +20,16 @@ from pulumi.dynamic import (
 )
 
 from components.errors import TrainstackError
-from components.ionet import change, codec, cost, engine, heartbeat, market, rental, session
+from components.ionet import (
+    change,
+    cost,
+    engine_watchdog,
+    market,
+    properties,
+    readiness,
+    rental,
+    session,
+)
 from components.ionet.errors import ChangeRefusedError, NotReadyError
 from components.r2.verdict_reader import BucketReader
 from container.contract.records import Verdict
@@ -57,7 +66,7 @@ class RunIdentityProvider(ResourceProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return the state as it is: nothing outside it can change."""
-        return ReadResult(id_, props, codec.inputs_of(props, outputs=IDENTITY_OUTPUTS))
+        return ReadResult(id_, props, properties.inputs_of(props, outputs=IDENTITY_OUTPUTS))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Keep the outputs; nothing of an identity can be updated."""
@@ -85,12 +94,12 @@ class CaasDeploymentProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Choose the offer, once: a moving market never changes a machine that is rented."""
-        kept = _olds.get(codec.OFFER)
+        kept = _olds.get(properties.OFFER)
         if kept:
             # A change that replaces the machine is checked again, then without olds.
-            return CheckResult({**news, codec.OFFER: kept}, [])
-        wish, cap_usd = codec.wish(news), int(news["maxCostUsd"])
-        expire_on = codec.known_text(news, "credentialsExpireOn")
+            return CheckResult({**news, properties.OFFER: kept}, [])
+        wish, cap_usd = properties.wish(news), int(news["maxCostUsd"])
+        expire_on = properties.known_text(news, "credentialsExpireOn")
         try:
             market.require_lasting_credentials(
                 expire_on, run=news["run"], hours=wish.hours, now=session.now()
@@ -99,12 +108,12 @@ class CaasDeploymentProvider(ResourceProvider):
         except TrainstackError as error:
             return CheckResult(news, [CheckFailure("", str(error))])
         session.say(f"{news['run']}: {market.summary(offer, wish, cap_usd=cap_usd)}")
-        return CheckResult({**news, codec.OFFER: offer.to_text()}, [])
+        return CheckResult({**news, properties.OFFER: offer.to_text()}, [])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Keep, extend, replace, or refuse; a run that has its verdict is kept, unless rerun."""
-        old, new = codec.known(_olds), codec.known(_news)
-        rented = codec.offer(_olds)
+        old, new = properties.known(_olds), properties.known(_news)
+        rented = properties.offer(_olds)
         found = change.decide(old, new, country=rented.country if rented else "")
         if found.kind == "keep":
             return DiffResult(changes=False)
@@ -123,7 +132,7 @@ class CaasDeploymentProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Rent, or adopt what an earlier attempt rented; return as soon as there is an id."""
-        wanted = codec.rental(props)
+        wanted = properties.rental(props)
         place = wanted.place
         market.require_lasting_credentials(
             wanted.credentials_expire_on,
@@ -137,13 +146,13 @@ class CaasDeploymentProvider(ResourceProvider):
             wanted,
             verdict=lambda: bucket.find_verdict(place.prefix),
             set_aside=lambda verdict: bucket.set_aside_verdict(verdict, prefix=place.prefix),
-            before_post=engine.require_alive,
+            before_post=engine_watchdog.require_alive,
             say=session.say,
         )
         outs = {
             **props,
             "durationHours": rented.hours,  # fewer than asked for are extended by the next update
-            codec.OFFER: rented.offer.to_text(),
+            properties.OFFER: rented.offer.to_text(),
             "priceUsdPerHour": str(rented.offer.price_usd_per_hour),
             "estimatedCostUsd": cost.rounded(rented.offer.total_usd),
         }
@@ -155,25 +164,25 @@ class CaasDeploymentProvider(ResourceProvider):
         if not alive and session.verdict(props) is None:
             session.say(f"{props['run']}: deployment {id_} has ended without a verdict")
             return ReadResult(None, {})
-        return ReadResult(id_, props, codec.inputs_of(props, outputs=DEPLOYMENT_OUTPUTS))
+        return ReadResult(id_, props, properties.inputs_of(props, outputs=DEPLOYMENT_OUTPUTS))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Extend: the one change that a live machine can take."""
-        old_hours = codec.known(_olds)["durationHours"]
-        new_hours = codec.known(_news)["durationHours"]
+        old_hours = properties.known(_olds)["durationHours"]
+        new_hours = properties.known(_news)["durationHours"]
         rental.extend(session.client(_news["cloud"]), _id, old_hours=old_hours, new_hours=new_hours)
         outs = {**_olds, **_news}
-        offer = codec.offer(_olds)
+        offer = properties.offer(_olds)
         if offer:
             longer = offer.for_hours(new_hours, quoted_hours=old_hours)
-            outs[codec.OFFER] = longer.to_text()
+            outs[properties.OFFER] = longer.to_text()
             outs["estimatedCostUsd"] = cost.rounded(longer.total_usd)
         return UpdateResult(outs)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Give the machine back; return when the vendor says that it is gone."""
         rental.give_back(session.client(_props["cloud"]), _id)
-        place = codec.place(_props)
+        place = properties.place(_props)
         session.say(
             f"{_props['run']}: machine given back. Kept: s3://{place.bucket}/{place.prefix} at "
             f"{place.endpoint}. Nothing deletes it but you: python -m runs rm "
@@ -196,7 +205,7 @@ class DeploymentReadyProvider(ResourceProvider):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Wait again for another deployment; another time limit changes nothing."""
-        old, new = codec.known(_olds), codec.known(_news)
+        old, new = properties.known(_olds), properties.known(_news)
         changed = old.get("deploymentId") != new.get("deploymentId")
         return DiffResult(changes=changed, replaces=["deploymentId"] if changed else [])
 
@@ -204,12 +213,12 @@ class DeploymentReadyProvider(ResourceProvider):
         """Wait, bounded; a run that has its verdict already needs no heartbeat."""
         deployment_id = str(props["deploymentId"])
         try:
-            address = heartbeat.wait(
+            address = readiness.wait(
                 session.client(props["cloud"]),
                 deployment_id,
                 run=props["run"],
                 timeout_s=float(props["timeoutMinutes"]) * 60,
-                still_wanted=engine.require_alive,
+                still_wanted=engine_watchdog.require_alive,
                 say=session.say,
             )
         except NotReadyError:
@@ -220,7 +229,7 @@ class DeploymentReadyProvider(ResourceProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return the state as it is: the deployment's own read finds what ended."""
-        return ReadResult(id_, props, codec.inputs_of(props, outputs=READY_OUTPUTS))
+        return ReadResult(id_, props, properties.inputs_of(props, outputs=READY_OUTPUTS))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Keep the outputs."""
@@ -232,10 +241,10 @@ class DeploymentReadyProvider(ResourceProvider):
 
 def _require_extension(id_: str, old: dict[str, Any], *, hours: int, cap_usd: int) -> None:
     """Refuse what would cost more than the cap, or outlive the run's credentials."""
-    offer, old_hours, run = codec.offer(old), old["durationHours"], old["run"]
+    offer, old_hours, run = properties.offer(old), old["durationHours"], old["run"]
     left = rental.remaining_hours(session.client(old["cloud"]), id_, bought_hours=old_hours)
     market.require_lasting_credentials(
-        codec.known_text(old, "credentialsExpireOn"),
+        properties.known_text(old, "credentialsExpireOn"),
         run=run,
         hours=left + hours - old_hours,
         now=session.now(),

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 from components.ionet import cost, market
 from components.ionet.client import Client
-from components.ionet.codec import Rental
 from components.ionet.errors import (
     KeyRefusedError,
     NotFoundError,
@@ -24,6 +23,7 @@ from components.ionet.errors import (
 )
 from components.ionet.models import DeploymentRow
 from components.ionet.offers import Offer
+from components.ionet.properties import Rental
 from container.contract.records import Verdict
 
 LOOK_FOR_S = 60.0  # a rental may show up in the list with a delay

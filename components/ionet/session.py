@@ -17,7 +17,7 @@ from pulumi.dynamic import ConfigureRequest
 
 from components.config.endpoints import mixed_worlds
 from components.errors import TrainstackError
-from components.ionet import codec, engine
+from components.ionet import engine_watchdog, properties
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import KeyRefusedError, WrongWorldError
 from components.r2 import verdict_reader
@@ -38,7 +38,7 @@ def remember(request: ConfigureRequest) -> None:
             _stack_config[key] = value
     if not _watched:
         _watched.append(True)
-        engine.end_after_engine()
+        engine_watchdog.end_after_engine()
 
 
 def client(cloud: str) -> Client:
@@ -58,7 +58,7 @@ def client(cloud: str) -> Client:
 def verdict(props: Mapping[str, Any]) -> Verdict | None:
     """Return the verdict of the run of these properties; None only when there is surely none."""
     return verdict_reader.find_verdict(
-        codec.place(props), run_access=codec.access(props), config=_stack_config
+        properties.place(props), run_access=properties.access(props), config=_stack_config
     )
 
 

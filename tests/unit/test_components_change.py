@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from components.ionet.change import CREDENTIAL_KEYS, REPLACE_KEYS, decide
-from components.ionet.codec import UNKNOWN
+from components.ionet.properties import UNKNOWN
 
 RENTED: dict[str, Any] = {
     "bucket": "b",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from components.artifact_store import find_or_make_bucket
-from components.ionet import engine
+from components.ionet import engine_watchdog
 from components.ionet.client import Client
 from components.ionet.errors import (
     EngineGoneError,
@@ -255,20 +255,24 @@ def test_the_engine_is_found_among_the_arguments_and_missed_when_it_is_gone() ->
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         address = f"127.0.0.1:{listening.getsockname()[1]}"
-        engine.require_alive(["-m", "pulumi.dynamic", address, "--tracing", "x"])
+        engine_watchdog.require_alive(["-m", "pulumi.dynamic", address, "--tracing", "x"])
     with pytest.raises(EngineGoneError):
-        engine.require_alive(["-m", "pulumi.dynamic", address])
-    engine.require_alive(["pytest"])
+        engine_watchdog.require_alive(["-m", "pulumi.dynamic", address])
+    engine_watchdog.require_alive(["pytest"])
 
 
 def test_a_provider_ends_by_itself_some_time_after_its_engine_was_killed() -> None:
     parents = [7, 7, 7, 1]
     slept: list[float] = []
     ended: list[int] = []
-    engine.watch_parent(
+    engine_watchdog.watch_parent(
         parent=lambda: parents.pop(0) if len(parents) > 1 else parents[0],
         sleep=slept.append,
         end=ended.append,
     )
     assert ended == [0]
-    assert slept == [engine.LOOK_EVERY_S, engine.LOOK_EVERY_S, engine.CALLS_END_WITHIN_S]
+    assert slept == [
+        engine_watchdog.LOOK_EVERY_S,
+        engine_watchdog.LOOK_EVERY_S,
+        engine_watchdog.CALLS_END_WITHIN_S,
+    ]
