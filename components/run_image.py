@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pulumi import ComponentResource, Output, ResourceOptions
 
 from components.config.run_settings import short_hash
 from components.config.settings import ImageSettings
+from components.dockerignore import Ignored
 
 PLATFORM = "linux/amd64"
 TAG_LENGTH = 16
@@ -69,46 +69,3 @@ def content_tag(context: Path, *, target: str, build_args: Mapping[str, str]) ->
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         seen.update(f"{name}\0{mode}\0{digest}\n".encode())
     return seen.hexdigest()[:TAG_LENGTH]
-
-
-class Ignored:
-    """The patterns of a `.dockerignore`: the last that matches a path or a folder above it decides.
-
-    https://docs.docker.com/build/concepts/context/#dockerignore-files
-    """
-
-    def __init__(self, lines: list[str]) -> None:
-        self._rules: list[tuple[bool, re.Pattern[str]]] = []
-        for line in lines:
-            text = line.strip()
-            if not text or text.startswith("#"):
-                continue
-            keep = text.startswith("!")
-            self._rules.append((keep, _pattern(text.lstrip("!").strip("/"))))
-
-    def matches(self, name: str) -> bool:
-        """Tell whether the build leaves out this file, named relative to the context."""
-        parts = name.split("/")
-        above = ["/".join(parts[: count + 1]) for count in range(len(parts))]
-        ignored = False
-        for keep, pattern in self._rules:
-            if any(pattern.fullmatch(path) for path in above):
-                ignored = not keep
-        return ignored
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    out = ""
-    index = 0
-    while index < len(text):
-        if text.startswith("**/", index):
-            out, index = out + "(?:.*/)?", index + 3
-        elif text.startswith("**", index):
-            out, index = out + ".*", index + 2
-        elif text[index] == "*":
-            out, index = out + "[^/]*", index + 1
-        elif text[index] == "?":
-            out, index = out + "[^/]", index + 1
-        else:
-            out, index = out + re.escape(text[index]), index + 1
-    return re.compile(out)

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from components.dockerignore import Ignored
 from components.registry import find_manifest, split
-from components.run_image import Ignored, content_tag
+from components.run_image import content_tag
 
 
 @pytest.fixture
