@@ -12,9 +12,9 @@ from benchmarks.world import STACK, local_world, stack
 from container.contract.records import VERDICT_KEY, Verdict
 from container.recipes.rehearsal import TEST_SETTINGS
 from localcloud.place import ACCOUNT_ID
-from runs.curve import read_metrics
-from runs.source import Source
-from runs.stack import Words
+from runs.source.source import Source
+from runs.source.stack import Words
+from runs.view.loss_curve import read_metrics
 
 TARGET_TO_ID_S = 45
 CAAS = "/enterprise/v1/io-cloud/caas"

@@ -11,10 +11,14 @@ from typing import Annotated
 import typer
 
 from container.contract.records import MANIFEST_KEY, Artifact, Manifest
-from runs import checks, copying, options, progress, remove, tables, wording
-from runs.chat import Chat, Message
+from runs import checks, copying, remove
+from runs.download.plan import Item, plan
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
-from runs.options import (
+from runs.model_client import Chat, Message
+from runs.source.source import Source
+from runs.source.stack import Target, Words, targets_of
+from runs.terminal import formats, options, progress_bar
+from runs.terminal.options import (
     AsJson,
     BucketName,
     Prefix,
@@ -26,9 +30,7 @@ from runs.options import (
     say,
     talk,
 )
-from runs.plan import Item, plan
-from runs.source import Source
-from runs.stack import Target, Words, targets_of
+from runs.view import tables
 
 
 def register(app: typer.Typer) -> None:
@@ -177,15 +179,15 @@ def rm(
             "(`pulumi destroy`; `python -m runs reap` when no stack knows it), or say --force."
         )
     if yes:
-        with progress.of_objects(len(found.keys), done_so="deleted") as advance:
+        with progress_bar.of_objects(len(found.keys), done_so="deleted") as advance:
             remove.remove(place, found, progress=advance)
     if as_json:
         print_json(tables.remains_json(found, deleted=yes))
         return
     done = "Deleted" if yes else "Would delete"
-    uploads = f" and {wording.plural(len(found.uploads), 'open upload')}" if found.uploads else ""
+    uploads = f" and {formats.plural(len(found.uploads), 'open upload')}" if found.uploads else ""
     out.print(
-        f"{done} {wording.plural(len(found.keys), 'object')} ({wording.size(found.size_bytes)})"
+        f"{done} {formats.plural(len(found.keys), 'object')} ({formats.size(found.size_bytes)})"
         f"{uploads} in {place.name}/{target.prefix}/",
         markup=False,
         highlight=False,

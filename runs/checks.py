@@ -17,12 +17,13 @@ import requests
 
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
-from runs import registry, rented, wording
+from runs import machines, registry
 from runs.cloudflare import CLOUDFLARE_URL
 from runs.errors import RefusedError, RunsError, SettingMissingError
-from runs.follow import read_live_status
 from runs.registry import is_private
-from runs.source import CLOUDFLARE_TOKEN, Source
+from runs.source.source import CLOUDFLARE_TOKEN, Source
+from runs.terminal import formats
+from runs.view.follower import read_live_status
 
 REGISTRY_SECRET = "trainstack:registrySecret"  # noqa: S105 - the name of a config key
 LOCAL_ADDRESSES = ("IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL")
@@ -185,10 +186,10 @@ def _ionet(source: Source) -> Finding:
 def _rented(source: Source) -> Finding:
     """Tell of machines that bill while the stack's state does not know them."""
     check = "rented machines"
-    rows, known = _living(source), rented.known_ids(source)
+    rows, known = _living(source), machines.known_ids(source)
     strangers = [row for row in rows if known is not None and row.id not in known]
     if rows and known is None:
-        count = wording.plural(len(rows), "live machine")
+        count = formats.plural(len(rows), "live machine")
         what, remedy = f"{count} at io.net, and no stack to compare with", "python -m runs reap"
         return Finding(check=check, outcome="unknown", what=what, remedy=remedy)
     if strangers:
@@ -203,8 +204,8 @@ def _rented(source: Source) -> Finding:
 
 
 def _living(source: Source) -> list[DeploymentRow]:
-    client = rented.open_client(source, read_timeout_s=IONET_READ_TIMEOUT_S, retry_for_s=0)
-    return rented.living(client)
+    client = machines.open_client(source, read_timeout_s=IONET_READ_TIMEOUT_S, retry_for_s=0)
+    return machines.living(client)
 
 
 def _registry(source: Source) -> Finding:

@@ -1,6 +1,6 @@
 """`python -m runs`: the commands under one name, and how each error ends the process.
 
-The commands are in looking.py (read only), acting.py and reap.py; exit codes are in errors.py.
+The commands are in commands/; exit codes are in errors.py.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import sys
 
 import typer
 
-from runs import acting, looking, reap
+from runs import acting, looking
+from runs.commands import reap
 from runs.errors import EXIT_OK, RunsError
-from runs.options import say
+from runs.terminal.options import say
 
 HELP = """Look at training runs, and fetch what came of them.
 

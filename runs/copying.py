@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runs import progress, wording
-from runs.bucket import Bucket
-from runs.options import say
-from runs.plan import Item, Pulled
-from runs.pull import Puller
+from runs.download.plan import Item, Pulled
+from runs.download.puller import Puller
+from runs.source.bucket import Bucket
+from runs.terminal import formats, progress_bar
+from runs.terminal.options import say
 
 
 def default_folder(prefix: str) -> Path:
@@ -25,8 +25,8 @@ def default_folder(prefix: str) -> Path:
 def copy(bucket: Bucket, items: Sequence[Item], *, prefix: str, folder: Path) -> list[Pulled]:
     """Copy with progress on stderr: a bar on a terminal, elsewhere a line now and then."""
     total = sum(item.size_bytes for item in items)
-    say(f"{wording.plural(len(items), 'file')}, {wording.size(total)}, into {folder}")
-    with progress.of_bytes(total) as advance:
+    say(f"{formats.plural(len(items), 'file')}, {formats.size(total)}, into {folder}")
+    with progress_bar.of_bytes(total) as advance:
         return Puller(bucket, prefix=prefix, folder=folder, progress=advance).pull(items)
 
 
@@ -39,7 +39,7 @@ def summary(results: Sequence[Pulled], *, folder: Path) -> str:
     tail = (
         checked if len(good) == len(results) else "run the same again, or see `python -m runs logs`"
     )
-    size = wording.size(sum(f.item.size_bytes for f in good))
+    size = formats.size(sum(f.item.size_bytes for f in good))
     return f"{folder}: {', '.join(parts)} ({size}); {tail}"
 
 

@@ -20,13 +20,12 @@ from container.contract.records import (
     RunStatus,
     Verdict,
 )
-from runs import catalogue, curve, ledger, show, tables
 from runs import watch as watching
+from runs.commands.logs import logs_of_run
 from runs.errors import SettingMissingError
-from runs.follow import Follower, SystemClock
-from runs.judge import Patience
-from runs.log_output import logs_of_run
-from runs.options import (
+from runs.source.source import Source
+from runs.source.stack import Target, Words
+from runs.terminal.options import (
     AsJson,
     BucketName,
     Prefix,
@@ -37,8 +36,9 @@ from runs.options import (
     print_json,
     say,
 )
-from runs.source import Source
-from runs.stack import Target, Words
+from runs.view import loss_curve, panel, run_cost, run_list, tables
+from runs.view.follower import Follower, SystemClock
+from runs.view.standing import Patience
 
 _STILL_PAID = (
     "Not watching any more; the run goes on, and is paid for. Look again: `python -m runs watch`"
@@ -102,10 +102,10 @@ def status(
     source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
     views = Follower(source.choose(), bucket=source.bucket, patience=Patience()).look()
     if as_json:
-        found = [show.as_json(view) for view in views]
+        found = [panel.as_json(view) for view in views]
         print_json(found[0] if len(found) == 1 else found)
         return
-    out.print(show.panel(views[0]) if len(views) == 1 else show.table_of_runs(views))
+    out.print(panel.panel(views[0]) if len(views) == 1 else panel.table_of_runs(views))
 
 
 def list_runs(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = False) -> None:
@@ -114,7 +114,7 @@ def list_runs(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = Fals
     Example: python -m runs list --bucket my-runs
     """
     source = Source(Words(stack=stack, bucket=bucket))
-    found = catalogue.entries(source.bucket, now=SystemClock().now())
+    found = run_list.entries(source.bucket, now=SystemClock().now())
     current = {target.prefix for target in source.targets}
     if as_json:
         print_json([tables.entry_json(entry, current=entry.prefix in current) for entry in found])
@@ -173,15 +173,15 @@ def loss(
         )
     source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
-    metrics = curve.read_metrics(source.bucket, target.prefix)
+    metrics = loss_curve.read_metrics(source.bucket, target.prefix)
     metrics = [m for m in metrics if not stage or m.stage == stage]
     if as_json:
-        print_json(curve.as_json(metrics))
+        print_json(loss_curve.as_json(metrics))
     elif as_csv:
-        _print_lines(curve.csv_lines(metrics))
+        _print_lines(loss_curve.csv_lines(metrics))
     elif metrics:
         _print_lines(
-            curve.pictures(metrics, run=target.run, width=out.width, colour=out.is_terminal)
+            loss_curve.pictures(metrics, run=target.run, width=out.width, colour=out.is_terminal)
         )
     else:
         say(f"{target.run}: no step is recorded yet{f' in stage {stage}' if stage else ''}.")
@@ -220,11 +220,11 @@ def _manifest(source: Source, target: Target) -> Manifest:
     return source.bucket.record(f"{target.prefix}/{MANIFEST_KEY}", Manifest, required=True)
 
 
-def _cost(source: Source, target: Target) -> ledger.RunCost:
+def _cost(source: Source, target: Target) -> run_cost.RunCost:
     bucket, prefix = source.bucket, target.prefix
     stored = list(bucket.objects(f"{prefix}/"))
     keys = [o.key for o in stored if o.key.startswith(f"{prefix}/{ATTEMPTS_PREFIX}")]
-    return ledger.run_cost(
+    return run_cost.run_cost(
         run=target.run,
         prefix=prefix,
         record=bucket.record(f"{prefix}/{RUN_KEY}", RunRecord),

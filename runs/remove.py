@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from container.contract.records import VERDICT_KEY
-from runs.bucket import AbsentError, Bucket
 from runs.errors import RunsError
+from runs.source.bucket import AbsentError, Bucket
 
 _BATCH = 1000  # the most that DeleteObjects takes
 

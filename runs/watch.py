@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 from rich.live import Live
 
-from runs import show, wording
-from runs.follow import Follower
-from runs.judge import Line, View, exit_code, worth_a_line
-from runs.logs import tamed
-from runs.options import out, say
+from runs.terminal import formats
+from runs.terminal.options import out, say
+from runs.view import panel
+from runs.view.follower import Follower
+from runs.view.logs import tamed
+from runs.view.standing import Line, View, exit_code, worth_a_line
 
 LINE_EVERY_S = 5.0
 _TAIL_LINES = 20
@@ -32,7 +33,7 @@ def watch(follower: Follower, *, as_json: bool) -> int:
 def say_gone(view: View) -> None:
     """Say what a silent machine may mean, and what to do."""
     say(
-        f"{view.run}: {show.silence(view)}, and there is no verdict. The machine may be gone "
+        f"{view.run}: {panel.silence(view)}, and there is no verdict. The machine may be gone "
         "while it is still billed.\nSee `python -m runs logs`; `pulumi up` resumes it on a new "
         "machine, `pulumi destroy` gives this one back."
     )
@@ -42,7 +43,7 @@ def _live(looks: Iterator[list[View]]) -> list[View]:
     views: list[View] = []
     with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
         for views in looks:
-            live.update(show.picture(views, height=out.height), refresh=True)
+            live.update(panel.picture(views, height=out.height), refresh=True)
     return views
 
 
@@ -61,7 +62,7 @@ def _lines(looks: Iterator[list[View]], follower: Follower, *, as_json: bool) ->
                 step=view.status.step if view.status else None,
                 at_s=now_s,
             )
-            line = json.dumps(show.as_json(view)) if as_json else show.plain_line(view)
+            line = json.dumps(panel.as_json(view)) if as_json else panel.plain_line(view)
             out.print(line, markup=False, highlight=False, soft_wrap=True)
     return views
 
@@ -72,11 +73,11 @@ def _say_how_it_ended(view: View) -> None:
         say_gone(view)
         return
     say(
-        f"{view.run} {view.standing} after {wording.duration(verdict.elapsed_s)}, "
-        f"{wording.usd(verdict.dollars)}."
+        f"{view.run} {view.standing} after {formats.duration(verdict.elapsed_s)}, "
+        f"{formats.usd(verdict.dollars)}."
     )
     if view.standing == "failed":
-        say(f"Stage {verdict.stage}, exit code {verdict.exit_code}: {wording.flat(verdict.reason)}")
+        say(f"Stage {verdict.stage}, exit code {verdict.exit_code}: {formats.flat(verdict.reason)}")
         for line in verdict.log_tail[-_TAIL_LINES:]:
             say(f"  | {tamed(line)}")
         say(f"The whole output: python -m runs logs --run {view.run} --stage {verdict.stage}")

@@ -18,15 +18,16 @@ import pytest
 from botocore.exceptions import ClientError
 
 from container.contract.records import Attempt, RunRecord
-from runs import progress, remove
-from runs.bucket import Bucket
+from runs import remove
 from runs.cli import main
+from runs.download.plan import JOURNAL, plan
+from runs.download.puller import Puller
+from runs.download.resume_log import Journal
 from runs.errors import NoSuchRunError, RefusedError, RunsError, UnreachableError
-from runs.journal import Journal
-from runs.plan import JOURNAL, plan
-from runs.pull import Puller
-from runs.source import Source
-from runs.stack import Words
+from runs.source.bucket import Bucket
+from runs.source.source import Source
+from runs.source.stack import Words
+from runs.terminal import progress_bar
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 from tests.runs_builders import BEAT, jsonl, manifest, metric, status, verdict
 
@@ -404,7 +405,7 @@ def test_rm_shows_how_far_it_is(
     prefix: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(progress, "OBJECTS_EVERY_S", 0.0)
+    monkeypatch.setattr(progress_bar, "OBJECTS_EVERY_S", 0.0)
     put(server, prefix, {f"many/{n}": b"x" for n in range(1100)})
     done = runs("rm", "--prefix", prefix, "--yes", "--force")
     assert "1,000 of 1,100 objects deleted" in done.stderr

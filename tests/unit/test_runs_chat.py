@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from runs.chat import Chat, Message, NoChatError, pieces
 from runs.cli import main
 from runs.errors import (
     EXIT_FAILED,
@@ -24,7 +23,8 @@ from runs.errors import (
     RunsError,
     UnreachableError,
 )
-from runs.options import harmless
+from runs.model_client import Chat, Message, NoChatError, pieces
+from runs.terminal.options import harmless
 
 QUESTION = [Message(role="user", content="Why?")]
 

@@ -13,8 +13,8 @@ from threading import Thread
 import pytest
 
 from runs import checks, registry
-from runs.source import Source
-from runs.stack import Words
+from runs.source.source import Source
+from runs.source.stack import Words
 
 LOCAL = {
     "TRAINSTACK_LOCAL_CLOUD": "/somewhere/.local",

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from container.contract.records import Record, RunStatus
-from runs import follow
 from runs.errors import EXIT_FAILED, EXIT_GONE, EXIT_OK, EXIT_STOPPED, UnreachableError
-from runs.follow import Follower
-from runs.judge import Patience
-from runs.stack import Target
+from runs.source.stack import Target
+from runs.view import follower as following
+from runs.view.follower import Follower
+from runs.view.standing import Patience
 from runs.watch import watch
 from tests.runs_builders import status, verdict
 
@@ -262,7 +262,7 @@ def machine(then: str) -> Iterator[str]:
 def test_a_status_page_that_does_not_end_is_no_answer(
     then: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follow, "_CONNECT_AND_READ_S", (2, 0.2))
-    monkeypatch.setattr(follow, "_PAGE_WITHIN_S", 0.5)
+    monkeypatch.setattr(following, "_CONNECT_AND_READ_S", (2, 0.2))
+    monkeypatch.setattr(following, "_PAGE_WITHIN_S", 0.5)
     with machine(then) as url:
-        assert follow.read_live_status(url) is None
+        assert following.read_live_status(url) is None

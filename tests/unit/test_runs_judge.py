@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from container.contract.records import StageStatus
-from runs import judge
-from runs.judge import Heartbeat, Line, Patience, Sample, View
+from runs.view import standing
+from runs.view.standing import Heartbeat, Line, Patience, Sample, View
 from tests.runs_builders import BEAT, status, verdict
 
 NOW = datetime(2026, 11, 23, 10, 0, 30, tzinfo=UTC)
@@ -36,10 +36,10 @@ def test_only_a_verdict_ends_a_run_and_silence_turns_quiet_then_gone(
     outcome: Any, beat_age_s: float | None, waited_s: float, expected: str
 ) -> None:
     found = verdict(outcome=outcome) if outcome else None
-    standing = judge.stand(
+    stands = standing.stand(
         verdict=found, beat_age_s=beat_age_s, waited_s=waited_s, patience=Patience()
     )
-    assert standing == expected
+    assert stands == expected
 
 
 @pytest.mark.parametrize(
@@ -74,33 +74,33 @@ def test_the_later_attempt_is_trusted_then_the_later_beat(
 ) -> None:
     on_machine = None if live is None else status(**live)
     in_bucket = None if stored is None else status(**stored)
-    found, origin = judge.newest(on_machine, in_bucket)
+    found, origin = standing.newest(on_machine, in_bucket)
     assert origin == expected
     assert found is {"machine": on_machine, "bucket": in_bucket, "nowhere": None}[expected]
 
 
 def test_the_first_beat_is_as_old_as_its_own_clock_says() -> None:
-    heard = judge.hear(None, BEAT, now=NOW, now_s=100.0)
-    assert judge.age_s(heard, now_s=100.0) == 30.0
-    assert judge.age_s(heard, now_s=107.0) == 37.0
+    heard = standing.hear(None, BEAT, now=NOW, now_s=100.0)
+    assert standing.age_s(heard, now_s=100.0) == 30.0
+    assert standing.age_s(heard, now_s=107.0) == 37.0
 
 
 def test_a_beat_that_changes_is_fresh_even_when_the_machines_clock_is_hours_behind() -> None:
-    heard = judge.hear(None, "2026-11-23T04:00:00+00:00", now=NOW, now_s=100.0)
-    assert judge.age_s(heard, now_s=100.0) > 3600
-    heard = judge.hear(heard, "2026-11-23T04:00:12+00:00", now=NOW, now_s=112.0)
-    assert judge.age_s(heard, now_s=113.0) == 1.0
+    heard = standing.hear(None, "2026-11-23T04:00:00+00:00", now=NOW, now_s=100.0)
+    assert standing.age_s(heard, now_s=100.0) > 3600
+    heard = standing.hear(heard, "2026-11-23T04:00:12+00:00", now=NOW, now_s=112.0)
+    assert standing.age_s(heard, now_s=113.0) == 1.0
 
 
 def test_the_same_beat_again_does_not_make_a_machine_younger() -> None:
-    heard = judge.hear(None, BEAT, now=NOW, now_s=100.0)
-    again = judge.hear(heard, BEAT, now=NOW + timedelta(seconds=50), now_s=150.0)
-    assert judge.age_s(again, now_s=150.0) == 80.0
+    heard = standing.hear(None, BEAT, now=NOW, now_s=100.0)
+    again = standing.hear(heard, BEAT, now=NOW + timedelta(seconds=50), now_s=150.0)
+    assert standing.age_s(again, now_s=150.0) == 80.0
 
 
 @pytest.mark.parametrize("beat", ["", "nonsense", "2999-01-01T00:00:00+00:00"])
 def test_an_unreadable_beat_or_one_from_the_future_counts_as_new(beat: str) -> None:
-    assert judge.hear(None, beat, now=NOW, now_s=7.0) == Heartbeat(
+    assert standing.hear(None, beat, now=NOW, now_s=7.0) == Heartbeat(
         beat_at=beat, seen_s=7.0, known_age_s=0.0
     )
 
@@ -117,7 +117,7 @@ def test_an_unreadable_beat_or_one_from_the_future_counts_as_new(beat: str) -> N
     ],
 )
 def test_watch_exits_with_the_worst_of_all_runs(standings: list[Any], expected: int) -> None:
-    assert judge.exit_code(standings) == expected
+    assert standing.exit_code(standings) == expected
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_watch_exits_with_the_worst_of_all_runs(standings: list[Any], expected: 
 def test_the_seconds_left_of_a_stage(
     samples: list[Sample], members: dict[str, Any], expected: float | None
 ) -> None:
-    found = judge.stage_eta_s(samples, status(**members))
+    found = standing.stage_eta_s(samples, status(**members))
     assert found == (None if expected is None else pytest.approx(expected, rel=1e-3))
 
 
@@ -177,7 +177,7 @@ def test_the_rate_is_taken_from_recent_steps_of_the_same_stage(
     now_s: float,
     expected: list[tuple[float, int]],
 ) -> None:
-    found = judge.sampled(before, status(**members), now_s=now_s)
+    found = standing.sampled(before, status(**members), now_s=now_s)
     assert [(sample.at_s, sample.step) for sample in found] == expected
 
 
@@ -217,26 +217,26 @@ def test_a_log_gets_a_line_when_something_changed(
     members: dict[str, Any], now_s: float, expected: bool
 ) -> None:
     last = Line(standing="running", stage="base", attempt=1, step=120, at_s=0.0)
-    assert judge.worth_a_line(last, view(**members), now_s=now_s, every_s=5.0) is expected
+    assert standing.worth_a_line(last, view(**members), now_s=now_s, every_s=5.0) is expected
 
 
 def test_the_first_look_is_always_told() -> None:
-    assert judge.worth_a_line(None, view(), now_s=0.0, every_s=5.0)
+    assert standing.worth_a_line(None, view(), now_s=0.0, every_s=5.0)
 
 
 def test_losses_are_thinned_out_but_the_first_and_the_last_stay() -> None:
     losses: list[float] = []
     for step in range(1000):
-        losses = judge.losses_seen(losses, status(loss=1000.0 - step))
+        losses = standing.losses_seen(losses, status(loss=1000.0 - step))
     assert losses[0] == 1000.0
     assert losses[-1] == 1.0
-    assert len(losses) <= judge.LOSSES_KEPT
+    assert len(losses) <= standing.LOSSES_KEPT
     assert losses == sorted(losses, reverse=True)
 
 
 def test_what_comes_next_are_the_stages_that_wait() -> None:
     stages = [StageStatus(name="base", state="running"), StageStatus(name="sft", state="waiting")]
-    assert judge.stages_left(stages) == ["sft"]
+    assert standing.stages_left(stages) == ["sft"]
 
 
 def test_after_the_verdict_its_numbers_count() -> None:

@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from container.contract.records import Attempt, RunRecord
-from runs import tables
-from runs.ledger import RunCost, run_cost
+from runs.view import tables
+from runs.view.run_cost import RunCost, run_cost
 from tests.runs_builders import status, verdict
 
 

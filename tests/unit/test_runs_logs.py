@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from runs import logs
-from runs.bucket import StoredObject
 from runs.errors import UnreachableError
-from runs.follow import Follower
-from runs.judge import Patience
-from runs.logs import Part
+from runs.source.bucket import StoredObject
+from runs.view import logs
+from runs.view.follower import Follower
+from runs.view.logs import Part
+from runs.view.standing import Patience
 from tests.runs_builders import status, verdict
 from tests.unit.test_runs_follow import FakeBucket, beat, follower
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from container.contract.records import Artifact
+from runs.download.plan import plan, ranges
+from runs.download.resume_log import Journal
 from runs.errors import RunsError
-from runs.journal import Journal
-from runs.plan import plan, ranges
 
 
 def artifact(key: str) -> Artifact:

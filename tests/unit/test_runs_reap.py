@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from components.ionet.models import Deployment
-from runs import checks, rented
+from runs import checks, machines
 from runs.cli import main
-from runs.source import Source
-from runs.stack import Words
+from runs.source.source import Source
+from runs.source.stack import Words
 from tests.contract.caas_place import API_KEY, UNKNOWN_ID, CaasPlace
 from tests.contract.in_memory_runtime import InMemoryRuntime
 
@@ -169,14 +169,14 @@ def test_a_machine_that_does_not_go_is_told_and_the_others_are_given_back(
     ids: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = rented.give_back
+    real = machines.give_back
 
     def stuck(client: Any, deployment_id: str) -> None:
         if deployment_id == ids[KEPT]:
-            raise rented.RunsError("io.net still lists it.")
+            raise machines.RunsError("io.net still lists it.")
         real(client, deployment_id)
 
-    monkeypatch.setattr(rented, "give_back", stuck)
+    monkeypatch.setattr(machines, "give_back", stuck)
     done = reap(ids[KEPT], ids[LOST], "--yes", expect=1)
     assert f"{ids[KEPT]} may still bill" in done.stderr
     assert ids[KEPT] in done.stdout
@@ -203,7 +203,7 @@ def test_shell_and_stack_of_two_worlds_are_refused_before_anybody_is_asked(
 def test_no_key_a_refused_key_and_no_answer_are_three_different_endings(
     reap: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rented, "RETRY_FOR_S", 0.0)
+    monkeypatch.setattr(machines, "RETRY_FOR_S", 0.0)
     assert "no io.net key" in reap(expect=2, IONET_API_KEY="").stderr
     assert "refused the API key" in reap(expect=5, IONET_API_KEY="wrong").stderr
     assert "no answer" in reap(expect=5, IONET_BASE_URL="http://127.0.0.1:9").stderr
@@ -232,12 +232,12 @@ def test_hours_left_are_as_many_as_the_minutes_can_mean(
     found = Deployment(
         id="d",
         status="running",
-        amount_paid_usd=rented.Decimal(1),
+        amount_paid_usd=machines.Decimal(1),
         total_gpus=gpus,
         compute_minutes_served=served,
         compute_minutes_remaining=remaining,
     )
-    assert rented.hours_left(found) == expected
+    assert machines.hours_left(found) == expected
 
 
 def test_the_doctor_tells_of_machines_that_the_state_does_not_know(

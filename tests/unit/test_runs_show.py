@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console, RenderableType
 
 from container.contract.records import Artifact, StageStatus
-from runs import show, tables
-from runs.judge import View
+from runs.view import panel, tables
+from runs.view.standing import View
 from tests.runs_builders import status, verdict
 
 
@@ -37,7 +37,7 @@ def view(run: str = "main", **members: Any) -> View:
 
 
 def test_a_running_run_shows_stages_progress_and_money() -> None:
-    lines = drawn(show.picture([view()], height=24))
+    lines = drawn(panel.picture([view()], height=24))
     text = "\n".join(lines)
     for part in (
         "✓  tokenizer",
@@ -72,13 +72,13 @@ def test_a_running_run_shows_stages_progress_and_money() -> None:
     ],
 )
 def test_what_is_unusual_is_told(members: dict[str, Any], told: str) -> None:
-    assert told in "\n".join(drawn(show.picture([view(**members)], height=24)))
+    assert told in "\n".join(drawn(panel.picture([view(**members)], height=24)))
 
 
 def test_a_run_of_many_stages_fits_the_terminal() -> None:
     stages = [StageStatus(name=f"stage-{n}", state="done", elapsed_s=1.0) for n in range(40)]
     stages[-1] = StageStatus(name="the-last", state="running", elapsed_s=1.0)
-    lines = drawn(show.picture([view(status=status(stages=stages, message="m"))], height=24))
+    lines = drawn(panel.picture([view(status=status(stages=stages, message="m"))], height=24))
     assert len(lines) <= 24
     assert any("the-last" in line for line in lines)
 
@@ -87,7 +87,7 @@ def test_a_run_of_many_stages_fits_the_terminal() -> None:
 def test_sixty_four_runs_fit_the_terminal_with_the_live_ones_first(height: int) -> None:
     ended = {"standing": "succeeded", "verdict": verdict()}
     views = [view(f"sweep-{n:02}", **(ended if n < 60 else {})) for n in range(64)]
-    lines = drawn(show.picture(views, height=height))
+    lines = drawn(panel.picture(views, height=height))
     assert len(lines) < height
     assert "64 runs, 60 succeeded, 4 running" in lines[0]
     assert "sweep-60" in lines[2]
@@ -120,7 +120,7 @@ def test_sixty_four_runs_fit_the_terminal_with_the_live_ones_first(height: int) 
     ],
 )
 def test_a_log_line_reads(members: dict[str, Any], expected: str) -> None:
-    assert show.plain_line(view(**members)) == expected
+    assert panel.plain_line(view(**members)) == expected
 
 
 def test_the_last_checkpoint_and_what_stands_alone_get_a_line_of_their_own() -> None:

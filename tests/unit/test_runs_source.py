@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from runs.errors import NoSuchRunError, SettingMissingError
-from runs.source import Source
-from runs.stack import Target, Words, pick, run_of_prefix, targets_of
+from runs.source.source import Source
+from runs.source.stack import Target, Words, pick, run_of_prefix, targets_of
 
 PREFIX = "dev-main-0a1b2c3d-deadbeef"
 OTHER = "dev-wide-0a1b2c3d-deadbeef"

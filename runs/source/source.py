@@ -16,9 +16,9 @@ import boto3
 from botocore.config import Config
 
 from runs import cloudflare
-from runs.bucket import READERS, Bucket
 from runs.errors import NoSuchRunError, RunsError, SettingMissingError
-from runs.stack import (
+from runs.source.bucket import READERS, Bucket
+from runs.source.stack import (
     Target,
     Words,
     is_run_prefix,

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from container.contract.records import LOGS_PREFIX
-from runs.bucket import Bucket, StoredObject
 from runs.errors import RunsError
-from runs.follow import Follower
-from runs.judge import ENDED
+from runs.source.bucket import Bucket, StoredObject
+from runs.view.follower import Follower
+from runs.view.standing import ENDED
 
 FOLLOW_EVERY_S = 4.0
 _OBJECT = re.compile(r"(?P<attempt>\d+)-(?P<stage>.+)-(?P<seq>\d+)\.log")

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
 from container.contract.records import Attempt, RunRecord, RunStatus, Verdict
-from runs.wording import moment
+from runs.terminal.formats import moment
 
 # Standard storage; reading it back costs nothing. https://developers.cloudflare.com/r2/pricing/
 STORAGE_USD_PER_GB_MONTH = Decimal("0.015")

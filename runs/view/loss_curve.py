@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from container.contract.records import METRICS_PREFIX, Metric
-from runs.bucket import Bucket
+from runs.source.bucket import Bucket
 
 _OBJECT = re.compile(r"(\d+)-(\d+)\.jsonl")
 _MAX_WIDTH = 120  # wider, and a curve is flat

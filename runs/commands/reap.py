@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from components.ionet.client import Client
-from runs import rented, tables
+from runs import machines
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
-from runs.options import AsJson, Stack, interruptible, out, print_json, say, talk
-from runs.rented import Machine
-from runs.source import Source
-from runs.stack import Words
+from runs.machines import Machine
+from runs.source.source import Source
+from runs.source.stack import Words
+from runs.terminal.options import AsJson, Stack, interruptible, out, print_json, say, talk
+from runs.view import tables
 
 Ids = Annotated[
     list[str] | None,
@@ -61,12 +62,12 @@ def reap(
         )
     source = Source(Words(stack=stack))
     with talk.status("asking io.net and the stack's state …"):
-        rented.check_world(source)
-        known = rented.known_ids(source)
-        client = rented.open_client(
-            source, read_timeout_s=rented.READ_TIMEOUT_S, retry_for_s=rented.RETRY_FOR_S
+        machines.check_world(source)
+        known = machines.known_ids(source)
+        client = machines.open_client(
+            source, read_timeout_s=machines.READ_TIMEOUT_S, retry_for_s=machines.RETRY_FOR_S
         )
-        found = rented.machines(client, rented.living(client), known=known)
+        found = machines.machines(client, machines.living(client), known=known)
     chosen = choose(found, wanted, force=force) if wanted else []
     if yes and known is None:
         say("no stack is selected: whether one knows these machines was not checked.")
@@ -109,7 +110,7 @@ def _give_back(client: Client, chosen: Sequence[Machine]) -> frozenset[str]:
         say(f"giving back {machine.deployment_id} ({machine.name}) …")
         try:
             with talk.status("waiting until io.net says that it is gone …"):
-                rented.give_back(client, machine.deployment_id)
+                machines.give_back(client, machine.deployment_id)
         except RunsError as error:  # the others still bill: one that fails must not keep them
             say(
                 f"{machine.deployment_id} may still bill: {error}\n"

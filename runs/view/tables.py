@@ -13,13 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from container.contract.records import ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, Artifact
-from runs import wording
-from runs.catalogue import Entry
 from runs.checks import Finding
-from runs.ledger import RunCost
+from runs.machines import Machine
 from runs.remove import Remains
-from runs.rented import Machine
-from runs.show import STYLE, plain_table
+from runs.terminal import formats
+from runs.view.panel import STYLE, plain_table
+from runs.view.run_cost import RunCost
+from runs.view.run_list import Entry
 
 _RECORDS = frozenset({ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, "stages/"})
 _CHECKPOINT_FILE = re.compile(r"checkpoints/.+/[a-z]+_(?P<step>\d{6})(?:_rank\d+)?\.\w+")
@@ -32,17 +32,17 @@ def entries(found: Sequence[Entry], *, current: AbstractSet[str]) -> Table:
     table.columns[0].overflow = "fold"
     for entry in found:
         mark = "*" if entry.prefix in current else " "
-        about = f"{mark} {wording.when(entry.created_at)[5:]} {entry.recipe}".rstrip()
+        about = f"{mark} {formats.when(entry.created_at)[5:]} {entry.recipe}".rstrip()
         table.add_row(
             Text.assemble((entry.prefix, "bold"), (f"\n{about}", "dim")),
             Text(entry.standing, style="red")
             if entry.standing == "unreadable"
             else Text(entry.standing, style=STYLE[entry.standing]),
             "-" if entry.step is None else f"{entry.step:,}",
-            wording.loss(entry.loss),
-            "-" if entry.trouble else wording.duration(entry.elapsed_s),
-            "-" if entry.trouble else wording.usd(entry.dollars),
-            wording.size(entry.size_bytes),
+            formats.loss(entry.loss),
+            "-" if entry.trouble else formats.duration(entry.elapsed_s),
+            "-" if entry.trouble else formats.usd(entry.dollars),
+            formats.size(entry.size_bytes),
         )
     return table
 
@@ -62,12 +62,12 @@ def artifacts(found: Sequence[Artifact], *, every: bool) -> Table:
     table.columns[0].overflow = "fold"
     single, groups = (list(found), {}) if every else grouped(found)
     for artifact in single:
-        table.add_row(artifact.key, wording.size(artifact.size_bytes), artifact.sha256[:12])
+        table.add_row(artifact.key, formats.size(artifact.size_bytes), artifact.sha256[:12])
     for name, members in groups.items():
-        size = wording.size(sum(artifact.size_bytes for artifact in members))
-        table.add_row(f"{name}: {wording.plural(len(members), 'object')}", size, "", style="dim")
+        size = formats.size(sum(artifact.size_bytes for artifact in members))
+        table.add_row(f"{name}: {formats.plural(len(members), 'object')}", size, "", style="dim")
     total = sum(artifact.size_bytes for artifact in found)
-    table.add_row(wording.plural(len(found), "object"), wording.size(total), "", style="bold")
+    table.add_row(formats.plural(len(found), "object"), formats.size(total), "", style="bold")
     return table
 
 
@@ -109,25 +109,25 @@ def costs(found: Sequence[RunCost]) -> Table:
     for cost in found:
         table.add_row(
             cost.run,
-            wording.usd(cost.price_usd_per_hour),
-            wording.duration(cost.elapsed_s),
-            wording.usd(cost.used_usd),
+            formats.usd(cost.price_usd_per_hour),
+            formats.duration(cost.elapsed_s),
+            formats.usd(cost.used_usd),
             str(cost.duration_hours),
-            ("" if cost.bought_known else "~") + wording.usd(cost.bought_usd),
-            wording.size(cost.size_bytes),
-            wording.usd(cost.storage_usd_per_month),
+            ("" if cost.bought_known else "~") + formats.usd(cost.bought_usd),
+            formats.size(cost.size_bytes),
+            formats.usd(cost.storage_usd_per_month),
         )
     if len(found) > 1:
         table.add_row(
-            wording.plural(len(found), "run"),
+            formats.plural(len(found), "run"),
             "",
-            wording.duration(sum(cost.elapsed_s for cost in found)),
-            wording.usd(sum((cost.used_usd for cost in found), Decimal())),
+            formats.duration(sum(cost.elapsed_s for cost in found)),
+            formats.usd(sum((cost.used_usd for cost in found), Decimal())),
             str(sum(cost.duration_hours for cost in found)),
             ("" if all(cost.bought_known for cost in found) else "~")
-            + wording.usd(sum((cost.bought_usd for cost in found), Decimal())),
-            wording.size(sum(cost.size_bytes for cost in found)),
-            wording.usd(sum((cost.storage_usd_per_month for cost in found), Decimal())),
+            + formats.usd(sum((cost.bought_usd for cost in found), Decimal())),
+            formats.size(sum(cost.size_bytes for cost in found)),
+            formats.usd(sum((cost.storage_usd_per_month for cost in found), Decimal())),
             style="bold",
         )
     return table
@@ -143,10 +143,10 @@ def attempts(found: Sequence[RunCost]) -> Table:
             table.add_row(
                 cost.run,
                 str(attempt.number),
-                wording.when(attempt.started_at)[5:],
-                wording.duration(attempt.elapsed_s),
-                wording.usd(attempt.usd),
-                wording.flat(attempt.reason) + (f", from {resumed}" if resumed else ""),
+                formats.when(attempt.started_at)[5:],
+                formats.duration(attempt.elapsed_s),
+                formats.usd(attempt.usd),
+                formats.flat(attempt.reason) + (f", from {resumed}" if resumed else ""),
             )
     return table
 
@@ -193,8 +193,8 @@ def machines(found: Sequence[Machine]) -> Table:
         known = {True: "yes", False: "no", None: "?"}[machine.in_state]
         table.add_row(
             Text.assemble((machine.name, "bold"), (f"\n{machine.deployment_id}", "dim")),
-            Text(wording.flat(machine.status)),
-            "-" if machine.paid_usd is None else wording.usd(machine.paid_usd),
+            Text(formats.flat(machine.status)),
+            "-" if machine.paid_usd is None else formats.usd(machine.paid_usd),
             _hours(machine.hours_left),
             Text(known, style="" if machine.in_state else "yellow"),
         )

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from container.contract.records import RunStatus, StageStatus
-from runs import wording
-from runs.judge import ENDED, Standing, View, stages_left
+from runs.terminal import formats
+from runs.view.standing import ENDED, Standing, View, stages_left
 
 STYLE: dict[Standing, str] = {
     "waiting": "yellow",
@@ -44,24 +44,24 @@ def plain_table(*headers: str) -> Table:
 
 def plain_line(view: View) -> str:
     """Write one run as one log line: how long, how much, where it is."""
-    head = f"[{wording.duration(view.elapsed_s)} {wording.usd(view.dollars)}]"
+    head = f"[{formats.duration(view.elapsed_s)} {formats.usd(view.dollars)}]"
     parts = [head, view.run]
     status = view.status
     if view.standing in ("waiting", "quiet", "gone"):
         parts.append(silence(view))
     elif view.verdict is not None:
-        parts.append(f"{view.standing}: {wording.flat(view.verdict.reason)}")
+        parts.append(f"{view.standing}: {formats.flat(view.verdict.reason)}")
     if status is None or view.verdict is not None:
         return " ".join(parts)
     parts.append(f"{status.stage} {_steps(status)}".rstrip())
     if status.loss is not None:
-        parts.append(f"loss {wording.loss(status.loss)}")
+        parts.append(f"loss {formats.loss(status.loss)}")
     if status.tokens_per_s:
-        parts.append(f"{wording.count(status.tokens_per_s)} tok/s")
+        parts.append(f"{formats.count(status.tokens_per_s)} tok/s")
     if status.uploaded_bytes or status.pending_bytes:
         parts.append(_sent(status))
     if view.eta_s is not None:
-        parts.append(f"eta {wording.duration(view.eta_s)}")
+        parts.append(f"eta {formats.duration(view.eta_s)}")
     if view.trouble:
         parts.append(f"({view.trouble})")
     return " ".join(parts)
@@ -70,10 +70,10 @@ def plain_line(view: View) -> str:
 def silence(view: View) -> str:
     """Say in words how long a machine has been silent, or waited for."""
     if view.standing == "waiting":
-        return f"waiting for the machine's first sign of life ({wording.duration(view.waited_s)})"
+        return f"waiting for the machine's first sign of life ({formats.duration(view.waited_s)})"
     if view.beat_age_s is None:
-        return f"no sign of life within {wording.duration(view.waited_s)}"
-    return f"no sign of life for {wording.duration(view.beat_age_s)}"
+        return f"no sign of life within {formats.duration(view.waited_s)}"
+    return f"no sign of life for {formats.duration(view.beat_age_s)}"
 
 
 def panel(view: View) -> RenderableType:
@@ -126,10 +126,10 @@ def table_of_runs(views: Sequence[View]) -> Table:
             _standing(view),
             view.stage,
             _steps(status, percent=False) if status else "",
-            wording.loss(status.loss) if status else "-",
-            wording.count(status.tokens_per_s) if status and status.tokens_per_s else "-",
-            wording.duration(view.elapsed_s),
-            wording.usd(view.dollars),
+            formats.loss(status.loss) if status else "-",
+            formats.count(status.tokens_per_s) if status and status.tokens_per_s else "-",
+            formats.duration(view.elapsed_s),
+            formats.usd(view.dollars),
         )
     return table
 
@@ -170,7 +170,7 @@ def _counts(views: Sequence[View]) -> Text:
     counts = Counter[Standing](view.standing for view in views)
     parts = [Text(f"{number} {name}", style=STYLE[name]) for name, number in counts.items()]
     dollars = sum(view.dollars for view in views)
-    return Text(", ").join([Text(f"{len(views)} runs"), *parts, Text(wording.usd(dollars))])
+    return Text(", ").join([Text(f"{len(views)} runs"), *parts, Text(formats.usd(dollars))])
 
 
 def _standing(view: View) -> Text:
@@ -187,8 +187,8 @@ def _steps(status: RunStatus, *, percent: bool = True) -> str:
 
 
 def _sent(status: RunStatus) -> str:
-    pending = f" +{wording.size(status.pending_bytes)}" if status.pending_bytes else ""
-    return f"sent {wording.size(status.uploaded_bytes)}{pending}"
+    pending = f" +{formats.size(status.pending_bytes)}" if status.pending_bytes else ""
+    return f"sent {formats.size(status.uploaded_bytes)}{pending}"
 
 
 def _stage_table(stages: Sequence[StageStatus]) -> Table:
@@ -202,7 +202,7 @@ def _stage_table(stages: Sequence[StageStatus]) -> Table:
     for stage in shown:
         style = _MARK_STYLE.get(stage.state, "dim")
         took = (
-            wording.duration(stage.elapsed_s) if stage.state not in ("waiting", "skipped") else ""
+            formats.duration(stage.elapsed_s) if stage.state not in ("waiting", "skipped") else ""
         )
         table.add_row(
             Text(_MARK.get(stage.state, "?"), style=style),
@@ -216,7 +216,7 @@ def _progress(view: View, status: RunStatus) -> RenderableType:
     if status.step is None or not status.total_steps:
         return Text(status.stage, style="bold")
     row = Table.grid(padding=(0, 2))
-    left = f"{wording.duration(view.eta_s)} left" if view.eta_s and not view.verdict else ""
+    left = f"{formats.duration(view.eta_s)} left" if view.eta_s and not view.verdict else ""
     row.add_row(
         Text(status.stage, style="bold"),
         ProgressBar(total=status.total_steps, completed=status.step, width=34),
@@ -229,28 +229,28 @@ def _progress(view: View, status: RunStatus) -> RenderableType:
 def _numbers(view: View, status: RunStatus) -> Text:
     parts: list[str] = []
     if status.loss is not None:
-        parts.append(f"loss {wording.loss(status.loss)}")
+        parts.append(f"loss {formats.loss(status.loss)}")
         if len(view.losses) > 1:
-            parts[-1] += f" {wording.sparkline(view.losses, width=_SPARKS)}"
+            parts[-1] += f" {formats.sparkline(view.losses, width=_SPARKS)}"
     if status.tokens_per_s:
-        parts.append(f"{wording.count(status.tokens_per_s)} tok/s")
+        parts.append(f"{formats.count(status.tokens_per_s)} tok/s")
     if status.mfu:
         parts.append(f"MFU {status.mfu:.1f} %")
     if status.gpu_memory_bytes:
-        parts.append(f"GPU {wording.size(status.gpu_memory_bytes)}")
-    parts.append(f"uploaded {wording.size(status.uploaded_bytes)}")
+        parts.append(f"GPU {formats.size(status.gpu_memory_bytes)}")
+    parts.append(f"uploaded {formats.size(status.uploaded_bytes)}")
     if status.pending_bytes:
-        parts[-1] += f" +{wording.size(status.pending_bytes)} pending"
+        parts[-1] += f" +{formats.size(status.pending_bytes)} pending"
     return Text("   ".join(parts), overflow="ellipsis", no_wrap=True)
 
 
 def _money(view: View) -> Text:
-    cost = wording.usd(view.dollars)
+    cost = formats.usd(view.dollars)
     if view.estimated_cost_usd:
         cost += f" of ${view.estimated_cost_usd.lstrip('$')} bought"
     left = stages_left(view.status.stages) if view.status and not view.verdict else []
     then = f"   then {', '.join(left)}" if left else ""
-    text = f"{wording.duration(view.elapsed_s)}   {cost} so far{then}"
+    text = f"{formats.duration(view.elapsed_s)}   {cost} so far{then}"
     return Text(text, overflow="ellipsis", no_wrap=True)
 
 
@@ -260,10 +260,10 @@ def _remarks(view: View) -> list[RenderableType]:
         remarks.append(Text(silence(view), style=STYLE[view.standing]))
     if view.verdict is not None:
         remarks.append(
-            Text(wording.flat(view.verdict.reason) or view.standing, style=STYLE[view.standing])
+            Text(formats.flat(view.verdict.reason) or view.standing, style=STYLE[view.standing])
         )
     elif view.status is not None and view.status.message:
-        remarks.append(Text(wording.flat(view.status.message), style="dim"))
+        remarks.append(Text(formats.flat(view.status.message), style="dim"))
     if view.trouble:
         remarks.append(Text(view.trouble, style="yellow"))
     return remarks
@@ -273,5 +273,5 @@ def _origin(view: View) -> str:
     if view.origin == "nowhere":
         return ""
     age_s = view.beat_age_s or 0.0
-    age = f", {wording.duration(age_s)} ago" if age_s >= 30 and not view.verdict else ""
+    age = f", {formats.duration(age_s)} ago" if age_s >= 30 and not view.verdict else ""
     return f"said by the {view.origin}{age}"

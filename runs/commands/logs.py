@@ -10,15 +10,15 @@ from typing import Annotated
 import typer
 
 from container.contract.records import LOGS_PREFIX
-from runs import logs
 from runs import watch as watching
-from runs.bucket import StoredObject
 from runs.errors import EXIT_GONE, SettingMissingError
-from runs.follow import Follower
-from runs.judge import Patience
-from runs.options import AsJson, BucketName, Prefix, Run, Stack, out, say
-from runs.source import Source
-from runs.stack import Words
+from runs.source.bucket import StoredObject
+from runs.source.source import Source
+from runs.source.stack import Words
+from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack, out, say
+from runs.view import logs
+from runs.view.follower import Follower
+from runs.view.standing import Patience
 
 
 def logs_of_run(

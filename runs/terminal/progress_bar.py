@@ -17,8 +17,8 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from runs import wording
-from runs.options import say, talk
+from runs.terminal import formats
+from runs.terminal.options import say, talk
 
 BYTES_EVERY_S = 10.0  # a copy takes minutes
 OBJECTS_EVERY_S = 2.0
@@ -30,11 +30,11 @@ Advance = Callable[[int], None]
 def of_bytes(total_bytes: int) -> Generator[Advance]:
     """Show how many bytes came; yields what takes more of them."""
     columns = (DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn(compact=True))
-    whole = wording.size(total_bytes)
+    whole = formats.size(total_bytes)
     with _shown(
         total_bytes,
         columns,
-        words=lambda done: f"{wording.size(done)} of {whole}",
+        words=lambda done: f"{formats.size(done)} of {whole}",
         every_s=BYTES_EVERY_S,
     ) as advance:
         yield advance
@@ -47,7 +47,7 @@ def of_objects(total: int, *, done_so: str) -> Generator[Advance]:
     with _shown(
         total,
         columns,
-        words=lambda done: f"{done:,} of {wording.plural(total, 'object')} {done_so}",
+        words=lambda done: f"{done:,} of {formats.plural(total, 'object')} {done_so}",
         every_s=OBJECTS_EVERY_S,
     ) as advance:
         yield advance

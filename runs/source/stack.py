@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from runs.errors import SettingMissingError, UnreachableError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PULUMI_WITHIN_S = 60
 _PREFIX = re.compile(r"(?P<stack_and_run>.+)-(?P<identity>[0-9a-f]{8})-(?P<training>[0-9a-f]{8})")
 

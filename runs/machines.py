@@ -15,7 +15,7 @@ from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import IonetError, KeyRefusedError, NotGoneError, UnclearError
 from components.ionet.models import Deployment, DeploymentRow
 from runs.errors import RefusedError, RunsError, SettingMissingError, UnreachableError
-from runs.source import IONET_KEY, Source
+from runs.source.source import IONET_KEY, Source
 
 NAME_PREFIX = (
     "trainstack-"  # of every deployment that the program rents: components/training_run.py

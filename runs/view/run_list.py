@@ -23,12 +23,12 @@ from container.contract.records import (
     RunStatus,
     Verdict,
 )
-from runs import curve, judge
-from runs.bucket import READERS, Bucket
 from runs.errors import UnreadableError
-from runs.stack import run_of_prefix
+from runs.source.bucket import READERS, Bucket
+from runs.source.stack import run_of_prefix
+from runs.view import loss_curve, standing
 
-State = judge.Standing | Literal["unreadable"]
+State = standing.Standing | Literal["unreadable"]
 
 _LAST_METRIC_OBJECTS = 5  # the last one may hold evaluations only
 
@@ -64,9 +64,9 @@ def entries(bucket: Bucket, *, now: datetime) -> list[Entry]:
 
 def last_step(bucket: Bucket, prefix: str) -> Metric | None:
     """Return the last training step that has a loss, from the newest metric objects only."""
-    keys = curve.in_order(o.key for o in bucket.objects(f"{prefix}/{METRICS_PREFIX}"))
+    keys = loss_curve.in_order(o.key for o in bucket.objects(f"{prefix}/{METRICS_PREFIX}"))
     for key in reversed(keys[-_LAST_METRIC_OBJECTS:]):
-        steps = [m for m in curve.parse(bucket.read(key) or b"") if m.loss is not None]
+        steps = [m for m in loss_curve.parse(bucket.read(key) or b"") if m.loss is not None]
         if steps:
             return steps[-1]
     return None
@@ -135,11 +135,11 @@ def _name(prefix: str, status: RunStatus | None, record: RunRecord | None) -> st
 
 def _standing(
     verdict: Verdict | None, status: RunStatus | None, *, now: datetime
-) -> judge.Standing:
-    heartbeat = None if status is None else judge.hear(None, status.beat_at, now=now, now_s=0.0)
-    return judge.stand(
+) -> standing.Standing:
+    heartbeat = None if status is None else standing.hear(None, status.beat_at, now=now, now_s=0.0)
+    return standing.stand(
         verdict=verdict,
-        beat_age_s=None if heartbeat is None else judge.age_s(heartbeat, now_s=0.0),
+        beat_age_s=None if heartbeat is None else standing.age_s(heartbeat, now_s=0.0),
         waited_s=0.0,
-        patience=judge.Patience(),
+        patience=standing.Patience(),
     )

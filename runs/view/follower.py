@@ -16,10 +16,10 @@ import requests
 import urllib3
 
 from container.contract.records import STATUS_KEY, VERDICT_KEY, RecordError, RunStatus, Verdict
-from runs import judge
-from runs.bucket import READERS, Bucket
 from runs.errors import RunsError
-from runs.stack import Target
+from runs.source.bucket import READERS, Bucket
+from runs.source.stack import Target
+from runs.view import standing
 
 LOOK_EVERY_S = 2.0
 BUCKET_EVERY_S = 6.0  # while the machine itself answers
@@ -66,15 +66,15 @@ class Watched:
 
     target: Target
     began_s: float
-    heartbeat: judge.Heartbeat | None = None
-    samples: list[judge.Sample] = field(default_factory=list[judge.Sample])
+    heartbeat: standing.Heartbeat | None = None
+    samples: list[standing.Sample] = field(default_factory=list[standing.Sample])
     losses: list[float] = field(default_factory=list[float])
     stored: RunStatus | None = None
     verdict: Verdict | None = None
     bucket_asked_s: float | None = None
     listened_s: float = 0.0  # when machine or bucket last answered: silence counts up to then
     trouble: str = ""
-    view: judge.View | None = None
+    view: standing.View | None = None
 
 
 class Follower:
@@ -85,7 +85,7 @@ class Follower:
         targets: list[Target],
         *,
         bucket: Bucket,
-        patience: judge.Patience,
+        patience: standing.Patience,
         clock: Clock | None = None,
         read_live: Callable[[str], RunStatus | None] | None = None,
     ) -> None:
@@ -96,16 +96,16 @@ class Follower:
         began_s = self.clock.monotonic()
         self.watched = [Watched(target=target, began_s=began_s) for target in targets]
 
-    def until_ended(self) -> Iterator[list[judge.View]]:
+    def until_ended(self) -> Iterator[list[standing.View]]:
         """Yield all views after each look; end after the look that finds every run ended."""
         while True:
             views = self.look()
             yield views
-            if all(view.standing in judge.ENDED for view in views):
+            if all(view.standing in standing.ENDED for view in views):
                 return
             self.clock.sleep(LOOK_EVERY_S)
 
-    def look(self) -> list[judge.View]:
+    def look(self) -> list[standing.View]:
         """Look once at every run, in parallel.
 
         Raises RunsError when the first look fails; later on, an outage is shown as trouble, and is
@@ -116,7 +116,7 @@ class Follower:
         with ThreadPoolExecutor(READERS) as pool:
             return list(pool.map(self._look_at, self.watched))
 
-    def _look_at(self, run: Watched) -> judge.View:
+    def _look_at(self, run: Watched) -> standing.View:
         if run.view is not None and run.verdict is not None:
             return run.view
         live = self.read_live(run.target.status_url) if run.target.status_url else None
@@ -127,20 +127,20 @@ class Follower:
             self._ask_bucket(run, now_s=now_s)
         if live is not None:
             run.listened_s = now_s
-        status, origin = judge.newest(live, run.stored)
+        status, origin = standing.newest(live, run.stored)
         if status is not None:
-            run.heartbeat = judge.hear(
+            run.heartbeat = standing.hear(
                 run.heartbeat, status.beat_at, now=self.clock.now(), now_s=now_s
             )
-            run.samples = judge.sampled(run.samples, status, now_s=now_s)
+            run.samples = standing.sampled(run.samples, status, now_s=now_s)
             if run.view is not None and run.view.stage != status.stage:
                 run.losses = []
-            run.losses = judge.losses_seen(run.losses, status)
-        beat_age_s = judge.age_s(run.heartbeat, now_s=run.listened_s) if run.heartbeat else None
-        run.view = judge.View(
+            run.losses = standing.losses_seen(run.losses, status)
+        beat_age_s = standing.age_s(run.heartbeat, now_s=run.listened_s) if run.heartbeat else None
+        run.view = standing.View(
             run=run.target.run,
             prefix=run.target.prefix,
-            standing=judge.stand(
+            standing=standing.stand(
                 verdict=run.verdict,
                 beat_age_s=beat_age_s,
                 waited_s=run.listened_s - run.began_s,
@@ -150,7 +150,7 @@ class Follower:
             verdict=run.verdict,
             origin=origin,
             beat_age_s=beat_age_s,
-            eta_s=judge.stage_eta_s(run.samples, status) if status else None,
+            eta_s=standing.stage_eta_s(run.samples, status) if status else None,
             waited_s=now_s - run.began_s,
             losses=tuple(run.losses),
             estimated_cost_usd=run.target.estimated_cost_usd,

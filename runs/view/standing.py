@@ -12,7 +12,7 @@ from typing import Literal
 
 from container.contract.records import RunStatus, StageStatus, Verdict
 from runs.errors import EXIT_FAILED, EXIT_GONE, EXIT_OK, EXIT_STOPPED
-from runs.wording import moment
+from runs.terminal.formats import moment
 
 Standing = Literal["waiting", "running", "quiet", "gone", "succeeded", "failed", "stopped"]
 Origin = Literal["machine", "bucket", "nowhere"]

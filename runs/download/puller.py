@@ -16,11 +16,11 @@ from pathlib import Path
 
 import tenacity
 
-from runs import wording
-from runs.bucket import AbsentError, Bucket, TooShortError
+from runs.download.plan import JOURNAL, RANGE_BYTES, Item, Pulled, ranges
+from runs.download.resume_log import Journal
 from runs.errors import RunsError, UnreachableError
-from runs.journal import Journal
-from runs.plan import JOURNAL, RANGE_BYTES, Item, Pulled, ranges
+from runs.source.bucket import AbsentError, Bucket, TooShortError
+from runs.terminal import formats
 
 STREAMS = 8  # with CHUNK_BYTES this bounds memory: 8 MiB, whatever the file sizes
 CHUNK_BYTES = 1024 * 1024
@@ -211,8 +211,8 @@ class Puller:
         free = shutil.disk_usage(self.folder).free
         if needed > free:
             raise RunsError(
-                f"{self.folder} has {wording.size(free)} free, the artefacts need "
-                f"{wording.size(needed)} more.\nName another folder with --to, or take a part "
+                f"{self.folder} has {formats.size(free)} free, the artefacts need "
+                f"{formats.size(needed)} more.\nName another folder with --to, or take a part "
                 "with --only 'checkpoints/sft/*'."
             )
 

@@ -1,0 +1,1 @@
+"""The commands of `python -m runs`: one file each, named as the command."""

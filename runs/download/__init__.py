@@ -1,0 +1,1 @@
+"""Copying artefacts: what goes where, in pieces, verified."""

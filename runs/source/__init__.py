@@ -1,0 +1,1 @@
+"""Where to look: the stack, the bucket, and what the command line selects."""

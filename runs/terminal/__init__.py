@@ -1,0 +1,1 @@
+"""How `runs` meets its terminal: options, figures, progress."""
