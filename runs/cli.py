@@ -10,10 +10,20 @@ import sys
 
 import typer
 
-from runs import acting, looking
-from runs.commands import reap
+from runs.commands.artifacts import artifacts
+from runs.commands.chat import chat
+from runs.commands.cost import cost
+from runs.commands.doctor import doctor
+from runs.commands.list import list_runs
+from runs.commands.logs import logs
+from runs.commands.loss import loss
+from runs.commands.pull import pull
+from runs.commands.reap import reap
+from runs.commands.rm import rm
+from runs.commands.status import status
+from runs.commands.watch import watch
 from runs.errors import EXIT_OK, RunsError
-from runs.terminal.options import say
+from runs.terminal.options import interruptible, say
 
 HELP = """Look at training runs, and fetch what came of them.
 
@@ -34,9 +44,48 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help=HELP,
 )
-looking.register(app)
-acting.register(app)
-reap.register(app)
+
+_LOOKED = "Interrupted; no run was touched."
+_STILL_PAID = (
+    "Not watching any more; the run goes on, and is paid for. Look again: `python -m runs watch`"
+)
+# Function, name, what `--help` says of it, and what Ctrl-C leaves behind; in the order of `--help`.
+_COMMANDS = (
+    (list_runs, "list", "List all runs in the bucket.", _LOOKED),
+    (status, "status", "Say how runs stand now.", _LOOKED),
+    (
+        watch,
+        "watch",
+        "Follow runs live until their verdict.",
+        _STILL_PAID,
+    ),
+    (logs, "logs", "Print a run's whole output.", _LOOKED),
+    (loss, "loss", "Draw the loss curve.", _LOOKED),
+    (cost, "cost", "Say what runs cost.", _LOOKED),
+    (artifacts, "artifacts", "List what a finished run left.", _LOOKED),
+    (
+        pull,
+        "pull",
+        "Copy a run's artefacts here, verified by hash.",
+        "Interrupted. The same again goes on from here.",
+    ),
+    (chat, "chat", "Talk with a run's model on its machine.", "Interrupted. The run goes on."),
+    (doctor, "doctor", "Check every key and address.", "Interrupted. Nothing was changed."),
+    (
+        rm,
+        "rm",
+        "Delete what a run left in the bucket (dry run unless --yes).",
+        "Interrupted. Some of it may be deleted; the same again goes on.",
+    ),
+    (
+        reap,
+        "reap",
+        "Find machines that bill and that no stack knows; give them back.",
+        "Interrupted. What was asked to end may end later: list again with `python -m runs reap`.",
+    ),
+)
+for _command, _name, _purpose, _comfort in _COMMANDS:
+    app.command(_name, short_help=_purpose)(interruptible(_command, comfort=_comfort))
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""`runs logs`: a run's whole output on stdout, headers on stderr; reading is in logs.py."""
+"""`runs logs`: a run's whole output on stdout, headers on stderr; reading is in view/logs.py."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Annotated
 import typer
 
 from container.contract.records import LOGS_PREFIX
-from runs import watch as watching
+from runs.commands import watch as watching
 from runs.errors import EXIT_GONE, SettingMissingError
 from runs.source.bucket import StoredObject
 from runs.source.source import Source
 from runs.source.stack import Words
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack, out, say
-from runs.view import logs
 from runs.view.follower import Follower
+from runs.view.logs import Choose, Part, last, lines, parts_in_order, read, tamed
+from runs.view.logs import follow as follow_output
 from runs.view.standing import Patience
 
 
-def logs_of_run(
+def logs(
     stack: Stack = "",
     bucket: BucketName = "",
     prefix: Prefix = "",
@@ -47,8 +48,8 @@ def logs_of_run(
     source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target, place = source.choose_one(), source.bucket
 
-    def chosen(objects: Iterable[StoredObject]) -> list[logs.Part]:
-        return logs.parts_in_order(objects, stage=stage, attempt=attempt)
+    def chosen(objects: Iterable[StoredObject]) -> list[Part]:
+        return parts_in_order(objects, stage=stage, attempt=attempt)
 
     if follow:
         raise typer.Exit(
@@ -57,12 +58,12 @@ def logs_of_run(
     parts = chosen(place.objects(f"{target.prefix}/{LOGS_PREFIX}"))
     if not parts:
         say(f"{target.run}: no output is in the bucket yet for what was asked.")
-    found = logs.lines(logs.read(place, parts))
-    _print(logs.last(found, tail) if tail else found, as_json=as_json)
+    found = lines(read(place, parts))
+    _print(last(found, tail) if tail else found, as_json=as_json)
 
 
-def _follow(follower: Follower, chosen: logs.Choose, *, as_json: bool) -> int:
-    _print(logs.lines(logs.follow(follower, choose=chosen, tell=say)), as_json=as_json)
+def _follow(follower: Follower, chosen: Choose, *, as_json: bool) -> int:
+    _print(lines(follow_output(follower, choose=chosen, tell=say)), as_json=as_json)
     view = follower.watched[0].view
     if view is None or view.standing != "gone":
         return 0
@@ -70,7 +71,7 @@ def _follow(follower: Follower, chosen: logs.Choose, *, as_json: bool) -> int:
     return EXIT_GONE
 
 
-def _print(found: Iterable[tuple[logs.Part, str]], *, as_json: bool) -> None:
+def _print(found: Iterable[tuple[Part, str]], *, as_json: bool) -> None:
     header: tuple[int, str] | None = None
     for part, line in found:
         if as_json:
@@ -80,6 +81,6 @@ def _print(found: Iterable[tuple[logs.Part, str]], *, as_json: bool) -> None:
             header = (part.attempt, part.stage)
             sys.stdout.flush()
             say(f"==> {part.stage}, attempt {part.attempt}", style="bold")
-        print(logs.tamed(line) if out.is_terminal else line)
+        print(tamed(line) if out.is_terminal else line)
         if out.is_terminal:
             sys.stdout.flush()

@@ -13,24 +13,13 @@ from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
 from runs.machines import Machine
 from runs.source.source import Source
 from runs.source.stack import Words
-from runs.terminal.options import AsJson, Stack, interruptible, out, print_json, say, talk
+from runs.terminal.options import AsJson, Stack, out, print_json, say, talk
 from runs.view import tables
 
 Ids = Annotated[
     list[str] | None,
     typer.Argument(metavar="[DEPLOYMENT_ID]...", help="What to give back.", show_default=False),
 ]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command."""
-    app.command(short_help="Find machines that bill and that no stack knows; give them back.")(
-        interruptible(
-            reap,
-            comfort="Interrupted. What was asked to end may end later: list again with "
-            "`python -m runs reap`.",
-        )
-    )
 
 
 def reap(

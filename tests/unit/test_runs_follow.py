@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from container.contract.records import Record, RunStatus
+from runs.commands.watch import follow as watch
 from runs.errors import EXIT_FAILED, EXIT_GONE, EXIT_OK, EXIT_STOPPED, UnreachableError
 from runs.source.stack import Target
 from runs.view import follower as following
 from runs.view.follower import Follower
 from runs.view.standing import Patience
-from runs.watch import watch
 from tests.runs_builders import status, verdict
 
 BEGIN = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)

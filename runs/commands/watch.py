@@ -4,21 +4,61 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Annotated
 
+import typer
 from rich.live import Live
 
+from runs.source.source import Source
+from runs.source.stack import Words
 from runs.terminal import formats
-from runs.terminal.options import out, say
+from runs.terminal.options import (
+    AsJson,
+    BucketName,
+    Prefix,
+    Run,
+    Stack,
+    out,
+    say,
+)
 from runs.view import panel
 from runs.view.follower import Follower
 from runs.view.logs import tamed
-from runs.view.standing import Line, View, exit_code, worth_a_line
+from runs.view.standing import Line, Patience, View, exit_code, worth_a_line
 
 LINE_EVERY_S = 5.0
 _TAIL_LINES = 20
 
 
-def watch(follower: Follower, *, as_json: bool) -> int:
+def watch(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    gone_after: Annotated[
+        float, typer.Option(min=0.1, help="Minutes of silence that mean: machine gone.")
+    ] = 10,
+    start_within: Annotated[
+        float, typer.Option(min=0.1, help="Minutes until the first sign of life.")
+    ] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Follow runs live until their verdict; Ctrl-C ends the looking, never the run.
+
+    A panel on a terminal, elsewhere one line a change. A beat is what the machine writes every 10
+    to 15 s; without one the run is shown as quiet, then as gone.
+
+    Example: python -m runs watch --stack dev --run main
+
+    Exit codes: 0 succeeded, 1 failed, 3 stopped, 4 no sign of life, 5 no access.
+    """
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    patience = Patience(gone_after_s=gone_after * 60, first_beat_within_s=start_within * 60)
+    follower = Follower(source.choose(), bucket=source.bucket, patience=patience)
+    raise typer.Exit(follow(follower, as_json=as_json))
+
+
+def follow(follower: Follower, *, as_json: bool) -> int:
     """Follow until all runs have ended, and return the exit code of `python -m runs watch`."""
     looks = follower.until_ended()
     if out.is_terminal and not as_json:

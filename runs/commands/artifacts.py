@@ -1,0 +1,54 @@
+"""`runs artifacts`: what a finished run left."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from container.contract.records import (
+    MANIFEST_KEY,
+    Manifest,
+)
+from runs.source.source import Source
+from runs.source.stack import Target, Words
+from runs.terminal.options import (
+    AsJson,
+    BucketName,
+    Prefix,
+    Run,
+    Stack,
+    out,
+    print_json,
+    say,
+)
+from runs.view import tables
+
+
+def artifacts(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    every: Annotated[bool, typer.Option("--all", help="Every object by itself.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what a finished run left: the keys of its manifest, with size and hash.
+
+    Logs, metrics and checkpoints before the last are one line each; --all and --json name all.
+
+    Example: python -m runs artifacts --stack dev
+    """
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    found = [(target, _manifest(source, target)) for target in source.choose()]
+    if as_json:
+        print_json({target.prefix: json.loads(manifest.to_json()) for target, manifest in found})
+        return
+    for target, manifest in found:
+        say(f"{source.bucket_name}/{target.prefix}/", style="bold")
+        out.print(tables.artifacts(manifest.artifacts, every=every))
+
+
+def _manifest(source: Source, target: Target) -> Manifest:
+    return source.bucket.record(f"{target.prefix}/{MANIFEST_KEY}", Manifest, required=True)

@@ -1,0 +1,72 @@
+"""`runs cost`: what runs cost, attempt by attempt."""
+
+from __future__ import annotations
+
+from container.contract.records import (
+    ATTEMPTS_PREFIX,
+    RUN_KEY,
+    STATUS_KEY,
+    VERDICT_KEY,
+    Attempt,
+    RunRecord,
+    RunStatus,
+    Verdict,
+)
+from runs.source.source import Source
+from runs.source.stack import Target, Words
+from runs.terminal.options import (
+    AsJson,
+    BucketName,
+    Prefix,
+    Run,
+    Stack,
+    out,
+    print_json,
+    say,
+)
+from runs.view import run_cost, tables
+
+
+def cost(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    as_json: AsJson = False,
+) -> None:
+    """Say what runs cost: time used, hours bought, storage a month, attempt by attempt.
+
+    Used is time × price as the machine counted it. Bought is the rental as the stack knows it, with
+    fees and extensions. Where no stack knows the run it is only the hours first bought × price,
+    marked ~: without fees (about 2 %), extensions and later rentals. io.net's bill is what counts.
+    Storage is what keeping the artefacts in R2 costs.
+
+    Example: python -m runs cost --stack dev
+    """
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    costs = [_cost(source, target) for target in source.choose()]
+    if as_json:
+        print_json([tables.cost_json(found) for found in costs])
+        return
+    out.print(tables.costs(costs))
+    if any(not found.bought_known for found in costs):
+        say("~ hours first bought × price, without fees, extensions and later rentals")
+    if any(len(found.attempts) > 1 for found in costs) or len(costs) == 1:
+        out.print()
+        out.print(tables.attempts(costs))
+
+
+def _cost(source: Source, target: Target) -> run_cost.RunCost:
+    bucket, prefix = source.bucket, target.prefix
+    stored = list(bucket.objects(f"{prefix}/"))
+    keys = [o.key for o in stored if o.key.startswith(f"{prefix}/{ATTEMPTS_PREFIX}")]
+    return run_cost.run_cost(
+        run=target.run,
+        prefix=prefix,
+        record=bucket.record(f"{prefix}/{RUN_KEY}", RunRecord),
+        attempts=[bucket.decoded(key, raw, Attempt) for key, raw in bucket.read_many(keys) if raw],
+        status=bucket.record(f"{prefix}/{STATUS_KEY}", RunStatus),
+        verdict=bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict),
+        size_bytes=sum(o.size_bytes for o in stored),
+        estimated_cost_usd=target.estimated_cost_usd,
+    )

@@ -1,0 +1,39 @@
+"""`runs doctor`: every key and address checked; the checks are in runs/checks.py."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import typer
+
+from runs import checks
+from runs.errors import EXIT_FAILED, EXIT_OK
+from runs.source.source import Source
+from runs.source.stack import Words
+from runs.terminal.options import (
+    AsJson,
+    BucketName,
+    Stack,
+    out,
+    print_json,
+)
+from runs.view import tables
+
+
+def doctor(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = False) -> None:
+    """Check every key and address: ok, refused, or unknown (not checked, which blocks nothing).
+
+    Changes nothing and shows no key. Exit code 1 when anything is refused.
+
+    Example: python -m runs doctor --stack dev
+    """
+    source = Source(Words(stack=stack, bucket=bucket))
+    found: list[checks.Finding] = []
+    for finding in checks.findings(source):
+        found.append(finding)
+        if not as_json:
+            out.print(tables.finding(finding))
+    if as_json:
+        print_json([asdict(finding) for finding in found])
+    refused = any(finding.outcome == "refused" for finding in found)
+    raise typer.Exit(EXIT_FAILED if refused else EXIT_OK)

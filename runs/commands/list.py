@@ -1,0 +1,36 @@
+"""`runs list`: all runs in the bucket, the newest first."""
+
+from __future__ import annotations
+
+from runs.source.source import Source
+from runs.source.stack import Words
+from runs.terminal.options import (
+    AsJson,
+    BucketName,
+    Stack,
+    out,
+    print_json,
+    say,
+)
+from runs.view import run_list, tables
+from runs.view.follower import SystemClock
+
+
+def list_runs(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = False) -> None:
+    """List all runs in the bucket, the newest first; also those that no stack knows any more.
+
+    Example: python -m runs list --bucket my-runs
+    """
+    source = Source(Words(stack=stack, bucket=bucket))
+    found = run_list.entries(source.bucket, now=SystemClock().now())
+    current = {target.prefix for target in source.targets}
+    if as_json:
+        print_json([tables.entry_json(entry, current=entry.prefix in current) for entry in found])
+        return
+    if not found:
+        say(f"bucket {source.bucket_name} holds no run yet.")
+        return
+    say(f"bucket {source.bucket_name}", style="bold")
+    out.print(tables.entries(found, current=current))
+    if current:
+        say("* of the stack")

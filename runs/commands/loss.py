@@ -1,0 +1,63 @@
+"""`runs loss`: the loss curve, drawn or as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+import typer
+
+from runs.errors import SettingMissingError
+from runs.source.source import Source
+from runs.source.stack import Words
+from runs.terminal.options import (
+    AsJson,
+    BucketName,
+    Prefix,
+    Run,
+    Stack,
+    out,
+    print_json,
+    say,
+)
+from runs.view import loss_curve
+
+
+def loss(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    stage: Annotated[str, typer.Option(help="Only this stage, such as base or sft.")] = "",
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="One line a step.")] = False,
+) -> None:
+    """Draw the loss curve, all attempts merged into one history.
+
+    Steps that were done again after a restart count once, as the later attempt did them.
+
+    Example: python -m runs loss --stage base --csv > loss.csv
+    """
+    if as_json and as_csv:
+        raise SettingMissingError(
+            "--json and --csv are two forms of one answer.\nLeave one of them out."
+        )
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    target = source.choose_one()
+    metrics = loss_curve.read_metrics(source.bucket, target.prefix)
+    metrics = [m for m in metrics if not stage or m.stage == stage]
+    if as_json:
+        print_json(loss_curve.as_json(metrics))
+    elif as_csv:
+        _print_lines(loss_curve.csv_lines(metrics))
+    elif metrics:
+        _print_lines(
+            loss_curve.pictures(metrics, run=target.run, width=out.width, colour=out.is_terminal)
+        )
+    else:
+        say(f"{target.run}: no step is recorded yet{f' in stage {stage}' if stage else ''}.")
+
+
+def _print_lines(lines: Iterable[Any]) -> None:
+    for line in lines:
+        print(line)

@@ -1,0 +1,132 @@
+"""`runs pull`: a run's artefacts copied here, verified by hash; progress on stderr, a summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from container.contract.records import MANIFEST_KEY, Artifact, Manifest
+from runs.download.plan import Item, Pulled, plan
+from runs.download.puller import Puller
+from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
+from runs.source.bucket import Bucket
+from runs.source.source import Source
+from runs.source.stack import Target, Words
+from runs.terminal import formats, progress_bar
+from runs.terminal.options import (
+    AsJson,
+    BucketName,
+    Prefix,
+    Run,
+    Stack,
+    out,
+    print_json,
+    say,
+)
+
+
+def pull(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    to: Annotated[Path | None, typer.Option(help="Folder; default pulled/<prefix>.")] = None,
+    only: Annotated[str, typer.Option(help="Only keys like 'checkpoints/sft/*'.")] = "",
+    without_manifest: Annotated[
+        bool, typer.Option(help="Take all objects of a run that has no manifest; no hashes.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy a run's artefacts here: parallel, resumable, each verified by its sha256.
+
+    Interrupted, the same command goes on where it was. A file has its name only once its hash is
+    right. Exit code 1 when anything is missing or damaged.
+
+    Example: python -m runs pull --only 'checkpoints/sft/*' --to model
+    """
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    target = source.choose_one()
+    folder = to or default_folder(target.prefix)
+    items = _items(source, target, folder=folder, only=only, without_manifest=without_manifest)
+    if not items:
+        raise SettingMissingError(f"{target.run}: no artefact is like {only or '*'!r}.")
+    results = copy(source.bucket, items, prefix=target.prefix, folder=folder)
+    bad = [found for found in results if found.result in ("damaged", "missing")]
+    if as_json:
+        print_json(_json(results, folder=folder))
+    else:
+        for found in bad:
+            say(f"{found.result}: {found.item.key}: {found.detail}", style="red")
+        out.print(summary(results, folder=folder), markup=False, soft_wrap=True)
+    raise typer.Exit(EXIT_FAILED if bad else EXIT_OK)
+
+
+def default_folder(prefix: str) -> Path:
+    """Return `pulled/<prefix>` here, made so that git never sees it."""
+    base = Path("pulled")
+    base.mkdir(exist_ok=True)
+    (base / ".gitignore").write_text("*\n")
+    return base / prefix
+
+
+def copy(bucket: Bucket, items: Sequence[Item], *, prefix: str, folder: Path) -> list[Pulled]:
+    """Copy with progress on stderr: a bar on a terminal, elsewhere a line now and then."""
+    total = sum(item.size_bytes for item in items)
+    say(f"{formats.plural(len(items), 'file')}, {formats.size(total)}, into {folder}")
+    with progress_bar.of_bytes(total) as advance:
+        return Puller(bucket, prefix=prefix, folder=folder, progress=advance).pull(items)
+
+
+def summary(results: Sequence[Pulled], *, folder: Path) -> str:
+    """Say in one line what came of it."""
+    counts = Counter(found.result for found in results)
+    good = [f for f in results if f.result in ("copied", "already here")]
+    checked = "all hashes right" if all(f.item.sha256 for f in results) else "sizes right"
+    parts = [f"{number} {result}" for result, number in counts.items()]
+    tail = (
+        checked if len(good) == len(results) else "run the same again, or see `python -m runs logs`"
+    )
+    size = formats.size(sum(f.item.size_bytes for f in good))
+    return f"{folder}: {', '.join(parts)} ({size}); {tail}"
+
+
+def _json(results: Sequence[Pulled], *, folder: Path) -> dict[str, Any]:
+    """Return the object that `--json` prints."""
+    return {
+        "folder": str(folder),
+        "files": [
+            {
+                "key": found.item.key,
+                "path": str(found.item.path),
+                "size_bytes": found.item.size_bytes,
+                "sha256": found.item.sha256 or None,
+                "result": found.result,
+                "detail": found.detail or None,
+            }
+            for found in results
+        ],
+    }
+
+
+def _items(
+    source: Source, target: Target, *, folder: Path, only: str, without_manifest: bool
+) -> list[Item]:
+    manifest = source.bucket.record(f"{target.prefix}/{MANIFEST_KEY}", Manifest)
+    if manifest is not None:
+        return plan(manifest.artifacts, folder=folder, only=only)
+    if not without_manifest:
+        raise RunsError(
+            f"{target.run} has no manifest: it has not ended, or its machine vanished.\n"
+            "See `python -m runs status`. --without-manifest takes what is there, with sizes but "
+            "no hashes."
+        )
+    say("No manifest: sizes are checked, hashes are not.", style="yellow")
+    stored = list(source.bucket.objects(f"{target.prefix}/"))
+    etags = {o.key.removeprefix(f"{target.prefix}/"): o.etag for o in stored}
+    sizes = {o.key.removeprefix(f"{target.prefix}/"): o.size_bytes for o in stored}
+    found = [Artifact(key=key, size_bytes=size, sha256="") for key, size in sizes.items()]
+    return plan(found, folder=folder, only=only, versions=etags)

@@ -1,0 +1,79 @@
+"""`runs rm`: deletes what a run left in the bucket, only when told."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from runs import remove
+from runs.errors import RunsError, SettingMissingError
+from runs.source.source import Source
+from runs.source.stack import Words, targets_of
+from runs.terminal import formats, progress_bar
+from runs.terminal.options import (
+    AsJson,
+    BucketName,
+    Prefix,
+    Run,
+    Stack,
+    out,
+    print_json,
+    say,
+    talk,
+)
+from runs.view import tables
+
+
+def rm(
+    stack: Stack = "",
+    bucket: BucketName = "",
+    prefix: Prefix = "",
+    run: Run = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; without it nothing is.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also a run without a verdict.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Delete all that a run left in the bucket. A dry run unless --yes; there is no way back.
+
+    Name the run with --run or --prefix. A run without a verdict is refused unless --force: its
+    machine may be silent only, and would go on writing.
+
+    Example: python -m runs rm --prefix dev-main-0a1b2c3d-deadbeef --yes
+    """
+    if not (run or prefix):
+        raise SettingMissingError(
+            "which run? Name it: --run or --prefix, as `python -m runs list` shows it."
+        )
+    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    target, place = source.choose_one(), source.bucket
+    with talk.status("listing what is there …"):
+        found = remove.remains(place, target.prefix)
+    unended = bool(found.keys or found.uploads) and not found.ended
+    if yes and unended and not force:
+        raise RunsError(
+            f"{target.run} has no verdict, so it has not ended or its machine vanished; nothing "
+            "was deleted.\nLook with `python -m runs status` and give its machine back first "
+            "(`pulumi destroy`; `python -m runs reap` when no stack knows it), or say --force."
+        )
+    if yes:
+        with progress_bar.of_objects(len(found.keys), done_so="deleted") as advance:
+            remove.remove(place, found, progress=advance)
+    if as_json:
+        print_json(tables.remains_json(found, deleted=yes))
+        return
+    done = "Deleted" if yes else "Would delete"
+    uploads = f" and {formats.plural(len(found.uploads), 'open upload')}" if found.uploads else ""
+    out.print(
+        f"{done} {formats.plural(len(found.keys), 'object')} ({formats.size(found.size_bytes)})"
+        f"{uploads} in {place.name}/{target.prefix}/",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )
+    if not yes:
+        also = " and, as the run has no verdict, --force" if unended and not force else ""
+        say(f"Nothing was deleted: say --yes{also} to do it.")
+    # Not source.targets: with --prefix that is the prefix itself, whether a stack knows it or not.
+    if any(declared.prefix == target.prefix for declared in targets_of(source.outputs)):
+        say("The stack still declares this run: without its verdict `pulumi up` trains it again.")
