@@ -13,13 +13,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = """
-from runs import options, watch
+from runs.commands.watch import follow
 from tests.unit.test_runs_follow import beat, follower
 from tests.runs_builders import status, verdict
 script = [(0, "dev-main/status.json", status(beat_at=beat(0))),
           (6, "dev-main/status.json", status(beat_at=beat(6), step=360, loss=2.5)),
           (12, "dev-main/verdict.json", verdict())]
-raise SystemExit(watch.watch(follower(script), as_json=False))
+raise SystemExit(follow(follower(script), as_json=False))
 """
 
 
