@@ -12,13 +12,13 @@ setup: ## Make the locked Python environment (.venv)
 	@./setup.sh
 
 up: setup ## Rehearse: start the local cloud, `pulumi up` stack dev, follow the run to its verdict
-	@$(python) -m localcloud.rehearsal up
+	@$(python) -m localcloud.main_job up
 
 down: setup ## Destroy stack dev and stop the local cloud; what was trained is kept
-	@$(python) -m localcloud.rehearsal down
+	@$(python) -m localcloud.main_job down
 
 purge: setup ## Stop all of this checkout's clouds, delete what they kept: bucket, state, ports
-	@$(python) -m localcloud.rehearsal purge
+	@$(python) -m localcloud.main_job purge
 
 test: setup lint types check-tests ## Lint, types, and every test with coverage
 
@@ -30,7 +30,7 @@ types:
 	@.venv/bin/pyright
 
 check-tests:
-	@$(python) -m localcloud.engine install
+	@$(python) -m localcloud.pulumi.engine install
 	@$(python) -m pytest -n 2 --dist loadgroup --cov --cov-report=term $(PYTEST_ARGS)
 
 bench: setup ## Measure, side by side in one run; BENCH_ARGS=--cold also builds the tools anew

@@ -41,4 +41,4 @@ def _cold() -> list[Figure]:
 
 
 def _engine(root: Path) -> list[str]:
-    return [str(root / ".venv/bin/python"), "-m", "localcloud.engine", "install"]
+    return [str(root / ".venv/bin/python"), "-m", "localcloud.pulumi.engine", "install"]

@@ -28,7 +28,7 @@ from benchmarks.world import bucket, local_world, say
 from container.contract.records import VERDICT_KEY, Verdict
 from container.storage.bucket import Bucket
 from container.telemetry.nanochat_log import TrainingStep, parse_line
-from localcloud.faults import FaultyStore
+from localcloud.object_store.faults import FaultyStore
 from localcloud.place import Place, load_place
 
 TIME_SCALE, BYTES_SCALE = 20, 100

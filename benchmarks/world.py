@@ -16,10 +16,11 @@ import yaml
 
 from benchmarks.figures import ROOT
 from container.storage.bucket import make_client
-from localcloud import engine, env_file, services
+from localcloud import env_file, services
 from localcloud.place import Place, load_place
-from localcloud.plugins.install import install_plugins
-from localcloud.stack import base_environment
+from localcloud.pulumi import engine
+from localcloud.pulumi.plugins.install import install_plugins
+from localcloud.pulumi.stack import base_environment
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

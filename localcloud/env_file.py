@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from importlib.metadata import version
 
-from localcloud import docker_engine
-from localcloud.base_image import TAG
+from localcloud.docker import daemon
+from localcloud.docker.base_image import TAG
 from localcloud.place import CHECKOUT, Place, cache_folder, write_private
 
 # For the state of a rehearsal: the keys in it open nothing but this machine's stand-ins.
@@ -37,7 +37,7 @@ def variables(place: Place) -> dict[str, str]:
         "REGISTRY_SECRET": place.registry_secret,
         "TRAINSTACK_BASE_IMAGE": TAG,
     }
-    engine = docker_engine.unusual_address()
+    engine = daemon.unusual_address()
     if engine:
         values["DOCKER_HOST"] = engine
     # Loopback and the bridge are never behind a proxy; requests and boto3 would ask it.

@@ -13,18 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from localcloud import docker_engine, docker_network
-from localcloud.base_image import TAG, ensure_base_image
 from localcloud.cloudflare_api.service import cloudflare_service
+from localcloud.datasets.mirror import mirror_service
+from localcloud.docker import daemon, network
+from localcloud.docker.base_image import TAG, ensure_base_image
+from localcloud.docker.registry import registry_service
 from localcloud.env_file import write_env_file
 from localcloud.errors import EngineUnavailableError, LocalCloudError
 from localcloud.file_lock import alone
-from localcloud.mirror import mirror_service
+from localcloud.object_store.seaweedfs import s3_service
 from localcloud.place import LOOPBACK, Place, load_place
 from localcloud.probe import connects
 from localcloud.processes import Service, Supervised
-from localcloud.registry import registry_service
-from localcloud.s3 import s3_service
 
 Report = Callable[[str], None]
 CLOCK_SPEED = "TRAINSTACK_CLOCK_SPEED"
@@ -53,10 +53,10 @@ def start(report: Report = print) -> Place:
     place = load_place()
     with _alone(place, report):
         begin = time.monotonic()
-        with docker_engine.running(report) as how:  # until our network says that it is in use
+        with daemon.running(report) as how:  # until our network says that it is in use
             report(_line("docker", f"engine {how}", begin))
             begin = time.monotonic()
-            made = docker_network.ensure_network(place)
+            made = network.ensure_network(place)
         word = "made" if made else "already there"
         report(_line("network", f"{place.network}, {place.subnet}: {word}", begin))
         write_env_file(place)
@@ -77,7 +77,7 @@ def stop(report: Report = print, *, place: Place | None = None) -> None:
             for _ in pool.map(lambda service: _end(supervised, service, report), others):
                 pass
         begin = time.monotonic()
-        report(_line("docker", docker_engine.stop_if_ours_and_idle(report), begin))
+        report(_line("docker", daemon.stop_if_ours_and_idle(report), begin))
 
 
 def status(place: Place | None = None) -> list[ServiceStatus]:
@@ -138,7 +138,7 @@ def _start_all(place: Place, report: Report) -> None:
 
 def _caas_service(place: Place) -> Service:
     port = place.ports["caas"]
-    engine = docker_engine.unusual_address()
+    engine = daemon.unusual_address()
     return Service(
         name="caas",
         purpose="io.net CaaS API (stand-in)",
@@ -177,7 +177,7 @@ def _clock_speed() -> float:
 
 def _engine_status(place: Place) -> ServiceStatus:
     try:
-        there = docker_network.network_exists(place)
+        there = network.network_exists(place)
     except EngineUnavailableError:
         return ServiceStatus("docker", "engine and network", "", None, "stopped")
     health = "healthy" if there else "no network"
@@ -201,8 +201,8 @@ def _end(supervised: Supervised, service: Service, report: Report) -> None:
 def _remove_from_engine(place: Place, report: Report) -> None:
     begin = time.monotonic()
     try:
-        containers = docker_network.remove_containers(place.place_id)
-        removed = docker_network.remove_network(place.place_id)
+        containers = network.remove_containers(place.place_id)
+        removed = network.remove_network(place.place_id)
     except EngineUnavailableError:
         report(_line("network", "no engine runs, so no container and no network is left", begin))
         return

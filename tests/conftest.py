@@ -64,9 +64,10 @@ def local_place() -> Iterator[Place]:
 @pytest.fixture(scope="session")
 def local_world(local_place: Place) -> dict[str, str]:
     """Return the environment of the tests' local cloud, with the real engine and its plugins."""
-    from localcloud import engine, env_file
-    from localcloud.plugins.install import install_plugins
-    from localcloud.stack import base_environment
+    from localcloud import env_file
+    from localcloud.pulumi import engine
+    from localcloud.pulumi.plugins.install import install_plugins
+    from localcloud.pulumi.stack import base_environment
 
     bin_dir = engine.ensure_engine(print)
     env = env_file.environment(local_place, base=base_environment())

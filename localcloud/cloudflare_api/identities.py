@@ -17,7 +17,7 @@ from typing import Protocol
 from localcloud.cloudflare_api.permissions import s3_grants
 from localcloud.cloudflare_api.store import Store, Token
 from localcloud.errors import LocalCloudError
-from localcloud.s3 import weed_shell
+from localcloud.object_store.seaweedfs import weed_shell
 
 PREFIX = "token-"  # identities of ours; others in the server are left alone
 RETRY_S = 2.0

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from localcloud.object_store.seaweedfs import weed_addresses
 from localcloud.place import ACCOUNT_ID, LOOPBACK, Place
 from localcloud.probe import answers
 from localcloud.processes import Service
-from localcloud.s3 import weed_addresses
 
 
 def cloudflare_service(place: Place) -> Service:
@@ -36,5 +36,5 @@ def cloudflare_service(place: Place) -> Service:
         env={"CLOUDFLARE_API_TOKEN": place.operator_token},
         healthy=lambda: answers(verify, bearer=place.operator_token),
         ports=[place.ports["cloudflare"]],
-        sources=[here, here.parent / "s3.py"],
+        sources=[here, here.parent / "object_store/seaweedfs.py"],
     )

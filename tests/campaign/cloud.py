@@ -14,7 +14,7 @@ import docker.errors
 from components.ionet import rental
 from components.ionet.client import Client
 from container.storage.bucket import make_client
-from localcloud import base_image, docker_engine
+from localcloud.docker import base_image, daemon
 from localcloud.place import Place
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class Cloud:
 
     def engine(self) -> docker.DockerClient:
         """Return a client of the Docker engine, to do what no vendor does."""
-        return docker_engine.connect(timeout_s=LONGEST_SILENCE_S)
+        return daemon.connect(timeout_s=LONGEST_SILENCE_S)
 
     def s3(self) -> S3Client:
         """Return an S3 client that no fault stands in the way of."""
@@ -77,7 +77,7 @@ def image_in_registry(place: Place) -> Iterator[str]:
 
     The layers stay, as the engine's cache.
     """
-    engine = docker_engine.connect(timeout_s=900)
+    engine = daemon.connect(timeout_s=900)
     repository = f"{place.registry_server}/trainstack/rehearsal"
     names = [f"{repository}:{TAG}"]
     try:

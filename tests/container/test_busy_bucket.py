@@ -18,7 +18,7 @@ from container.storage.bucket import Bucket, BucketUnavailableError
 from container.storage.multipart import FileSender
 from container.storage.resume import StageRecord, look
 from container.supervisor.verdict import settle
-from localcloud.faults import FaultyStore
+from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import BUCKET, Launch, bucket_at, wait_for
 from tests.container.recipes import fake_recipe, script, trainer_stage
 from tests.container.s3_server import S3Server

@@ -44,17 +44,17 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[docker.DockerClient]:
-    from localcloud import docker_engine
+    from localcloud.docker import daemon
 
-    docker_engine.ensure_running()
-    client = docker_engine.connect()
+    daemon.ensure_running()
+    client = daemon.connect()
     yield client
     client.close()
 
 
 @pytest.fixture(scope="module")
 def image(engine: docker.DockerClient) -> str:
-    from localcloud import base_image
+    from localcloud.docker import base_image
 
     base_image.ensure_base_image(print)
     engine.images.build(
@@ -70,7 +70,13 @@ def image(engine: docker.DockerClient) -> str:
 @pytest.fixture(scope="module")
 def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder, port = tmp_path_factory.mktemp("mirror"), free_port()
-    command = [sys.executable, "-m", "localcloud.mirror", "--host=127.0.0.1", f"--port={port}"]
+    command = [
+        sys.executable,
+        "-m",
+        "localcloud.datasets.mirror",
+        "--host=127.0.0.1",
+        f"--port={port}",
+    ]
     process = subprocess.Popen([*command, f"--folder={folder}"], cwd=ROOT)
     url = f"http://127.0.0.1:{port}"
     try:

@@ -19,7 +19,7 @@ from container.storage.resume import Found, StageRecord, fetch, look
 from container.storage.upload_queue import Batch, Uploader
 from container.supervisor import supervisor
 from container.supervisor.verdict import settle
-from localcloud.faults import FaultyStore
+from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import Launch, bucket_at, wait_for
 from tests.container.recipes import fake_recipe, file_stage, trainer_stage
 from tests.container.s3_server import S3Server

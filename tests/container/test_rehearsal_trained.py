@@ -19,9 +19,9 @@ import pytest
 from docker.models.containers import Container
 
 from container.contract.recipe import Stage, load_recipe, render, render_argv
-from localcloud.base_image import TAG, ensure_base_image
-from localcloud.corpus import build_corpus
-from localcloud.docker_engine import connect, ensure_running
+from localcloud.datasets.corpus import build_corpus
+from localcloud.docker.base_image import TAG, ensure_base_image
+from localcloud.docker.daemon import connect, ensure_running
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "trainstack-test-rehearsal"

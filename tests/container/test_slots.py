@@ -12,7 +12,7 @@ from container.contract.clock import Clock
 from container.storage import part_limiter
 from container.storage.part_limiter import Slots, at_once
 from container.storage.upload_queue import CHECKPOINT, Batch, Uploader
-from localcloud.faults import FaultyStore
+from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import bucket_at, wait_for
 from tests.container.s3_server import S3Server
 

@@ -20,7 +20,7 @@ from container.contract.records import Artifact
 from container.storage.bucket import Bucket, BucketError
 from container.storage.multipart import FileChangedError, FileSender
 from container.storage.upload_queue import CHECKPOINT, LOGS, RECORDS, Batch, Uploader
-from localcloud.faults import FaultyStore
+from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import BUCKET, bucket_at, wait_for
 from tests.container.s3_server import S3Server
 

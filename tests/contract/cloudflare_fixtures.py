@@ -17,9 +17,9 @@ from cloudflare import Cloudflare
 from localcloud.cloudflare_api.identities import Identity, WeedIdentities
 from localcloud.cloudflare_api.permissions import BUCKET_SCOPE, ITEM_WRITE
 from localcloud.cloudflare_api.service import cloudflare_service
+from localcloud.object_store.seaweedfs import s3_service, weed_addresses
 from localcloud.place import ACCOUNT_ID, Place, load_place
 from localcloud.processes import Supervised
-from localcloud.s3 import s3_service, weed_addresses
 
 
 @contextmanager

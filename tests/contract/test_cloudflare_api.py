@@ -349,7 +349,7 @@ def test_permission_groups_are_found_by_name(account: LocalAccount) -> None:
 
 def test_tokens_survive_a_kill_of_both_servers(account: LocalAccount, bucket: str) -> None:
     from localcloud.cloudflare_api.service import cloudflare_service
-    from localcloud.s3 import s3_service
+    from localcloud.object_store.seaweedfs import s3_service
 
     s3 = account.s3_with(account.make_token(bucket))
     s3.put_object(Bucket=bucket, Key="k", Body=b"kept")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from container.storage.bucket import Bucket, BucketUnavailableError, make_client
-from localcloud.faults import FaultyStore
+from localcloud.object_store.faults import FaultyStore
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 
 MIB = 2**20

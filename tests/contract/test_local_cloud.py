@@ -16,8 +16,8 @@ import psutil
 import pytest
 import requests
 
-from localcloud.base_image import TAG
-from localcloud.docker_engine import PLACE_LABEL, connect
+from localcloud.docker.base_image import TAG
+from localcloud.docker.daemon import PLACE_LABEL, connect
 from localcloud.place import CHECKOUT, Place, load_place
 from localcloud.probe import connects
 

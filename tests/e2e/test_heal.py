@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.stack import STACK, Stack, StackError
+from localcloud.pulumi.stack import STACK, Stack, StackError
 from tests.e2e.scratch_stack import ROOT, Cloud
 from tests.e2e.test_main_job import wait_for
 

@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from localcloud.engine import ensure_engine
-from localcloud.plugins import install_plugins
+from localcloud.pulumi.engine import ensure_engine
+from localcloud.pulumi.plugins import install_plugins
 
 
 class ScratchProject:

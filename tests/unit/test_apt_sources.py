@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.apt_sources import PUBLIC_ARCHIVE, PUBLIC_SECURITY, bookworm_sources
+from localcloud.docker.apt_sources import PUBLIC_ARCHIVE, PUBLIC_SECURITY, bookworm_sources
 
 MIRROR = "http://mirror.example/debian"
 SECURITY = "http://mirror.example/debian-security"

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from localcloud.corpus import SHARDS, build_corpus
-from localcloud.mirror import create_app
+from localcloud.datasets.corpus import SHARDS, build_corpus
+from localcloud.datasets.mirror import create_app
 
 
 @pytest.fixture(scope="module")

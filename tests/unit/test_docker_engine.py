@@ -11,7 +11,7 @@ import pytest
 import requests
 from docker.errors import APIError, NotFound
 
-from localcloud import docker_engine, docker_network
+from localcloud.docker import daemon, network
 from localcloud.errors import EngineUnavailableError, LocalCloudError
 from localcloud.place import Place, load_place
 from localcloud.processes import Supervised
@@ -26,8 +26,8 @@ def own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.delenv("DOCKER_HOST", raising=False)
-    monkeypatch.setattr(docker_engine, "DEFAULT_SOCKET", tmp_path / "usual.sock")
-    monkeypatch.setattr(docker_engine, "SYSTEMD", tmp_path / "no-systemd")
+    monkeypatch.setattr(daemon, "DEFAULT_SOCKET", tmp_path / "usual.sock")
+    monkeypatch.setattr(daemon, "SYSTEMD", tmp_path / "no-systemd")
 
 
 @pytest.fixture
@@ -88,8 +88,8 @@ class Networks:
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
     made = Engine()
     made.networks = Networks(made)  # type: ignore[attr-defined]
-    monkeypatch.setattr(docker_engine, "connect", lambda: made)
-    monkeypatch.setattr(docker_engine, "answering_address", lambda: "unix:///rootless.sock")
+    monkeypatch.setattr(daemon, "connect", lambda: made)
+    monkeypatch.setattr(daemon, "answering_address", lambda: "unix:///rootless.sock")
     return made
 
 
@@ -117,17 +117,17 @@ def test_two_that_need_an_engine_at_once_start_one_and_neither_ends_the_others(
         assert may_answer.wait(30)
         answers.set()
 
-    monkeypatch.setattr(docker_engine, "answering_address", answering_address)
-    monkeypatch.setattr(docker_engine, "_start", start)
-    monkeypatch.setattr(docker_engine.shutil, "which", lambda _: "/usr/sbin/dockerd")
-    monkeypatch.setattr(docker_engine.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(daemon, "answering_address", answering_address)
+    monkeypatch.setattr(daemon, "_start", start)
+    monkeypatch.setattr(daemon.shutil, "which", lambda _: "/usr/sbin/dockerd")
+    monkeypatch.setattr(daemon.os, "geteuid", lambda: 0)
     waits = threading.Event()
     how: list[str] = []
-    first = threading.Thread(target=lambda: how.append(docker_engine.ensure_running(print)))
+    first = threading.Thread(target=lambda: how.append(daemon.ensure_running(print)))
     first.start()
     assert starting.wait(30)
     second = threading.Thread(
-        target=lambda: how.append(docker_engine.ensure_running(lambda _: waits.set()))
+        target=lambda: how.append(daemon.ensure_running(lambda _: waits.set()))
     )
     second.start()
     assert waits.wait(30), "the second says that it waits"
@@ -140,12 +140,12 @@ def test_two_that_need_an_engine_at_once_start_one_and_neither_ends_the_others(
 def test_an_engine_is_not_stopped_while_a_start_makes_its_network(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(docker_engine, "answering_address", lambda: "unix:///usual.sock")
+    monkeypatch.setattr(daemon, "answering_address", lambda: "unix:///usual.sock")
     waits = threading.Event()
     done: list[str] = []
-    with docker_engine.running(print):
+    with daemon.running(print):
         stopping = threading.Thread(
-            target=lambda: done.append(docker_engine.stop_if_ours_and_idle(lambda _: waits.set()))
+            target=lambda: done.append(daemon.stop_if_ours_and_idle(lambda _: waits.set()))
         )
         stopping.start()
         assert waits.wait(30)
@@ -159,8 +159,8 @@ def test_an_installation_and_a_start_are_announced_before_they_take_their_minute
 ) -> None:
     said: list[str] = []
     installed: list[str] = []
-    monkeypatch.setattr(docker_engine.debian, "can_install", lambda: True)
-    monkeypatch.setattr(docker_engine.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(daemon.debian, "can_install", lambda: True)
+    monkeypatch.setattr(daemon.os, "geteuid", lambda: 0)
 
     def install(*packages: str) -> None:
         assert "installing" in said[-1]
@@ -170,9 +170,9 @@ def test_an_installation_and_a_start_are_announced_before_they_take_their_minute
         assert "starting dockerd" in said[-1]
         return True
 
-    monkeypatch.setattr(docker_engine.debian, "install", install)
+    monkeypatch.setattr(daemon.debian, "install", install)
     monkeypatch.setattr(Supervised, "start", start)
-    assert docker_engine.ensure_running(said.append) == "installed and started"
+    assert daemon.ensure_running(said.append) == "installed and started"
     assert installed[0] == "docker.io"
 
 
@@ -181,14 +181,14 @@ def test_the_address_is_told_when_the_usual_socket_is_there_and_does_not_answer(
 ) -> None:
     """Tools were left to ask the usual socket although another one answered."""
     rootless = tmp_path / "runtime" / ROOTLESS
-    for path in (docker_engine.DEFAULT_SOCKET, rootless):
+    for path in (daemon.DEFAULT_SOCKET, rootless):
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    monkeypatch.setattr(docker_engine, "answering_address", lambda: f"unix://{rootless}")
-    assert docker_engine.unusual_address() == f"unix://{rootless}"
-    usual = f"unix://{docker_engine.DEFAULT_SOCKET}"
-    monkeypatch.setattr(docker_engine, "answering_address", lambda: usual)
-    assert docker_engine.unusual_address() is None
+    monkeypatch.setattr(daemon, "answering_address", lambda: f"unix://{rootless}")
+    assert daemon.unusual_address() == f"unix://{rootless}"
+    usual = f"unix://{daemon.DEFAULT_SOCKET}"
+    monkeypatch.setattr(daemon, "answering_address", lambda: usual)
+    assert daemon.unusual_address() is None
 
 
 def test_an_engine_whose_bridge_is_not_on_this_machine_is_refused_with_the_remedy(
@@ -196,7 +196,7 @@ def test_an_engine_whose_bridge_is_not_on_this_machine_is_refused_with_the_remed
 ) -> None:
     """S3 could not listen on the gateway, and all that was said was that it did not start."""
     with pytest.raises(EngineUnavailableError, match=r"rootless.*unset DOCKER_HOST") as caught:
-        docker_network.ensure_network(place)
+        network.ensure_network(place)
     assert place.gateway in str(caught.value)
     assert engine.rows == {}, "what was made for nothing is removed"
 
@@ -204,9 +204,9 @@ def test_an_engine_whose_bridge_is_not_on_this_machine_is_refused_with_the_remed
 def test_a_network_with_a_gateway_here_is_made_once(
     engine: Engine, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(docker_network, "_own_addresses", lambda: {place.gateway})
-    assert docker_network.ensure_network(place)
-    assert not docker_network.ensure_network(place)
+    monkeypatch.setattr(network, "_own_addresses", lambda: {place.gateway})
+    assert network.ensure_network(place)
+    assert not network.ensure_network(place)
 
 
 @pytest.mark.parametrize("refusal", [NotFound("gone"), conflict()], ids=["gone", "being removed"])
@@ -214,7 +214,7 @@ def test_a_container_that_somebody_else_removes_is_no_error(
     engine: Engine, refusal: Exception
 ) -> None:
     engine.refusals["one"] = refusal
-    assert docker_network.remove_containers("0a1b2c3d") == 2
+    assert network.remove_containers("0a1b2c3d") == 2
     assert "two" not in engine.labelled
     assert engine.waited == ([] if isinstance(refusal, NotFound) else ["one"])
 
@@ -222,11 +222,11 @@ def test_a_container_that_somebody_else_removes_is_no_error(
 def test_a_network_is_removed_though_its_container_or_itself_vanishes(engine: Engine) -> None:
     engine.rows = {name: {"Id": name, "Containers": {"c": {}}} for name in ("kept", "vanished")}
     engine.refusals["vanished"] = NotFound("gone")
-    assert docker_network.remove_network("0a1b2c3d")
+    assert network.remove_network("0a1b2c3d")
     assert list(engine.rows) == ["vanished"]
 
 
 def test_an_engine_that_does_not_do_as_asked_is_an_error_that_says_so(engine: Engine) -> None:
     engine.refusals["one"] = requests.ReadTimeout("read timed out")
     with pytest.raises(LocalCloudError, match=r"could not remove the containers.*timed out"):
-        docker_network.remove_containers("0a1b2c3d")
+        network.remove_containers("0a1b2c3d")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.engine import VERSION, download
+from localcloud.pulumi.engine import VERSION, download
 
 
 def archive(*names: str) -> bytes:

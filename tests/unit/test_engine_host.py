@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localcloud.engine.hosts import SOURCE
+from localcloud.pulumi.engine.hosts import SOURCE
 from tests.unit.scratch_project import ScratchProject
 
 HOST = SOURCE / "language_host.py"

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.engine import VERSION, EngineError, build, install
-from localcloud.engine.hosts import SOURCE, install_hosts
+from localcloud.pulumi.engine import VERSION, EngineError, build, install
+from localcloud.pulumi.engine.hosts import SOURCE, install_hosts
 
 Say = list[str]
 
@@ -167,7 +167,7 @@ def test_two_at_once_build_one_engine(home: Path, tmp_path: Path) -> None:
     code = """
 import sys, time
 from pathlib import Path
-from localcloud.engine import install
+from localcloud.pulumi.engine import install
 def build_cli(version, program, report):
     with open(sys.argv[1], "a") as log: log.write("built\\n")
     program.write_text(f"#!/bin/sh\\necho v{version}\\n"); program.chmod(0o755)

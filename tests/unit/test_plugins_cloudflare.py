@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from localcloud.plugins.cloudflare_http import RETRIES, CloudflareApi
-from localcloud.plugins.cloudflare_plugin import AccountToken, R2Bucket
-from localcloud.plugins.resource import Call, PluginError
+from localcloud.pulumi.plugins.cloudflare_http import RETRIES, CloudflareApi
+from localcloud.pulumi.plugins.cloudflare_plugin import AccountToken, R2Bucket
+from localcloud.pulumi.plugins.resource import Call, PluginError
 from tests.unit.cloudflare_double import ACCOUNT, CloudflareDouble, Refusal
 
 TOKEN = "cfat_PLANTEDOPERATOR"

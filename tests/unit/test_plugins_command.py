@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from localcloud.plugins.command_plugin import Command
-from localcloud.plugins.resource import Call, PluginError
+from localcloud.pulumi.plugins.command_plugin import Command
+from localcloud.pulumi.plugins.resource import Call, PluginError
 
 
 def test_a_command_gets_what_it_said_before() -> None:

@@ -10,10 +10,10 @@ import pytest
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import DiffRequest
 
-from localcloud.plugins.docker_plugin import Image
-from localcloud.plugins.resource import Call, PluginError
-from localcloud.plugins.standin import StandIn
-from localcloud.plugins.values import UNKNOWN, property_value
+from localcloud.pulumi.plugins.docker_plugin import Image
+from localcloud.pulumi.plugins.resource import Call, PluginError
+from localcloud.pulumi.plugins.standin import StandIn
+from localcloud.pulumi.plugins.values import UNKNOWN, property_value
 
 
 def values(**plain_values: Any) -> dict[str, PropertyValue]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.plugins.install import PLUGINS, PluginInstallError, install_plugins, launcher
+from localcloud.pulumi.plugins.install import PLUGINS, PluginInstallError, install_plugins, launcher
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_plugins_are_never_installed_into_the_usual_home() -> None:
@@ -25,6 +27,6 @@ def test_an_engine_that_refuses_a_plugin_is_quoted(tmp_path: Path) -> None:
 def test_stand_ins_say_what_they_are_on_their_first_line() -> None:
     for plugin in PLUGINS:
         assert "stand-in" in launcher(plugin).splitlines()[1].lower()
-        source = Path(__file__).parents[2] / "localcloud" / "plugins" / f"{plugin.module}.py"
+        source = ROOT / "localcloud/pulumi/plugins" / f"{plugin.module}.py"
         assert source.read_text().startswith(f'"""A stand-in for the {plugin.name} plugin')
         assert f'VERSION = "{plugin.version}"' in source.read_text()

@@ -19,9 +19,15 @@ from pulumi.provider.experimental.provider import (
 )
 from pulumi.runtime import rpc
 
-from localcloud.plugins.resource import Call, PluginError, Properties, Resource
-from localcloud.plugins.standin import StandIn
-from localcloud.plugins.values import UNKNOWN, plain, plain_map, property_value, with_marks_of
+from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource
+from localcloud.pulumi.plugins.standin import StandIn
+from localcloud.pulumi.plugins.values import (
+    UNKNOWN,
+    plain,
+    plain_map,
+    property_value,
+    with_marks_of,
+)
 
 
 class Kettle(Resource):

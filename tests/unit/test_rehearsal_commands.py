@@ -9,11 +9,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localcloud import engine, rehearsal, services
+from localcloud import main_job, services
 from localcloud.errors import LocalCloudError
 from localcloud.place import load_place
 from localcloud.processes import Service, Supervised
-from localcloud.stack import PROJECT, STACK, Stack
+from localcloud.pulumi import engine
+from localcloud.pulumi.stack import PROJECT, STACK, Stack
 
 Start = Callable[[Path], psutil.Process]
 
@@ -59,7 +60,7 @@ def ended(process: psutil.Process) -> bool:
 def test_down_on_a_fresh_machine_says_that_nothing_is_there_and_makes_nothing(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rehearsal.down()
+    main_job.down()
     assert "Nothing to give back" in capsys.readouterr().out
     assert not folder.exists()
 
@@ -70,7 +71,7 @@ def test_down_without_a_stack_stops_the_services_and_gets_no_engine(
     """It built the engine, in minutes, before it looked."""
     load_place(folder)
     process = start(folder)
-    rehearsal.down()
+    main_job.down()
     assert ended(process)
     assert "Given back" in capsys.readouterr().out
 
@@ -81,7 +82,7 @@ def test_down_names_the_clouds_of_killed_tests_and_leaves_them_alone(
     load_place(folder)
     load_place(folder / "tests")
     process = start(folder / "tests")
-    rehearsal.down()
+    main_job.down()
     said = capsys.readouterr().out
     assert f"Still running: mirror in {folder / 'tests'}" in said
     assert f"TRAINSTACK_LOCAL_DIR={folder / 'tests'} .venv/bin/python -m localcloud stop" in said
@@ -93,7 +94,7 @@ def test_down_with_a_damaged_place_names_the_remedy(folder: Path) -> None:
     folder.mkdir()
     (folder / "place.json").write_text("{}")
     with pytest.raises(SystemExit, match="make purge"):
-        rehearsal.down()
+        main_job.down()
 
 
 @pytest.mark.parametrize("content", ["", "not json", '{"schema": 99, "place_id": "0a1b2c3d"}'])
@@ -103,7 +104,7 @@ def test_purge_stops_and_deletes_a_cloud_whose_place_is_damaged(
     folder.mkdir()
     (folder / "place.json").write_text(content)
     process = start(folder)
-    rehearsal.purge(yes=True)
+    main_job.purge(yes=True)
     assert ended(process) and not folder.exists()
     said = capsys.readouterr()
     assert "Deleted" in said.out
@@ -124,7 +125,7 @@ def test_purge_needs_no_working_cloud_and_no_engine_though_there_is_a_stack(
 
     monkeypatch.setattr(services, "start", cannot_start)
     process = start(folder)
-    rehearsal.purge(yes=True)
+    main_job.purge(yes=True)
     assert ended(process) and not folder.exists()
 
 
@@ -136,7 +137,7 @@ def test_purge_stops_the_clouds_of_killed_tests_before_their_pid_files_are_gone(
         load_place(folder / other)
     (folder / "tests" / "place.json").write_text("damaged")
     processes = [start(folder / other) for other in ("bench", "tests")]
-    rehearsal.purge(yes=True)
+    main_job.purge(yes=True)
     assert [ended(one) for one in processes] == [True, True]
     assert not folder.exists()
 
@@ -149,8 +150,8 @@ def test_purge_names_what_it_could_not_stop_and_deletes_the_rest(
     def refuses(_: str) -> int:
         raise LocalCloudError("the Docker engine could not remove the containers")
 
-    monkeypatch.setattr("localcloud.docker_network.remove_containers", refuses)
-    rehearsal.purge(yes=True)
+    monkeypatch.setattr("localcloud.docker.network.remove_containers", refuses)
+    main_job.purge(yes=True)
     assert "Not done: the Docker engine could not remove the contain" in capsys.readouterr().err
     assert not folder.exists()
 
@@ -161,21 +162,21 @@ def test_purge_waits_for_a_person_while_an_engine_works_on_the_stack(
     load_place(folder)
     monkeypatch.setattr(Stack, "is_being_changed", lambda _: True)
     with pytest.raises(SystemExit, match="Ctrl-C"):
-        rehearsal.purge(yes=True)
+        main_job.purge(yes=True)
     assert folder.exists()
 
 
 def test_purge_deletes_no_folder_that_holds_no_local_cloud(folder: Path) -> None:
     (folder / "photographs").mkdir(parents=True)
     with pytest.raises(SystemExit, match="holds no local cloud"):
-        rehearsal.purge(yes=True)
+        main_job.purge(yes=True)
     assert (folder / "photographs").exists()
 
 
 @pytest.mark.parametrize("verdict", [0, 1, 3, 4, 5])
 def test_what_is_offered_after_a_run_fits_its_verdict(verdict: int) -> None:
     """A run that failed was followed by the offer to talk with its model."""
-    said = rehearsal.what_next(verdict, env_path=".local/env")
+    said = main_job.what_next(verdict, env_path=".local/env")
     good = verdict == 0
     assert ("runs chat" in said, "runs logs" in said) == (good, not good)
     assert ("it is billed" in said) == (not good)

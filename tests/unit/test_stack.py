@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localcloud.stack import Lock, is_engines_child, judge_lock, orphans_of
+from localcloud.pulumi.stack import Lock, is_engines_child, judge_lock, orphans_of
 
 HERE = "here"
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -45,7 +45,10 @@ def test_a_lock_is_stale_only_when_its_engine_is_proven_dead(
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        ("/c/.venv/bin/python -I /c/localcloud/plugins/start.py docker_plugin 127.0.0.1:1", True),
+        (
+            "/c/.venv/bin/python -I /c/localcloud/pulumi/plugins/start.py docker_plugin 1.1.1.1:1",
+            True,
+        ),
         ("/c/.venv/bin/python -u -m pulumi.dynamic 127.0.0.1:1", True),
         ("/c/.venv/bin/python -I -u /e/host/language_host.py 127.0.0.1:1", True),
         ("/c/.venv/bin/python -u /e/host/run_program.py", True),
@@ -53,7 +56,7 @@ def test_a_lock_is_stale_only_when_its_engine_is_proven_dead(
         ("/home/u/.pulumi/plugins/resource-command/pulumi-resource-command 127.0.0.1:1", True),
         ("pulumi up --yes", False),
         ("vim Pulumi.dev.yaml", False),
-        ("tail -f /c/localcloud/plugins/start.py", False),
+        ("tail -f /c/localcloud/pulumi/plugins/start.py", False),
         ("/c/.venv/bin/python -m pytest tests/unit/test_plugins_engine.py -k pulumi", False),
         ("bash -c . .local/env; pulumi up", False),
         ("", False),
@@ -77,7 +80,7 @@ def test_a_provider_is_an_orphan_once_its_engine_is_dead_whoever_adopts_it(
 ) -> None:
     """They were looked for among the children of process 1 only."""
     home = str(tmp_path / "home")
-    provider = tmp_path / "localcloud" / "plugins" / "start.py"
+    provider = tmp_path / "localcloud/pulumi/plugins/start.py"
     provider.parent.mkdir(parents=True)
     provider.write_text("import time\ntime.sleep(600)\n")
     engine = tmp_path / "pulumi"

@@ -16,7 +16,7 @@ import docker
 import requests
 from docker.errors import APIError, DockerException
 
-from localcloud import debian
+from localcloud.docker import debian
 from localcloud.errors import EngineUnavailableError, ServiceFailedError
 from localcloud.file_lock import alone
 from localcloud.place import cache_folder

@@ -8,10 +8,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from localcloud.plugins.cloudflare_http import CloudflareApi
-from localcloud.plugins.resource import Call, PluginError, Properties, Resource, Shape
-from localcloud.plugins.serve import serve
-from localcloud.plugins.standin import StandIn
+from localcloud.pulumi.plugins.cloudflare_http import CloudflareApi
+from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource, Shape
+from localcloud.pulumi.plugins.serve import serve
+from localcloud.pulumi.plugins.standin import StandIn
 
 VERSION = "6.23.1"
 

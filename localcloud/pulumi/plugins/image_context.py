@@ -6,7 +6,7 @@ from pathlib import Path
 
 from docker.utils.build import exclude_paths
 
-from localcloud.plugins.resource import PluginError
+from localcloud.pulumi.plugins.resource import PluginError
 
 _PART = 1 << 20
 

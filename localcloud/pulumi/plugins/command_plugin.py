@@ -12,9 +12,9 @@ import time
 from collections.abc import Mapping
 from typing import IO, Any, ClassVar
 
-from localcloud.plugins.resource import Call, PluginError, Properties, Resource, Shape
-from localcloud.plugins.serve import serve
-from localcloud.plugins.standin import StandIn
+from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource, Shape
+from localcloud.pulumi.plugins.serve import serve
+from localcloud.pulumi.plugins.standin import StandIn
 
 VERSION = "1.2.1"
 

@@ -16,8 +16,8 @@ import requests
 from docker.errors import APIError, NotFound
 from docker.types import IPAMConfig, IPAMPool
 
-from localcloud import docker_engine
-from localcloud.docker_engine import PLACE_LABEL, first_line
+from localcloud.docker import daemon
+from localcloud.docker.daemon import PLACE_LABEL, first_line
 from localcloud.errors import EngineUnavailableError, LocalCloudError
 from localcloud.place import Place
 
@@ -86,7 +86,7 @@ def network_exists(place: Place) -> bool:
 
 @contextmanager
 def _asking(what: str, *, remedy: str) -> Iterator[docker.DockerClient]:
-    client = docker_engine.connect()
+    client = daemon.connect()
     try:
         yield client
     except (APIError, requests.RequestException) as error:
@@ -127,7 +127,7 @@ def _own_addresses() -> set[str]:
 
 def _elsewhere(place: Place) -> str:
     return (
-        f"the Docker engine at {docker_engine.answering_address()} keeps its networks elsewhere: "
+        f"the Docker engine at {daemon.answering_address()} keeps its networks elsewhere: "
         f"{place.gateway}, on which S3 is to serve the containers, is no address of this machine. "
         "So do rootless engines, Docker Desktop and engines of other machines. Use this machine's "
         "own engine that runs as root: unset DOCKER_HOST, start it (sudo systemctl start docker) "

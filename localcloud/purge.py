@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from localcloud import docker_network, services
+from localcloud import services
+from localcloud.docker import network
 from localcloud.errors import EngineUnavailableError, LocalCloudError
 from localcloud.place import PLACE_FILE, load_place
 from localcloud.processes import Supervised
@@ -48,8 +49,8 @@ def clear(folder: Path, report: Report = print) -> list[str]:
     if place_id is None:
         return [_nameless(path)]
     try:
-        docker_network.remove_containers(place_id)
-        docker_network.remove_network(place_id)
+        network.remove_containers(place_id)
+        network.remove_network(place_id)
     except EngineUnavailableError:
         return []  # no engine runs, so nothing is left on one
     except LocalCloudError as error:
@@ -68,7 +69,7 @@ def _supervised(folder: Path) -> Supervised:
 def _nameless(path: Path) -> str:
     return (
         f"{path} does not say which containers and network are its own: `docker network ls "
-        f"--filter label={docker_network.PLACE_LABEL}` shows all; remove what is left over"
+        f"--filter label={network.PLACE_LABEL}` shows all; remove what is left over"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import bcrypt
 
-from localcloud import debian
+from localcloud.docker import debian
 from localcloud.place import Place, cache_folder, write_private
 from localcloud.probe import answers
 from localcloud.processes import Service

@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from localcloud.engine.build import build_cli
-from localcloud.engine.download import download_release
-from localcloud.engine.errors import EngineError
-from localcloud.engine.hosts import install_hosts
 from localcloud.file_lock import alone
 from localcloud.place import cache_folder
+from localcloud.pulumi.engine.build import build_cli
+from localcloud.pulumi.engine.download import download_release
+from localcloud.pulumi.engine.errors import EngineError
+from localcloud.pulumi.engine.hosts import install_hosts
 
 VERSION = "3.259.0"
 """Equal to the `pulumi` package in pyproject.toml and to go.mod beside this file."""

@@ -16,9 +16,9 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from localcloud.plugins.engine_log import EngineLog
-from localcloud.plugins.resource import PluginError
-from localcloud.plugins.standin import StandIn
+from localcloud.pulumi.plugins.engine_log import EngineLog
+from localcloud.pulumi.plugins.resource import PluginError
+from localcloud.pulumi.plugins.standin import StandIn
 
 PARENT_CHECK_S = 1.0
 """How often a plugin looks whether its engine is still there."""

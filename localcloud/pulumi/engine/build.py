@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from localcloud.engine.errors import EngineError
+from localcloud.pulumi.engine.errors import EngineError
 
 MODULE = Path(__file__).parent
 PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"

@@ -24,7 +24,7 @@ STACK = "dev"
 PROJECT = "trainstack"
 CREATE_ENDS_WITHIN_S = 60
 _PLUGINS = ("pulumi-resource-", "pulumi-language-")
-_STARTED_BY_ENGINE = ("/localcloud/plugins/start.py", "/language_host.py", "/run_program.py")
+_STARTED_BY_ENGINE = ("/localcloud/pulumi/plugins/start.py", "/language_host.py", "/run_program.py")
 
 
 class StackError(Exception):

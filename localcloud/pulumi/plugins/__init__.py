@@ -1,5 +1,5 @@
 """Stand-ins for the provider plugins that the rehearsal uses; a paid stack never sees them."""
 
-from localcloud.plugins.install import PLUGINS, install_plugins
+from localcloud.pulumi.plugins.install import PLUGINS, install_plugins
 
 __all__ = ["PLUGINS", "install_plugins"]

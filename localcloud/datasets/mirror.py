@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from localcloud.corpus import build_corpus
+from localcloud.datasets.corpus import build_corpus
 from localcloud.place import Place
 from localcloud.probe import answers
 from localcloud.processes import Service
@@ -31,7 +31,7 @@ def mirror_service(place: Place) -> Service:
         command=[
             sys.executable,
             "-m",
-            "localcloud.mirror",
+            "localcloud.datasets.mirror",
             f"--host={place.gateway}",
             f"--port={place.ports['mirror']}",
             f"--folder={place.directory / 'mirror'}",

@@ -17,11 +17,14 @@ from typing import Annotated, Any
 
 import typer
 
-from localcloud import clearing, docker_engine, engine, env_file, services
+from localcloud import env_file, services
+from localcloud.docker import daemon
 from localcloud.errors import LocalCloudError
 from localcloud.place import PLACE_FILE, Place, load_place, local_folder
-from localcloud.plugins.install import PluginInstallError, install_plugins
-from localcloud.stack import STACK, Stack, StackError, base_environment
+from localcloud.pulumi import engine
+from localcloud.pulumi.plugins.install import PluginInstallError, install_plugins
+from localcloud.pulumi.stack import STACK, Stack, StackError, base_environment
+from localcloud.purge import clear, clouds, still_running
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS = 5
@@ -56,7 +59,7 @@ def up() -> None:
     with _told("make up", interrupted="nothing is lost. `make up` goes on, `make down` gives back"):
         with step(1, "Tools: Pulumi engine, Docker engine"):
             bin_dir = engine.ensure_engine(report)
-            report(f"docker: engine {docker_engine.ensure_running(report)}")
+            report(f"docker: engine {daemon.ensure_running(report)}")
         with step(2, "Local cloud: S3, registry, CaaS and Cloudflare APIs, dataset mirror"):
             services.start(report)
             place = load_place()
@@ -95,8 +98,8 @@ def down() -> None:
             )
         else:
             print(f"Nothing to give back: {_relative(folder)} holds no local cloud.")
-    for other in clearing.clouds(folder):
-        if running := clearing.still_running(other):
+    for other in clouds(folder):
+        if running := still_running(other):
             where = _relative(other)
             print(
                 f"\nStill running: {', '.join(running)} in {where}, of tests or a benchmark that "
@@ -115,25 +118,25 @@ def purge(
     stopped is named, and the rest is done.
     """
     folder = local_folder()
-    clouds = clearing.clouds(folder)
+    kept = clouds(folder)
     if not folder.is_dir():
         print(f"Nothing to delete: there is no {_relative(folder)}.")
         return
-    if not clouds and os.environ.get("TRAINSTACK_LOCAL_DIR"):
+    if not kept and os.environ.get("TRAINSTACK_LOCAL_DIR"):
         raise SystemExit(f"make purge: {folder} holds no local cloud; see TRAINSTACK_LOCAL_DIR")
     if not yes and sys.stdin.isatty():
         typer.confirm(f"Delete {_relative(folder)} with every artefact in it?", abort=True)
     elif not yes:
         raise SystemExit(
             "make purge: no terminal to ask on. To delete the artefacts without being asked: "
-            ".venv/bin/python -m localcloud.rehearsal purge --yes"
+            ".venv/bin/python -m localcloud.main_job purge --yes"
         )
     with _told("make purge", interrupted="`make purge` again goes on from here"):
         _require_idle_stack(folder)
         undone: list[str] = []
-        for one in clouds:
+        for one in kept:
             print(f"Stopping the local cloud in {_relative(one)}", flush=True)
-            undone += clearing.clear(one, report)
+            undone += clear(one, report)
         undone += _deleted(folder)
     for problem in undone[:PROBLEMS_SHOWN]:
         print(f"Not done: {problem}", file=sys.stderr)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from localcloud.plugins.resource import PluginError
+from localcloud.pulumi.plugins.resource import PluginError
 
 REAL = "https://api.cloudflare.com/client/v4"
 CONNECT_S = 5.0

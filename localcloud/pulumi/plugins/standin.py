@@ -28,9 +28,9 @@ from pulumi.provider.experimental.provider import (
     UpdateResponse,
 )
 
-from localcloud.plugins.engine_log import EngineLog
-from localcloud.plugins.resource import Call, PluginError, Properties, Resource, refusals
-from localcloud.plugins.values import (
+from localcloud.pulumi.plugins.engine_log import EngineLog
+from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource, refusals
+from localcloud.pulumi.plugins.values import (
     contains_secret,
     differences,
     plain_map,

@@ -10,12 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from localcloud.plugins.image_build import Registry, build_image, image_in_registry, push_image
-from localcloud.plugins.image_context import context_digest
-from localcloud.plugins.resource import Call, PluginError, Properties, Resource, Shape
-from localcloud.plugins.serve import serve
-from localcloud.plugins.standin import StandIn
-from localcloud.plugins.values import has_unknown
+from localcloud.pulumi.plugins.image_build import (
+    Registry,
+    build_image,
+    image_in_registry,
+    push_image,
+)
+from localcloud.pulumi.plugins.image_context import context_digest
+from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource, Shape
+from localcloud.pulumi.plugins.serve import serve
+from localcloud.pulumi.plugins.standin import StandIn
+from localcloud.pulumi.plugins.values import has_unknown
 
 VERSION = "5.2.0"
 

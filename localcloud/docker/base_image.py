@@ -22,8 +22,8 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, BuildError, ImageNotFound
 
-from localcloud import debian, docker_engine
-from localcloud.apt_sources import bookworm_sources, proxy_options
+from localcloud.docker import daemon, debian
+from localcloud.docker.apt_sources import bookworm_sources, proxy_options
 from localcloud.errors import LocalCloudError
 from localcloud.file_lock import alone
 from localcloud.place import cache_folder
@@ -59,7 +59,7 @@ def ensure_base_image(report: Report, *, cancelled: threading.Event | None = Non
     wanted = _wanted(certificates, sources)
     cache = cache_folder() / "base-image"
     with alone(cache / "lock"):  # two checkouts starting at once make it once
-        client = docker_engine.connect(timeout_s=BUILD_TIMEOUT_S)
+        client = daemon.connect(timeout_s=BUILD_TIMEOUT_S)
         try:
             if _label(client) == wanted:
                 return "found"

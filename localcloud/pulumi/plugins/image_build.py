@@ -12,7 +12,7 @@ import docker
 from docker.errors import APIError, DockerException, NotFound
 from docker.utils import parse_repository_tag
 
-from localcloud.plugins.resource import Call, PluginError
+from localcloud.pulumi.plugins.resource import Call, PluginError
 
 ENGINE_TIMEOUT_S = 600
 """Between two pieces of an answer: a RUN step may be silent for minutes."""

@@ -1,12 +1,12 @@
-"""`python -m localcloud.engine install | path`: get the Pulumi engine, or say where it is."""
+"""`python -m localcloud.pulumi.engine install | path`: get the Pulumi engine, or its path."""
 
 import sys
 from typing import Annotated
 
 import typer
 
-from localcloud.engine.errors import EngineError
-from localcloud.engine.install import ensure_engine
+from localcloud.pulumi.engine.errors import EngineError
+from localcloud.pulumi.engine.install import ensure_engine
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 

@@ -1,0 +1,1 @@
+"""The rehearsal's data set and the mirror that serves it."""

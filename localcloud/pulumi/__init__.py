@@ -1,0 +1,1 @@
+"""The Pulumi engine, its stand-in plugins, and stack dev."""
