@@ -2,5 +2,5 @@
 
 Not the vendor's service: it answers as public material describes that one, prices are made up, and
 hardware is this machine's. Behaviours that the vendor does not document are switches
-(`behaviours.py`).
+(`quirks.py`).
 """

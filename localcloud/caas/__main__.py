@@ -11,9 +11,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from localcloud.caas.behaviours import Behaviours
-from localcloud.caas.containers import DockerRuntime
-from localcloud.caas.server import create_app, server
+from localcloud.caas.http.server import create_app, server
+from localcloud.caas.quirks import Behaviours
+from localcloud.caas.runtime.containers import DockerRuntime
 from localcloud.caas.settings import Settings
 
 KEY_VARIABLE = "IONET_API_KEY"

@@ -18,7 +18,7 @@ from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import BucketReader
 from container.contract.records import Manifest, Verdict, stopped_key
 from container.storage.bucket import Bucket
-from localcloud.caas.containers import DEPLOYMENT_LABEL, PLACE_LABEL
+from localcloud.caas.runtime.containers import DEPLOYMENT_LABEL, PLACE_LABEL
 from localcloud.object_store.faults import FaultyStore
 from tests.campaign.cloud import NAME_PREFIX, Cloud, remove_bucket
 from tests.campaign.started import LONGEST_S, POLL_S, Started

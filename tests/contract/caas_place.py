@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import requests
 
-from localcloud.caas.behaviours import Behaviours
 from localcloud.caas.clock import BillingClock
-from localcloud.caas.runtime import ContainerRuntime
-from localcloud.caas.server import create_app, server
+from localcloud.caas.http.server import create_app, server
+from localcloud.caas.quirks import Behaviours
+from localcloud.caas.runtime.runtime import ContainerRuntime
 from localcloud.caas.settings import Settings
 
 API_KEY = "io-v2-test-key"

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
-from localcloud.caas.runtime import (
+from localcloud.caas.runtime.runtime import (
     ContainerSpec,
     EngineUnavailableError,
     FoundContainer,

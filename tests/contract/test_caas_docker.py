@@ -12,7 +12,7 @@ import docker
 import pytest
 import requests
 
-from localcloud.caas.containers import DEPLOYMENT_LABEL, PLACE_LABEL, DockerRuntime
+from localcloud.caas.runtime.containers import DEPLOYMENT_LABEL, PLACE_LABEL, DockerRuntime
 from localcloud.docker import debian
 from tests.contract.caas_place import CaasPlace, eventually
 from tests.contract.image_registry import ImageRegistry

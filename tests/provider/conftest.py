@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.caas.runtime import ContainerSpec, FoundContainer
+from localcloud.caas.runtime.runtime import ContainerSpec, FoundContainer
 from tests.contract.caas_place import CaasPlace
 from tests.contract.in_memory_runtime import InMemoryRuntime
 from tests.provider.fake_r2 import FakeR2

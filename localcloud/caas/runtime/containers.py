@@ -18,7 +18,7 @@ import requests.exceptions
 import urllib3.exceptions
 from docker.types import LogConfig
 
-from localcloud.caas.runtime import (
+from localcloud.caas.runtime.runtime import (
     ContainerSpec,
     EngineUnavailableError,
     FoundContainer,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from localcloud.caas.behaviours import Switches
 from localcloud.caas.clock import BillingClock
-from localcloud.caas.runtime import ContainerRuntime
+from localcloud.caas.domain.store import Store
+from localcloud.caas.quirks import Switches
+from localcloud.caas.runtime.runtime import ContainerRuntime
 from localcloud.caas.settings import Settings
-from localcloud.caas.store import Store
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ import logging
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 
-from localcloud.caas.behaviour.life import Life
-from localcloud.caas.cloud import Cloud
-from localcloud.caas.runtime import EngineUnavailableError
+from localcloud.caas.domain.cloud import Cloud
+from localcloud.caas.domain.life import Life
+from localcloud.caas.runtime.runtime import EngineUnavailableError
 
 log = logging.getLogger(__name__)
 

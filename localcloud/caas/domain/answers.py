@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from localcloud.caas import catalogue
-from localcloud.caas.cloud import Cloud
-from localcloud.caas.records import Attempt, Deployment, Event
+from localcloud.caas.domain import catalogue
+from localcloud.caas.domain.cloud import Cloud
+from localcloud.caas.domain.records import Attempt, Deployment, Event
 
 
 def moment(cloud: Cloud, at: datetime | None) -> str | None:

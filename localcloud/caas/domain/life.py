@@ -12,12 +12,12 @@ import uuid
 from dataclasses import replace
 from datetime import timedelta
 
-from localcloud.caas.behaviour import answers
-from localcloud.caas.behaviour.deployments import RECEIVED
-from localcloud.caas.behaviour.escapes import BareDollarError, unescaped
-from localcloud.caas.cloud import Cloud
-from localcloud.caas.records import Attempt, Deployment, Event, Status
-from localcloud.caas.runtime import ContainerSpec, FoundContainer, PullError, StartError
+from localcloud.caas.domain import answers
+from localcloud.caas.domain.cloud import Cloud
+from localcloud.caas.domain.deployments import RECEIVED
+from localcloud.caas.domain.escapes import BareDollarError, unescaped
+from localcloud.caas.domain.records import Attempt, Deployment, Event, Status
+from localcloud.caas.runtime.runtime import ContainerSpec, FoundContainer, PullError, StartError
 
 log = logging.getLogger(__name__)
 

@@ -6,17 +6,16 @@ import uuid
 from decimal import Decimal
 from typing import Any, NoReturn
 
-from localcloud.caas import catalogue
-from localcloud.caas.behaviour import answers, paging, supply
-from localcloud.caas.behaviour.escapes import BareDollarError, unescaped
-from localcloud.caas.cloud import Cloud
+from localcloud.caas.domain import answers, catalogue, paging, supply
+from localcloud.caas.domain.cloud import Cloud
+from localcloud.caas.domain.escapes import BareDollarError, unescaped
+from localcloud.caas.domain.records import STATUSES, Attempt, Deployment, Event, Secrets
 from localcloud.caas.errors import (
     EndedDeploymentError,
     NotFoundError,
     RefusedError,
     UnprocessableError,
 )
-from localcloud.caas.records import STATUSES, Attempt, Deployment, Event, Secrets
 from localcloud.caas.wire import DeployRequest, UpdateRequest
 
 # What Nomad tells about a task that was placed; the vendor's texts are not documented.

@@ -7,11 +7,11 @@ import uuid
 from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from localcloud.caas.behaviour import deployments, workers
-from localcloud.caas.cloud import Cloud
+from localcloud.caas.domain import deployments, workers
+from localcloud.caas.domain.cloud import Cloud
+from localcloud.caas.domain.records import Attempt
 from localcloud.caas.errors import NotFoundError
-from localcloud.caas.records import Attempt
-from localcloud.caas.runtime import LogStream, StreamName
+from localcloud.caas.runtime.runtime import LogStream, StreamName
 
 # Where a log that is cut breaks off, and how often one that stays open says that it lives.
 CUT_AFTER_LINES = 20

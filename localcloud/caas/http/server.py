@@ -11,15 +11,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from localcloud.caas import admin, errors, routes
-from localcloud.caas.behaviours import Behaviours, Switches
+from localcloud.caas import errors
 from localcloud.caas.clock import BillingClock
-from localcloud.caas.cloud import Cloud
-from localcloud.caas.gate import Gate
-from localcloud.caas.reconciler import Reconciler
-from localcloud.caas.runtime import ContainerRuntime
+from localcloud.caas.domain.cloud import Cloud
+from localcloud.caas.domain.reconciler import Reconciler
+from localcloud.caas.domain.store import Store
+from localcloud.caas.http import admin, routes
+from localcloud.caas.http.gate import Gate
+from localcloud.caas.quirks import Behaviours, Switches
+from localcloud.caas.runtime.runtime import ContainerRuntime
 from localcloud.caas.settings import Settings
-from localcloud.caas.store import Store
 
 
 def create_app(

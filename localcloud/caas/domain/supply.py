@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from localcloud.caas import catalogue
-from localcloud.caas.catalogue import Hardware, HardwareId, LocationRef
-from localcloud.caas.cloud import Cloud
+from localcloud.caas.domain import catalogue
+from localcloud.caas.domain.catalogue import Hardware, HardwareId, LocationRef
+from localcloud.caas.domain.cloud import Cloud
 from localcloud.caas.errors import RefusedError, UnprocessableError
 
 # A client of the sister product caps hours there.

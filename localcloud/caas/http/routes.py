@@ -9,10 +9,10 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from localcloud.caas.behaviour import deployments, keys, logs, supply, workers
-from localcloud.caas.catalogue import HardwareId
-from localcloud.caas.cloud import Cloud
-from localcloud.caas.records import Status
+from localcloud.caas.domain import deployments, keys, logs, supply, workers
+from localcloud.caas.domain.catalogue import HardwareId
+from localcloud.caas.domain.cloud import Cloud
+from localcloud.caas.domain.records import Status
 from localcloud.caas.wire import (
     DeployRequest,
     ExtendRequest,

@@ -8,7 +8,7 @@ import secrets
 import uuid
 from typing import Any
 
-from localcloud.caas.cloud import Cloud
+from localcloud.caas.domain.cloud import Cloud
 from localcloud.caas.errors import ApiError
 from localcloud.caas.wire import KeyRequest
 

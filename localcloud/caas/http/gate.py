@@ -11,9 +11,9 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from localcloud.caas import admin, routes
-from localcloud.caas.behaviour import keys
-from localcloud.caas.cloud import Cloud
+from localcloud.caas.domain import keys
+from localcloud.caas.domain.cloud import Cloud
+from localcloud.caas.http import admin, routes
 
 _NEEDS_KEY = re.compile(r"/enterprise/|/v1/io-cloud/")
 _PAGE = "<!doctype html><title>{0}</title><h1>{0}</h1><p>A page of the network in front.</p>"

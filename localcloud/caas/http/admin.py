@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import ValidationError
 
 from localcloud.caas.errors import UnprocessableError
-from localcloud.caas.routes import TheCloud
+from localcloud.caas.http.routes import TheCloud
 
 PREFIX = "/_local"
 HEALTH = f"{PREFIX}/health"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TypeVar
 
-from localcloud.caas.cloud import Cloud
+from localcloud.caas.domain.cloud import Cloud
 
 Row = TypeVar("Row")
 

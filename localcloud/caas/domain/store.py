@@ -16,7 +16,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from localcloud.caas.records import LIVE, Attempt, Deployment, Event, Secrets, Status
+from localcloud.caas.domain.records import LIVE, Attempt, Deployment, Event, Secrets, Status
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS deployments (

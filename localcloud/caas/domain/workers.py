@@ -5,10 +5,10 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from localcloud.caas.behaviour import answers, deployments, paging
-from localcloud.caas.cloud import Cloud
+from localcloud.caas.domain import answers, deployments, paging
+from localcloud.caas.domain.cloud import Cloud
+from localcloud.caas.domain.records import Attempt, Deployment
 from localcloud.caas.errors import NotFoundError
-from localcloud.caas.records import Attempt, Deployment
 
 # After these nothing is left of the machine; a failed one still tells why in its events.
 _GONE = ("completed", "destroyed")

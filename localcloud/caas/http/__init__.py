@@ -1,0 +1,1 @@
+"""The stand-in's HTTP side: paths, gate, server; no behaviour."""
