@@ -6,15 +6,15 @@ import os
 import random
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import ROOT
+
 if TYPE_CHECKING:
     from localcloud.place import Place
 
-ROOT = Path(__file__).resolve().parent.parent
 _IN_CLOUD = {"local_place", "local_world", "campaign"}
 # Drawn once, before there are workers: they must collect the same sample.
 os.environ.setdefault("CAMPAIGN_SEED", str(random.randrange(100_000)))  # noqa: S311

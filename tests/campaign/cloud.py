@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docker
@@ -16,11 +15,11 @@ from components.ionet.client import Client
 from container.storage.bucket import make_client
 from localcloud.docker import base_image, daemon
 from localcloud.place import Place
+from tests import ROOT
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-ROOT = Path(__file__).resolve().parents[2]
 TAG = "campaign"
 NAME_PREFIX = "campaign-"  # of buckets and deployments
 # A container's log is followed for as long as it is silent.

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import docker
@@ -22,11 +21,11 @@ import requests
 
 from container.contract.records import Manifest, RunStatus, Verdict
 from container.storage.bucket import Bucket
+from tests import ROOT
 from tests.container.conftest import BUCKET, TOKEN, wait_for
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
-ROOT = Path(__file__).resolve().parent.parent.parent
 TAG = "trainstack-tests/rehearsal:latest"
 SETTINGS = {
     "depth": 2,

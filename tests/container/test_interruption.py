@@ -14,10 +14,10 @@ import pytest
 
 from container.contract.records import Manifest, Verdict
 from container.storage.bucket import Bucket
+from tests import ROOT
 from tests.container.conftest import BUCKET, TOKEN, wait_for
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 DRIVER = Path(__file__).with_name("crashing_supervisor.py")
 
 Start = Callable[..., "subprocess.Popen[bytes]"]

@@ -15,8 +15,8 @@ import pytest
 import requests
 
 from container.nanochat.chat import BadRequestError, Server, Speaker, checked, pieces, until
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SPECIAL = {
     "<|bos|>": 256,
     "<|user_start|>": 257,

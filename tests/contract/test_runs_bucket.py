@@ -28,11 +28,11 @@ from runs.source.bucket import Bucket
 from runs.source.source import Source
 from runs.source.stack import Words
 from runs.terminal import progress_bar
+from tests import ROOT
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 from tests.runs_builders import BEAT, jsonl, manifest, metric, status, verdict
 
 NAME = "runs-tests"
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")

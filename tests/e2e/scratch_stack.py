@@ -14,7 +14,8 @@ import requests
 import yaml
 from botocore.config import Config
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
+
 UP_ENDS_WITHIN_S = 600
 ACCOUNT = "0123456789abcdef0123456789abcdef"  # the local cloud's only one
 BASE = "/enterprise/v1/io-cloud/caas"

@@ -8,14 +8,14 @@ import runpy
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 from pulumi.runtime import mocks, rpc
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
+
 ACCOUNT = "0123456789abcdef0123456789abcdef"
 
 LOCAL_ENV = {

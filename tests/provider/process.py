@@ -17,8 +17,8 @@ from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from components.ionet.provider import CaasDeploymentProvider
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 CALL_ENDS_WITHIN_S = 60
 Props = dict[str, Any]
 

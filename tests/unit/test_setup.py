@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
 
 # An interpreter that can make an environment, whose pip brings a `uv`. With MEET=2 its pip waits
 # until two are at work.

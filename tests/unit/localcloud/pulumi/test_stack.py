@@ -57,7 +57,10 @@ def test_a_lock_is_stale_only_when_its_engine_is_proven_dead(
         ("pulumi up --yes", False),
         ("vim Pulumi.dev.yaml", False),
         ("tail -f /c/localcloud/pulumi/plugins/start.py", False),
-        ("/c/.venv/bin/python -m pytest tests/unit/test_plugins_engine.py -k pulumi", False),
+        (
+            "/c/.venv/bin/python -m pytest tests/unit/test_plugins.py -k pulumi",
+            False,
+        ),
         ("bash -c . .local/env; pulumi up", False),
         ("", False),
     ],

@@ -9,7 +9,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.unit.scratch_project import ScratchProject
+from tests.unit.localcloud.pulumi.scratch_project import ScratchProject
 
 pytestmark = [pytest.mark.engine, pytest.mark.docker]
 

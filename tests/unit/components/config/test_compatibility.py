@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from components.config.settings import SettingsError, load_settings
-from tests.unit.test_components_settings import DEV, PAID_ENV, ROOT, load, problems
+from tests.unit.components.config.test_settings import DEV, PAID_ENV, ROOT, load, problems
 
 PAID: dict[str, Any] = {
     **DEV,

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from localcloud.pulumi.plugins.install import PLUGINS, PluginInstallError, install_plugins, launcher
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
 
 
 def test_plugins_are_never_installed_into_the_usual_home() -> None:

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from localcloud.pulumi.engine.hosts import SOURCE
-from tests.unit.scratch_project import ScratchProject
+from tests.unit.localcloud.pulumi.scratch_project import ScratchProject
 
 HOST = SOURCE / "language_host.py"
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
+
 PLACES = ("components", "container", "localcloud", "runs")
 
 # What one place may import of another, and why.

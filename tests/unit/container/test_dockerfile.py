@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-DOCKERFILE = Path(__file__).resolve().parent.parent.parent / "container" / "Dockerfile"
+from tests import ROOT
+
+DOCKERFILE = ROOT / "container/Dockerfile"
 NETWORK = re.compile(r"apt-get|pip install|\bcurl -|\buv (sync|pip)")
 SOURCES = ("BASE_IMAGE", "CUDA_BASE", "PIP_INDEX_URL", "NANOCHAT_SOURCE", "TORCH_INDEX")
 # What a snippet would touch of the machine that runs this test.

@@ -9,8 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.unit.cloudflare_double import ACCOUNT, CloudflareDouble
-from tests.unit.scratch_project import ScratchProject
+from tests.unit.localcloud.pulumi.plugins.cloudflare_double import ACCOUNT, CloudflareDouble
+from tests.unit.localcloud.pulumi.scratch_project import ScratchProject
 
 pytestmark = pytest.mark.engine
 

@@ -9,12 +9,12 @@ import struct
 import subprocess
 import sys
 import termios
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests import ROOT
+
 PROGRAM = """
 from runs.commands.watch import follow
-from tests.unit.test_runs_follow import beat, follower
+from tests.unit.runs.view.test_follower import beat, follower
 from tests.runs_builders import status, verdict
 script = [(0, "dev-main/status.json", status(beat_at=beat(0))),
           (6, "dev-main/status.json", status(beat_at=beat(6), step=360, loss=2.5)),

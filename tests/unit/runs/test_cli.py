@@ -6,15 +6,14 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from runs.cli import app, main
 from runs.errors import EXIT_INTERRUPTED, EXIT_UNREACHABLE, EXIT_USAGE
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 COMMANDS = (
     "list",
     "status",

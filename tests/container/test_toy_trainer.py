@@ -22,8 +22,8 @@ from container.contract.recipe import Stage, load_recipe, render, render_argv
 from localcloud.datasets.corpus import build_corpus
 from localcloud.docker.base_image import TAG, ensure_base_image
 from localcloud.docker.daemon import connect, ensure_running
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "trainstack-test-rehearsal"
 WAIT_S = 240
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,8 @@ from components.config.keys import StackKeys
 from components.config.settings import Settings, SettingsError, load_settings
 from container.contract.recipe import Setting
 from container.recipes import rehearsal
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 LOCAL_ENV = {
     "TRAINSTACK_LOCAL_CLOUD": "/somewhere/.local",
     "IONET_BASE_URL": "http://127.0.0.1:1",

@@ -15,7 +15,7 @@ from runs.view.follower import Follower
 from runs.view.logs import Part
 from runs.view.standing import Patience
 from tests.runs_builders import status, verdict
-from tests.unit.test_runs_follow import FakeBucket, beat, follower
+from tests.unit.runs.view.test_follower import FakeBucket, beat, follower
 
 BEGIN = datetime(2026, 11, 23, tzinfo=UTC)
 

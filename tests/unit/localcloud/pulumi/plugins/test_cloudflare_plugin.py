@@ -11,7 +11,11 @@ import pytest
 from localcloud.pulumi.plugins.cloudflare_http import RETRIES, CloudflareApi
 from localcloud.pulumi.plugins.cloudflare_plugin import AccountToken, R2Bucket
 from localcloud.pulumi.plugins.resource import Call, PluginError
-from tests.unit.cloudflare_double import ACCOUNT, CloudflareDouble, Refusal
+from tests.unit.localcloud.pulumi.plugins.cloudflare_double import (
+    ACCOUNT,
+    CloudflareDouble,
+    Refusal,
+)
 
 TOKEN = "cfat_PLANTEDOPERATOR"
 CALL = Call("urn::a::thing")
