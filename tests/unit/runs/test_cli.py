@@ -113,7 +113,7 @@ def test_ctrl_c_ends_with_130_and_leaves_the_run_alone(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runs.looking.Source", interrupt)
+    monkeypatch.setattr("runs.commands.watch.Source", interrupt)
     monkeypatch.setattr(sys, "argv", ["runs", "watch"])
     with pytest.raises(SystemExit) as ended:
         main()
@@ -132,6 +132,6 @@ def test_two_forms_of_one_answer_are_refused(
 
 
 def test_every_remedy_names_a_command_that_can_be_typed() -> None:
-    for path in sorted((ROOT / "runs").glob("*.py")):
+    for path in sorted((ROOT / "runs").rglob("*.py")):
         _, _, code = path.read_text().removeprefix('"""').partition('"""')
         assert re.findall(rf"[`:] ?runs (?:{'|'.join(COMMANDS)})\b.*", code) == [], path.name
