@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any, cast
 
 import pulumi_command as command
 from pulumi import ComponentResource, Input, Output, Resource, ResourceOptions
 
 from components.artifact_store import ArtifactStore
-from components.config.run_settings import RunSettings, short_hash
+from components.config.run_settings import RunSettings
 from components.config.settings import Settings
 from components.ionet import change
 from components.ionet.deployment import (
@@ -19,9 +17,11 @@ from components.ionet.deployment import (
     CaasDeployment,
     CaasDeploymentArgs,
     DeploymentReady,
+    MachineArgs,
     RunIdentity,
 )
 from components.run_image import RunImage
+from container.contract.environment import NAMES, RunEnvironment
 
 PREFLIGHT = ".venv/bin/python -m components.preflight"
 
@@ -61,16 +61,19 @@ class TrainingRun(ComponentResource):
             f"{run.name}-token", token_name=Output.concat("trainstack-", family), opts=child
         )
         name_prefix = Output.concat(settings.project, "-", family, "-")
-        replacing = self._replacing_inputs(
-            identity=identity, r2_prefix=Output.concat(family, "-", run.training_hash), image=image
+        machine = self._machine(
+            identity=identity, r2_prefix=Output.concat(family, "-", run.training_hash)
         )
-        replace_hash = Output.from_input(replacing).apply(short_hash)
-        args: dict[str, Any] = {
-            **replacing,
+        rental_hash = Output.from_input(dict(machine)).apply(change.rental_hash)
+        self._args: CaasDeploymentArgs = {
+            **machine,
             "cloud": settings.world.cloud,
             "accountId": settings.account_id,
-            "privateName": Output.concat(name_prefix, replace_hash),
+            "privateName": Output.concat(name_prefix, rental_hash),
             "namePrefix": name_prefix,
+            "image": image.digest,
+            "entrypoint": list(ENTRYPOINT),
+            "trafficPort": TRAFFIC_PORT,
             "durationHours": run.duration_hours,
             "maxCostUsd": run.max_cost_usd,
             "credentialsExpireOn": credentials.expire_on,
@@ -81,14 +84,14 @@ class TrainingRun(ComponentResource):
             "registryUsername": settings.image.username,
             "registrySecret": settings.image.secret,
         }
-        self._args = cast("CaasDeploymentArgs", args)
         preflight = command.local.Command(
             f"{run.name}-preflight",
             create=PREFLIGHT,
-            environment=self._preflight_environment(),
-            triggers=[replace_hash, credentials.access_key_id],
+            # Of a changed variable it runs again in place. A trigger would show a replacement, and
+            # to take those of an older stack away another: they stay as its state has them.
+            environment=self._preflight_environment(rental_hash),
             add_previous_output_in_env=False,
-            opts=child,
+            opts=ResourceOptions.merge(child, ResourceOptions(ignore_changes=["triggers"])),
         )
         self.deployment = CaasDeployment(
             f"{run.name}-deployment",
@@ -116,54 +119,50 @@ class TrainingRun(ComponentResource):
         )
         self.status_url = ready.statusUrl
 
-    def _replacing_inputs(
-        self, *, identity: RunIdentity, r2_prefix: Output[str], image: RunImage
-    ) -> dict[str, Any]:
+    def _machine(self, *, identity: RunIdentity, r2_prefix: Output[str]) -> MachineArgs:
         run, settings = self._run, self._settings
-        env: dict[str, Input[str]] = {
-            "R2_ENDPOINT": settings.r2_endpoint,
-            "R2_BUCKET": settings.bucket,
-            "WANDB_RUN": run.wandb_run,
-            "KEEP_ALIVE": str(run.keep_alive).lower(),
-            "RUN_NAME": run.name,
-            "RUN_PREFIX": r2_prefix,
-            "RECIPE": run.recipe,
-            "RECIPE_SETTINGS": json.dumps(dict(run.recipe_settings), sort_keys=True),
-            "IMAGE_DIGEST": image.digest,
-            "GPU_TYPE": run.gpu_type,
-            "GPUS_PER_CONTAINER": str(run.gpus_per_container),
-            "DEVICE_BATCH_SIZE": str(run.device_batch_size),
-            "TRAFFIC_PORT": str(TRAFFIC_PORT),
-        }
-        if settings.world.dataset_mirror_url:
-            env["DATASET_MIRROR_URL"] = settings.world.dataset_mirror_url
-        values = {
+
+        def environment(prefix: str) -> dict[str, str]:
+            return RunEnvironment(
+                run=run.name,
+                prefix=prefix,
+                recipe=run.recipe,
+                settings=run.recipe_settings,
+                endpoint=settings.r2_endpoint,
+                bucket=settings.bucket,
+                wandb_run=run.wandb_run,
+                keep_alive=run.keep_alive,
+                gpu_type=run.gpu_type,
+                gpus_per_container=run.gpus_per_container,
+                device_batch_size=run.device_batch_size,
+                mirror_url=settings.world.dataset_mirror_url,
+                traffic_port=TRAFFIC_PORT,
+                stop_grace_s=settings.stop_grace_s,
+            ).to_env()
+
+        return {
             "bucket": settings.bucket,
-            "entrypoint": list(ENTRYPOINT),
-            "env": env,
+            "env": r2_prefix.apply(environment),
             "gpuType": run.gpu_type,
             "gpusPerContainer": run.gpus_per_container,
             "identity": identity.id,
-            "image": image.digest,
             "locations": list(run.locations),
             "r2Endpoint": settings.r2_endpoint,
             "r2Prefix": r2_prefix,
             "run": run.name,
-            "trafficPort": TRAFFIC_PORT,
         }
-        return {key: values[key] for key in change.REPLACE_KEYS}
 
-    def _preflight_environment(self) -> dict[str, Input[str]]:
+    def _preflight_environment(self, rental_hash: Output[str]) -> dict[str, Input[str]]:
         args = self._args
-        environment: dict[str, Input[str]] = {
-            "R2_ENDPOINT": args["r2Endpoint"],
-            "R2_BUCKET": args["bucket"],
-            "R2_ACCESS_KEY_ID": args["accessKeyId"],
-            "R2_SECRET_ACCESS_KEY": Output.secret(args["secretAccessKey"]),
+        return {
+            NAMES["endpoint"]: args["r2Endpoint"],
+            NAMES["bucket"]: args["bucket"],
+            NAMES["access_key_id"]: args["accessKeyId"],
+            NAMES["secret_access_key"]: Output.secret(args["secretAccessKey"]),
+            NAMES["prefix"]: args["r2Prefix"],
             "CREDENTIALS_EXPIRE_ON": args["credentialsExpireOn"],
-            "RUN_PREFIX": args["r2Prefix"],
             "IMAGE": args["image"],
             "REGISTRY_USERNAME": args["registryUsername"],
             "REGISTRY_SECRET": Output.secret(args["registrySecret"]),
+            "RENTAL": rental_hash,  # read by nobody: another rental is checked before it is made
         }
-        return environment

@@ -135,6 +135,9 @@ class StackKeys(_Keys):
     readyTimeoutMinutes: Annotated[  # noqa: N815
         int, Field(ge=1, le=180, description="whole minutes, 1 to 180")
     ] = 30
+    stopGraceSeconds: Annotated[  # noqa: N815
+        int, Field(ge=5, le=600, description="whole seconds, 5 to 600")
+    ] = 5
     runs: Annotated[
         dict[RunName, RunKeys],
         Field(

@@ -67,6 +67,7 @@ class Settings:
     image: ImageSettings
     runs: tuple[RunSettings, ...]
     ready_timeout_minutes: int
+    stop_grace_s: int
     cloudflare_api_token: str = field(repr=False)
     wandb_api_key: str = field(repr=False)
 
@@ -122,6 +123,7 @@ def load_settings(
         image=_image(keys, world=world, env=env, recipe=load_recipe(recipe)),
         runs=runs,
         ready_timeout_minutes=keys.readyTimeoutMinutes,
+        stop_grace_s=keys.stopGraceSeconds,
         cloudflare_api_token=env.get("CLOUDFLARE_API_TOKEN")
         or config.get("cloudflare:apiToken", ""),
         wandb_api_key=keys.wandbApiKey,

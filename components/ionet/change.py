@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
+from components.config.run_settings import short_hash
+from container.contract.environment import differing, meaning
+
+ENV = "env"
 REPLACE_KEYS = (
     "bucket",
-    "entrypoint",
-    "env",
+    ENV,
     "gpuType",
     "gpusPerContainer",
     "identity",
-    "image",
     "locations",
     "r2Endpoint",
     "r2Prefix",
     "run",
-    "trafficPort",
 )
-"""A change of one of these is another machine or another run. They make up the private name."""
+"""A change of one of these is another machine or another run. They make up the private name.
+
+Of the environment its meaning counts, not its layout: see container/contract/environment.py.
+"""
+
+NEXT_RENTAL_KEYS = ("entrypoint", "image", "trafficPort")
+"""The program's own, which another release changes: a live machine keeps what it was rented with,
+and the next rental gets the new ones."""
+
+AS_RENTED = (*NEXT_RENTAL_KEYS, ENV, "privateName")
+"""What an update in place leaves in the state as it was: it tells of the machine that runs."""
 
 CREDENTIAL_KEYS = ("accessKeyId", "secretAccessKey", "wandbApiKey", "accessToken")
 """Handed to the container when it starts; the API can only change them by re-creating it."""
@@ -32,12 +43,16 @@ Kind = Literal["keep", "extend", "replace", "refuse"]
 
 @dataclass(frozen=True, kw_only=True)
 class Change:
-    """The decision; `keys` changed (`names` for people), and a refusal has its `remedy`."""
+    """The decision; `keys` changed (`names` for people), and a refusal has its `remedy`.
+
+    `waiting` are the keys that changed and are for the next rental, whatever the kind.
+    """
 
     kind: Kind
     keys: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     remedy: str = ""
+    waiting: tuple[str, ...] = ()
 
     @property
     def is_another_run(self) -> bool:
@@ -52,6 +67,21 @@ def decide(old: Mapping[str, Any], new: Mapping[str, Any], *, country: str = "")
     REPLACE_KEYS nor in CREDENTIAL_KEYS nor `durationHours` changes nothing on the machine, and
     neither do other locations among which is the one that was rented.
     """
+    decision = _decide(old, new, country=country)
+    variables = _variables(old.get(ENV), new.get(ENV), kept_when_live=True)
+    return replace(decision, waiting=(*_changed(old, new, NEXT_RENTAL_KEYS), *variables))
+
+
+def rental_hash(inputs: Mapping[str, Any]) -> str:
+    """Return 8 hex digits for what another machine or another run would differ in.
+
+    Part of the private name: with it a machine is found again after an engine was killed.
+    """
+    wanted = {key: inputs.get(key) for key in REPLACE_KEYS}
+    return short_hash({**wanted, ENV: meaning(inputs[ENV])})
+
+
+def _decide(old: Mapping[str, Any], new: Mapping[str, Any], *, country: str) -> Change:
     replacing = _changed(old, new, REPLACE_KEYS)
     if country and country in (new.get("locations") or (country,)):
         replacing = tuple(key for key in replacing if key != "locations")
@@ -87,7 +117,20 @@ FEWER_HOURS = (
 def _changed(
     old: Mapping[str, Any], new: Mapping[str, Any], keys: tuple[str, ...]
 ) -> tuple[str, ...]:
-    return tuple(key for key in keys if _plain(old.get(key)) != _plain(new.get(key)))
+    return tuple(key for key in keys if _differs(key, old.get(key), new.get(key)))
+
+
+def _differs(key: str, was: Any, becomes: Any) -> bool:
+    if key == ENV and isinstance(was, Mapping) and isinstance(becomes, Mapping):
+        return bool(_variables(was, becomes))
+    return _plain(was) != _plain(becomes)
+
+
+def _variables(was: Any, becomes: Any, *, kept_when_live: bool = False) -> tuple[str, ...]:
+    if not (isinstance(was, Mapping) and isinstance(becomes, Mapping)):
+        return ()
+    old, new = cast("Mapping[str, str]", was), cast("Mapping[str, str]", becomes)
+    return differing(old, new, kept_when_live=kept_when_live)
 
 
 def _names(
@@ -95,12 +138,8 @@ def _names(
 ) -> tuple[str, ...]:
     names: list[str] = []
     for key in keys:
-        was, becomes = old.get(key), new.get(key)
-        if isinstance(was, Mapping) and isinstance(becomes, Mapping):
-            before, after = cast("Mapping[str, Any]", was), cast("Mapping[str, Any]", becomes)
-            names += _changed(before, after, tuple(sorted({*before, *after})))
-        else:
-            names.append(key)
+        variables = _variables(old.get(key), new.get(key)) if key == ENV else ()
+        names += variables or (key,)
     return tuple(names)
 
 

@@ -18,27 +18,32 @@ TRAFFIC_PORT = 8000
 SECRET_INPUTS = ("accessKeyId", "secretAccessKey", "accessToken", "wandbApiKey", "registrySecret")
 
 
-class CaasDeploymentArgs(TypedDict):
-    """Inputs of a CaasDeployment; `change.REPLACE_KEYS` names those that replace it."""
+class MachineArgs(TypedDict):
+    """What tells one rental from another: a change of these is another machine or another run."""
 
-    cloud: Input[str]
-    accountId: Input[str]
-    privateName: Input[str]
-    namePrefix: Input[str]
     identity: Input[str]
     run: Input[str]
     r2Endpoint: Input[str]
     r2Prefix: Input[str]
     bucket: Input[str]
-    image: Input[str]
     gpuType: Input[str]
     gpusPerContainer: Input[int]
     locations: Input[list[str]]
-    durationHours: Input[int]
-    maxCostUsd: Input[int]
+    env: Input[dict[str, str]]
+
+
+class CaasDeploymentArgs(MachineArgs):
+    """Inputs of a CaasDeployment."""
+
+    cloud: Input[str]
+    accountId: Input[str]
+    privateName: Input[str]
+    namePrefix: Input[str]
+    image: Input[str]
     entrypoint: Input[list[str]]
     trafficPort: Input[int]
-    env: Input[dict[str, Input[str]]]
+    durationHours: Input[int]
+    maxCostUsd: Input[int]
     credentialsExpireOn: Input[str]
     accessKeyId: Input[str]
     secretAccessKey: Input[str]

@@ -16,6 +16,7 @@ from components.ionet.models import DeployRequest
 from components.ionet.offers import Offer, Wish
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import RunPlace
+from container.contract.environment import written
 
 Props = Mapping[str, Any]
 
@@ -64,12 +65,12 @@ class Rental:
 
     def request(self, *, private_name: str) -> DeployRequest:
         """Return the request that rents it under that name."""
-        secrets = {
-            "R2_ACCESS_KEY_ID": self.access.access_key_id,
-            "R2_SECRET_ACCESS_KEY": self.access.secret_access_key,
-            "ACCESS_TOKEN": self.access_token,
-            "WANDB_API_KEY": self.wandb_api_key,
-        }
+        secrets = written(
+            access_key_id=self.access.access_key_id,
+            secret_access_key=self.access.secret_access_key,
+            access_token=self.access_token,
+            wandb_api_key=self.wandb_api_key,
+        )
         return DeployRequest(
             private_name=private_name,
             duration_hours=self.wish.hours,
@@ -81,8 +82,11 @@ class Rental:
             traffic_port=self.traffic_port,
             env={
                 **self.env,
-                "DURATION_HOURS": str(self.wish.hours),
-                "PRICE_USD_PER_HOUR": str(self.offer.price_usd_per_hour),
+                **written(
+                    image_digest=self.image,
+                    duration_hours=self.wish.hours,
+                    price_usd_per_hour=self.offer.price_usd_per_hour,
+                ),
             },
             secret_env={name: value for name, value in secrets.items() if value},
             registry_username=self.registry_username,

@@ -115,6 +115,9 @@ class CaasDeploymentProvider(ResourceProvider):
         old, new = properties.known(_olds), properties.known(_news)
         rented = properties.offer(_olds)
         found = change.decide(old, new, country=rented.country if rented else "")
+        waiting = [_WORDS[key] for key in found.waiting if key in _WORDS]
+        if waiting and found.kind != "replace":
+            session.say(_kept(new["run"], waiting))
         if found.kind == "keep":
             return DiffResult(changes=False)
         verdict = None if found.is_another_run else session.verdict(_olds)
@@ -171,7 +174,8 @@ class CaasDeploymentProvider(ResourceProvider):
         old_hours = properties.known(_olds)["durationHours"]
         new_hours = properties.known(_news)["durationHours"]
         rental.extend(session.client(_news["cloud"]), _id, old_hours=old_hours, new_hours=new_hours)
-        outs = {**_olds, **_news}
+        kept = {key: _olds[key] for key in change.AS_RENTED if key in _olds}
+        outs = {**_olds, **_news, **kept}
         offer = properties.offer(_olds)
         if offer:
             longer = offer.for_hours(new_hours, quoted_hours=old_hours)
@@ -255,6 +259,18 @@ def _require_extension(id_: str, old: dict[str, Any], *, hours: int, cap_usd: in
     what = f"{longer} x {hours} h"
     cost.require_within_cap(longer.total_usd, cap_usd=cap_usd, what=what)
     session.say(f"{run}: extends to {what} = {cost.dollars(longer.total_usd)} in all")
+
+
+_WORDS = {"image": "image", "STOP_GRACE_S": "stopGraceSeconds"}  # a live machine keeps its own
+
+
+def _kept(run: str, words: list[str]) -> str:
+    what = " and ".join(words)
+    return (
+        f"{run}: keeps the {what} that it was rented with; what changed is for the next rental. To "
+        "have it at once raise trainstack:rerun, which gives this machine back and trains from the "
+        "start."
+    )
 
 
 def _kept_by_verdict(run: str, verdict: Verdict, names: tuple[str, ...]) -> str:

@@ -1,24 +1,18 @@
-"""The container's environment variables as one frozen value; which of them a stage may see."""
+"""The container's environment variables as one frozen value, written and read by one table.
+
+The operator's program writes them (`to_env`, `to_secret_env`, `written`), the container reads them
+(`from_env`); which of them a stage may see is decided here too. Standard library only.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, cast
-
-SECRET_NAMES = (
-    "R2_ACCESS_KEY_ID",
-    "R2_SECRET_ACCESS_KEY",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "ACCESS_TOKEN",
-    "WANDB_API_KEY",
-)
-# Ours; a stage has no use for them, and what it cannot see it cannot print.
-OWN_NAMES = ("R2_ENDPOINT", "R2_BUCKET", "RECIPE_SETTINGS", "RUN_PREFIX")
+from typing import Any, Literal, cast
 
 
 class BadEnvironmentError(ValueError):
@@ -35,8 +29,8 @@ class RunEnvironment:
     settings: Mapping[str, Any]
     endpoint: str
     bucket: str
-    access_key_id: str = field(repr=False)
-    secret_access_key: str = field(repr=False)
+    access_key_id: str = field(default="", repr=False)
+    secret_access_key: str = field(default="", repr=False)
     access_token: str = field(default="", repr=False)
     wandb_api_key: str = field(default="", repr=False)
     wandb_run: str = "dummy"
@@ -68,37 +62,222 @@ class RunEnvironment:
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> RunEnvironment:
         """Read the variables; raises one BadEnvironmentError that names every bad one."""
-        reader = _Reader(env)
-        found = cls(
-            run=reader.text("RUN_NAME", "main"),
-            prefix=reader.required("RUN_PREFIX").strip("/"),
-            recipe=reader.required("RECIPE"),
-            settings=reader.json_object("RECIPE_SETTINGS"),
-            endpoint=reader.required("R2_ENDPOINT"),
-            bucket=reader.required("R2_BUCKET"),
-            access_key_id=reader.required("R2_ACCESS_KEY_ID"),
-            secret_access_key=reader.required("R2_SECRET_ACCESS_KEY"),
-            access_token=reader.text("ACCESS_TOKEN"),
-            wandb_api_key=reader.text("WANDB_API_KEY"),
-            wandb_run=reader.text("WANDB_RUN", "dummy"),
-            keep_alive=reader.switch("KEEP_ALIVE"),
-            image_digest=reader.text("IMAGE_DIGEST"),
-            gpu_type=reader.text("GPU_TYPE", "CPU"),
-            gpus_per_container=reader.whole("GPUS_PER_CONTAINER", 1),
-            duration_hours=reader.whole("DURATION_HOURS", 0),
-            price_usd_per_hour=reader.money("PRICE_USD_PER_HOUR"),
-            device_batch_size=reader.whole("DEVICE_BATCH_SIZE", 0),
-            mirror_url=reader.text("DATASET_MIRROR_URL").rstrip("/"),
-            traffic_port=reader.whole("TRAFFIC_PORT", 8000),
-            work_dir=Path(reader.text("WORK_DIR", "/workspace")),
-            stop_grace_s=float(reader.whole("STOP_GRACE_S", 5)),
-            nanochat_commit=reader.text("NANOCHAT_COMMIT"),
-        )
-        if reader.problems:
+        values: dict[str, Any] = {"run": "main", "settings": {}}
+        problems: list[str] = []
+        for variable in VARIABLES:
+            text = env.get(variable.name, "")
+            if not text:
+                if variable.required:
+                    problems.append(f"{variable.name} is not set")
+                continue  # the field's default is the variable's
+            try:
+                values[variable.field] = variable.read(text)
+            except ValueError as error:
+                problems.append(f"{variable.name}{error}")
+        if problems:
             raise BadEnvironmentError(
-                "the container's environment is not usable: " + "; ".join(reader.problems)
+                "the container's environment is not usable: " + "; ".join(problems)
             )
-        return found
+        return cls(**values)
+
+    def to_env(self) -> dict[str, str]:
+        """Return the plain variables that the program declares for this run; no empty ones.
+
+        Not among them: what only the rental knows, and what the image sets itself.
+        """
+        return _full({v.field: getattr(self, v.field) for v in VARIABLES if v.by == "program"})
+
+    def to_secret_env(self) -> dict[str, str]:
+        """Return the variables for the vendor's secret store; an empty one is left out."""
+        return _full({v.field: getattr(self, v.field) for v in VARIABLES if v.by == "secret"})
+
+
+def written(**values: object) -> dict[str, str]:
+    """Return the variables of these fields; raises KeyError for a field that has none."""
+    by_field = {variable.field: variable for variable in VARIABLES}
+    return {by_field[name].name: by_field[name].write(value) for name, value in values.items()}
+
+
+def _full(values: Mapping[str, object]) -> dict[str, str]:
+    return {name: value for name, value in written(**values).items() if value}
+
+
+def meaning(env: Mapping[str, str], *, kept_when_live: bool = False) -> dict[str, object]:
+    """Return what a container would be asked for: what tells two rentals apart, by variable.
+
+    Layout is not meaning: a variable at its default equals one that is not there, and one that the
+    container does not read counts for nothing. Left out is what a live machine keeps as it was
+    rented, and what the rental, the secret store or the image gives.
+    """
+    return {
+        variable.name: variable.meaning(env)
+        for variable in VARIABLES
+        if variable.by == "program" and variable.kept_when_live == kept_when_live
+    }
+
+
+def differing(
+    old: Mapping[str, str], new: Mapping[str, str], *, kept_when_live: bool = False
+) -> tuple[str, ...]:
+    """Return the variables by which two containers would be asked for something else.
+
+    With `kept_when_live` those that a live machine keeps, instead of those that tell rentals apart.
+    """
+    before = meaning(old, kept_when_live=kept_when_live)
+    after = meaning(new, kept_when_live=kept_when_live)
+    return tuple(name for name in before if before[name] != after[name])
+
+
+def _text(value: str) -> str:
+    return value
+
+
+def _prefix(value: str) -> str:
+    return value.strip("/")
+
+
+def _address(value: str) -> str:
+    return value.rstrip("/")
+
+
+def _switch(value: str) -> bool:
+    if value.lower() not in ("true", "false", "1", "0"):
+        raise ValueError(f"={value.lower()!r} is neither true nor false")
+    return value.lower() in ("true", "1")
+
+
+def _whole(value: str) -> int:
+    try:
+        number = int(value)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise ValueError(f"={value!r} is not a whole number")
+    return number
+
+
+def _money(value: str) -> Decimal:
+    try:
+        number = Decimal(value)
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number < 0:
+        raise ValueError(f"={value!r} is not an amount")
+    return number
+
+
+def _json_object(value: str) -> dict[str, Any]:
+    try:
+        found: object = json.loads(value)
+    except ValueError as error:
+        raise ValueError(f" is not JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise ValueError(" is not a JSON object")
+    return cast("dict[str, Any]", found)
+
+
+def _lower(value: object) -> str:
+    return str(value).lower()
+
+
+def _json_text(value: object) -> str:
+    return json.dumps(dict(cast("Mapping[str, Any]", value)), sort_keys=True)
+
+
+def _seconds(value: str) -> float:
+    return float(_whole(value))
+
+
+def _whole_seconds(value: object) -> str:
+    return str(int(cast("float", value)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variable:
+    """One environment variable and the field of RunEnvironment that it is.
+
+    `by` says who gives it its value: the program's declaration, the rental (known when the machine
+    is rented), the vendor's secret store, or the image itself. What is `kept_when_live` replaces no
+    machine: it is for the next rental. `read` raises ValueError with what follows the name in the
+    message.
+    """
+
+    name: str
+    field: str
+    by: Literal["program", "rental", "secret", "image"] = "program"
+    required: bool = False
+    kept_when_live: bool = False
+    read: Callable[[str], Any] = _text
+    write: Callable[[object], str] = str
+
+    def meaning(self, env: Mapping[str, object]) -> object:
+        """Return what the container would make of it: the default where it is not set.
+
+        A value that is not known yet, in a preview, stays what it is.
+        """
+        text = env.get(self.name, "")
+        if not text:
+            return _DEFAULTS.get(self.field)
+        if not isinstance(text, str):
+            return text
+        try:
+            return self.read(text)
+        except ValueError:
+            return text
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(name="RUN_NAME", field="run"),
+    Variable(name="RUN_PREFIX", field="prefix", required=True, read=_prefix),
+    Variable(name="RECIPE", field="recipe", required=True),
+    Variable(name="RECIPE_SETTINGS", field="settings", read=_json_object, write=_json_text),
+    Variable(name="R2_ENDPOINT", field="endpoint", required=True),
+    Variable(name="R2_BUCKET", field="bucket", required=True),
+    Variable(name="R2_ACCESS_KEY_ID", field="access_key_id", by="secret", required=True),
+    Variable(name="R2_SECRET_ACCESS_KEY", field="secret_access_key", by="secret", required=True),
+    Variable(name="ACCESS_TOKEN", field="access_token", by="secret"),
+    Variable(name="WANDB_API_KEY", field="wandb_api_key", by="secret"),
+    Variable(name="WANDB_RUN", field="wandb_run"),
+    Variable(name="KEEP_ALIVE", field="keep_alive", read=_switch, write=_lower),
+    Variable(name="IMAGE_DIGEST", field="image_digest", by="rental"),
+    Variable(name="GPU_TYPE", field="gpu_type"),
+    Variable(name="GPUS_PER_CONTAINER", field="gpus_per_container", read=_whole),
+    Variable(name="DURATION_HOURS", field="duration_hours", by="rental", read=_whole),
+    Variable(name="PRICE_USD_PER_HOUR", field="price_usd_per_hour", by="rental", read=_money),
+    Variable(name="DEVICE_BATCH_SIZE", field="device_batch_size", read=_whole),
+    Variable(name="DATASET_MIRROR_URL", field="mirror_url", read=_address),
+    Variable(name="TRAFFIC_PORT", field="traffic_port", kept_when_live=True, read=_whole),
+    Variable(name="WORK_DIR", field="work_dir", by="image", read=Path),
+    Variable(
+        name="STOP_GRACE_S",
+        field="stop_grace_s",
+        kept_when_live=True,
+        read=_seconds,
+        write=_whole_seconds,
+    ),
+    Variable(name="NANOCHAT_COMMIT", field="nanochat_commit", by="image"),
+)
+
+NAMES = {variable.field: variable.name for variable in VARIABLES}
+
+_DEFAULTS: dict[str, object] = {
+    "run": "main",
+    "settings": {},
+    **{
+        one.name: one.default
+        for one in dataclasses.fields(RunEnvironment)
+        if one.default is not dataclasses.MISSING
+    },
+}
+
+# The two AWS names are not ours: an SDK in a stage would take a key from them.
+SECRET_NAMES = (
+    *(variable.name for variable in VARIABLES if variable.by == "secret"),
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+)
+# Ours; a stage has no use for them, and what it cannot see it cannot print.
+OWN_NAMES = ("R2_ENDPOINT", "R2_BUCKET", "RECIPE_SETTINGS", "RUN_PREFIX")
 
 
 def stage_environment(
@@ -119,59 +298,3 @@ def stage_environment(
     if credentials:
         hidden.discard("WANDB_API_KEY")
     return {name: value for name, value in env.items() if name not in hidden}
-
-
-class _Reader:
-    def __init__(self, env: Mapping[str, str]) -> None:
-        self._env = env
-        self.problems: list[str] = []
-
-    def text(self, name: str, default: str = "") -> str:
-        return self._env.get(name, "") or default
-
-    def required(self, name: str) -> str:
-        value = self._env.get(name, "")
-        if not value:
-            self.problems.append(f"{name} is not set")
-        return value
-
-    def switch(self, name: str) -> bool:
-        value = self._env.get(name, "").lower()
-        if value not in ("", "true", "false", "1", "0"):
-            self.problems.append(f"{name}={value!r} is neither true nor false")
-        return value in ("true", "1")
-
-    def whole(self, name: str, default: int) -> int:
-        value = self._env.get(name, "")
-        if not value:
-            return default
-        try:
-            number = int(value)
-        except ValueError:
-            number = -1
-        if number < 0:
-            self.problems.append(f"{name}={value!r} is not a whole number")
-        return number
-
-    def money(self, name: str) -> Decimal:
-        value = self._env.get(name, "") or "0"
-        try:
-            number = Decimal(value)
-        except InvalidOperation:
-            number = Decimal("NaN")
-        if not number.is_finite() or number < 0:
-            self.problems.append(f"{name}={value!r} is not an amount")
-            return Decimal(0)
-        return number
-
-    def json_object(self, name: str) -> dict[str, Any]:
-        value = self._env.get(name, "") or "{}"
-        try:
-            found: object = json.loads(value)
-        except ValueError as error:
-            self.problems.append(f"{name} is not JSON ({error})")
-            return {}
-        if not isinstance(found, dict):
-            self.problems.append(f"{name} is not a JSON object")
-            return {}
-        return cast("dict[str, Any]", found)

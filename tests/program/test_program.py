@@ -7,6 +7,7 @@ import json
 import pulumi
 import pytest
 
+from container.contract.environment import RunEnvironment
 from tests.program.conftest import ACCOUNT, LOCAL_ENV, Program
 
 # The whole of pulumi_cloudflare is imported, its deprecated resources too.
@@ -116,8 +117,34 @@ def test_the_preflight_gets_the_runs_own_credentials_and_runs_again_when_they_ch
     environment = preflight.inputs["environment"]
     assert environment["R2_ACCESS_KEY_ID"] == "main-token-id"
     assert len(environment["R2_SECRET_ACCESS_KEY"]) == 64
-    assert "main-token-id" in preflight.inputs["triggers"]
     assert preflight.inputs["create"] == ".venv/bin/python -m components.preflight"
+    # A changed variable is an update, which runs the command again and replaces nothing.
+    assert "triggers" not in preflight.inputs
+    elsewhere = program({"locations": ["US"]}).one("Command").inputs["environment"]
+    assert elsewhere["RENTAL"] != environment["RENTAL"]
+
+
+def test_the_container_reads_back_what_the_program_declares(program: Program) -> None:
+    """Written in three places and read in a fourth, once; no test fed one to the other."""
+    declared = program({"recipeSettings": {"depth": 2}, "stopGraceSeconds": 30}).one(
+        "CaasDeployment"
+    )
+    secrets = {"R2_ACCESS_KEY_ID": "a", "R2_SECRET_ACCESS_KEY": "s"}
+    read = RunEnvironment.from_env({**declared.inputs["env"], **secrets})
+    assert read == RunEnvironment(
+        run="main",
+        prefix=declared.inputs["r2Prefix"],
+        recipe="rehearsal",
+        settings={"depth": 2},
+        endpoint=declared.inputs["r2Endpoint"],
+        bucket=declared.inputs["bucket"],
+        access_key_id="a",
+        secret_access_key="s",
+        keep_alive=read.keep_alive,
+        gpu_type="CPU",
+        mirror_url=LOCAL_ENV["DATASET_MIRROR_URL"],
+        stop_grace_s=30.0,
+    )
 
 
 def test_every_secret_is_marked_wherever_it_goes(program: Program) -> None:

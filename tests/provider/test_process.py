@@ -177,15 +177,38 @@ def test_an_unchanged_program_changes_nothing_and_asks_nobody(process, caas, r2,
     caas.start()
 
 
-def test_diff_replaces_a_live_run_with_another_image(process, checked, rented):
-    assert process.diff(*rented, {**checked, "image": "x@sha256:1"}) == (True, ["image"])
+def test_diff_replaces_a_live_run_that_wants_other_gpus(process, checked, rented):
+    assert process.diff(*rented, {**checked, "gpuType": "H100"}) == (True, ["gpuType"])
+
+
+def test_a_live_run_keeps_the_image_that_it_was_rented_with_and_says_so(
+    process, caas, r2, checked, rented
+):
+    caas.stop()
+    r2.refuse = "InternalError"
+    assert process.diff(*rented, {**checked, "image": "x@sha256:1"}) == (False, [])
+    assert "main: keeps the image that it was rented with" in process.said()
+    assert "raise trainstack:rerun" in process.said()
+    caas.start()
+
+
+def test_an_extension_leaves_the_image_of_the_machine_in_the_state(process, caas, checked, rented):
+    deployment_id, state = rented
+    caas.until(deployment_id, "running")
+    longer = {**checked, "durationHours": 3.0, "image": "x@sha256:1", "privateName": "another"}
+    assert process.diff(deployment_id, state, longer) == (True, [])
+    after = process.update(deployment_id, state, longer)
+    assert {key: after[key] for key in ("image", "privateName", "env")} == {
+        key: state[key] for key in ("image", "privateName", "env")
+    }
+    assert process.diff(deployment_id, after, longer) == (False, [])
 
 
 def test_diff_keeps_a_run_that_has_its_verdict_and_says_so(process, r2, checked, rented):
     r2.put_verdict(PREFIX, "succeeded")
-    changed = {**checked, "image": "x@sha256:1", "secretAccessKey": "new", "durationHours": 9.0}
+    changed = {**checked, "gpuType": "H100", "secretAccessKey": "new", "durationHours": 9.0}
     assert process.diff(*rented, changed) == (False, [])
-    assert "main: has its verdict (succeeded) and is not rented again, although image" in (
+    assert "main: has its verdict (succeeded) and is not rented again, although gpuType" in (
         process.said()
     )
 
@@ -195,13 +218,13 @@ def test_diff_reads_the_verdict_with_the_runs_own_access_when_the_operators_is_r
 ):
     r2.operator_is_known = False
     r2.put_verdict(PREFIX, "failed")
-    assert process.diff(*rented, {**checked, "image": "x@sha256:1"}) == (False, [])
+    assert process.diff(*rented, {**checked, "gpuType": "H100"}) == (False, [])
 
 
 def test_diff_fails_rather_than_guess_when_the_bucket_does_not_answer(process, r2, checked, rented):
     r2.refuse = "AccessDenied"
     with pytest.raises(CallFailedError, match="not known whether the run has ended"):
-        process.diff(*rented, {**checked, "image": "x@sha256:1"})
+        process.diff(*rented, {**checked, "gpuType": "H100"})
 
 
 def test_diff_takes_a_raised_rerun_as_another_run_although_the_old_has_ended(

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from components.ionet.change import CREDENTIAL_KEYS, REPLACE_KEYS, decide
+from components.ionet.change import (
+    CREDENTIAL_KEYS,
+    NEXT_RENTAL_KEYS,
+    REPLACE_KEYS,
+    decide,
+    rental_hash,
+)
 from components.ionet.properties import UNKNOWN
 
 RENTED: dict[str, Any] = {
@@ -44,8 +50,11 @@ RENTED: dict[str, Any] = {
         ({"privateName": "follows the others"}, "keep"),
         ({"durationHours": 6}, "extend"),
         ({"durationHours": 4}, "refuse"),
-        ({"image": "r/i@sha256:2"}, "replace"),
-        ({"image": UNKNOWN}, "replace"),
+        ({"image": "r/i@sha256:2"}, "keep"),
+        ({"image": UNKNOWN}, "keep"),
+        ({"entrypoint": ["/bin/sh"], "trafficPort": 9000}, "keep"),
+        ({"env": UNKNOWN}, "replace"),
+        ({"env": {"RECIPE": UNKNOWN, "KEEP_ALIVE": "true"}}, "replace"),
         ({"env": {"RECIPE": "rehearsal", "KEEP_ALIVE": "false"}}, "replace"),
         ({"gpusPerContainer": 4}, "replace"),
         ({"gpuType": "A100"}, "replace"),
@@ -55,8 +64,10 @@ RENTED: dict[str, Any] = {
         ({"secretAccessKey": UNKNOWN}, "refuse"),
         ({"accessToken": "new"}, "refuse"),
         ({"wandbApiKey": "new"}, "refuse"),
-        ({"image": "r/i@sha256:2", "secretAccessKey": "new"}, "replace"),
-        ({"image": "r/i@sha256:2", "durationHours": 4}, "replace"),
+        ({"image": "r/i@sha256:2", "secretAccessKey": "new"}, "refuse"),
+        ({"image": "r/i@sha256:2", "durationHours": 6}, "extend"),
+        ({"gpuType": "A100", "secretAccessKey": "new"}, "replace"),
+        ({"gpuType": "A100", "durationHours": 4}, "replace"),
         ({"secretAccessKey": "new", "durationHours": 6}, "refuse"),
     ],
 )
@@ -90,7 +101,7 @@ def test_a_changed_variable_is_named() -> None:
 
 def test_only_another_identity_is_another_run() -> None:
     assert decide(RENTED, {**RENTED, "identity": UNKNOWN}).is_another_run
-    assert not decide(RENTED, {**RENTED, "image": UNKNOWN}).is_another_run
+    assert not decide(RENTED, {**RENTED, "gpuType": UNKNOWN}).is_another_run
 
 
 @pytest.mark.parametrize(
@@ -110,5 +121,79 @@ def test_other_locations_keep_a_machine_that_stands_in_one_of_them(
 
 
 def test_other_locations_hide_no_other_change() -> None:
-    wider = {**RENTED, "locations": ["FI", "US"], "image": "r/i@sha256:2"}
-    assert decide(RENTED, wider, country="FI").keys == ("image",)
+    wider = {**RENTED, "locations": ["FI", "US"], "gpuType": "A100"}
+    assert decide(RENTED, wider, country="FI").keys == ("gpuType",)
+
+
+@pytest.mark.parametrize("key", NEXT_RENTAL_KEYS)
+@pytest.mark.parametrize("other", [{}, {"durationHours": 6}, {"durationHours": 4}])
+def test_what_the_program_itself_brings_waits_for_the_next_rental(
+    key: str, other: dict[str, Any]
+) -> None:
+    found = decide(RENTED, {**RENTED, **other, key: "of another release"})
+    assert found.waiting == (key,)
+    assert key not in found.keys
+    assert found.kind == decide(RENTED, {**RENTED, **other}).kind
+
+
+# As commit 6636e89 declared it: the digest among the program's variables, no grace of a stop.
+OLDER_ENV = {
+    "R2_ENDPOINT": "https://x",
+    "R2_BUCKET": "b",
+    "WANDB_RUN": "dummy",
+    "KEEP_ALIVE": "false",
+    "RUN_NAME": "main",
+    "RUN_PREFIX": "p",
+    "RECIPE": "rehearsal",
+    "RECIPE_SETTINGS": '{"depth": 2, "num_iterations": 7}',
+    "IMAGE_DIGEST": "r/i@sha256:1",
+    "GPU_TYPE": "CPU",
+    "GPUS_PER_CONTAINER": "1",
+    "DEVICE_BATCH_SIZE": "0",
+    "TRAFFIC_PORT": "8000",
+}
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {"IMAGE_DIGEST": "r/i@sha256:2"},
+        {"STOP_GRACE_S": "5"},
+        {"OF_A_LATER_RELEASE": "1"},
+        {"RECIPE_SETTINGS": '{"num_iterations":7,"depth":2}'},
+        {"KEEP_ALIVE": ""},
+        {"TRAFFIC_PORT": "9000"},
+    ],
+    ids=str,
+)
+def test_the_environments_layout_replaces_no_machine(layout: dict[str, str]) -> None:
+    rented = {**RENTED, "env": OLDER_ENV}
+    wanted = {**RENTED, "env": {**OLDER_ENV, **layout}}
+    assert decide(rented, wanted).kind == "keep"
+    assert rental_hash(rented) == rental_hash(wanted)
+
+
+def test_the_environments_meaning_does() -> None:
+    rented = {**RENTED, "env": OLDER_ENV}
+    wanted = {**RENTED, "env": {**OLDER_ENV, "RECIPE_SETTINGS": "{}", "KEEP_ALIVE": "1"}}
+    found = decide(rented, wanted)
+    assert (found.kind, found.names) == ("replace", ("RECIPE_SETTINGS", "KEEP_ALIVE"))
+    assert rental_hash(rented) != rental_hash(wanted)
+
+
+def test_a_longer_grace_of_a_stop_waits_for_the_next_rental() -> None:
+    found = decide(
+        {**RENTED, "env": OLDER_ENV}, {**RENTED, "env": {**OLDER_ENV, "STOP_GRACE_S": "60"}}
+    )
+    assert (found.kind, found.waiting) == ("keep", ("STOP_GRACE_S",))
+
+
+@pytest.mark.parametrize("key", [*NEXT_RENTAL_KEYS, *CREDENTIAL_KEYS, "durationHours"])
+def test_a_machine_is_found_again_by_its_name_whatever_image_it_was_rented_with(key: str) -> None:
+    """Kinds of change between a killed engine and the next `up` that leave the name alone."""
+    assert rental_hash(RENTED) == rental_hash({**RENTED, key: "another"})
+
+
+@pytest.mark.parametrize("key", [key for key in REPLACE_KEYS if key != "env"])
+def test_another_machine_has_another_name(key: str) -> None:
+    assert rental_hash(RENTED) != rental_hash({**RENTED, key: "another"})

@@ -1,0 +1,120 @@
+"""The container's variables: written and read by one table, whatever stands in them."""
+
+from __future__ import annotations
+
+import dataclasses
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from container.contract.environment import (
+    VARIABLES,
+    BadEnvironmentError,
+    RunEnvironment,
+    differing,
+    meaning,
+    written,
+)
+
+words = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=12)
+environments = st.builds(
+    RunEnvironment,
+    run=words,
+    prefix=words,
+    recipe=words,
+    settings=st.dictionaries(words, st.integers() | st.booleans() | words),
+    endpoint=words.map("https://{}".format),
+    bucket=words,
+    access_key_id=words,
+    secret_access_key=words,
+    access_token=words | st.just(""),
+    wandb_api_key=words | st.just(""),
+    wandb_run=words,
+    keep_alive=st.booleans(),
+    image_digest=words,
+    gpu_type=words,
+    gpus_per_container=st.integers(1, 8),
+    duration_hours=st.integers(0, 168),
+    price_usd_per_hour=st.decimals(0, 1000, places=4),
+    device_batch_size=st.integers(0, 64),
+    mirror_url=words.map("http://{}".format) | st.just(""),
+    traffic_port=st.integers(1, 65535),
+    stop_grace_s=st.integers(5, 600).map(float),
+)
+
+
+@given(environments)
+def test_what_is_written_is_read_back_equal(wanted: RunEnvironment) -> None:
+    by_the_rental = written(
+        image_digest=wanted.image_digest,
+        duration_hours=wanted.duration_hours,
+        price_usd_per_hour=wanted.price_usd_per_hour,
+    )
+    env = {**wanted.to_env(), **wanted.to_secret_env(), **by_the_rental}
+    assert RunEnvironment.from_env(env) == wanted
+
+
+def test_every_field_is_one_variable() -> None:
+    fields = [one.name for one in dataclasses.fields(RunEnvironment)]
+    assert sorted(variable.field for variable in VARIABLES) == sorted(fields)
+    assert len({variable.name for variable in VARIABLES}) == len(VARIABLES)
+
+
+def test_no_secret_is_among_the_plain_variables() -> None:
+    wanted = RunEnvironment(
+        run="main",
+        prefix="p",
+        recipe="r",
+        settings={},
+        endpoint="https://x",
+        bucket="b",
+        access_key_id="planted-id",
+        secret_access_key="planted-secret",
+        access_token="planted-token",
+        wandb_api_key="planted-wandb",
+    )
+    assert "planted" not in str(wanted.to_env())
+    assert "planted" not in repr(wanted)
+    assert set(wanted.to_secret_env().values()) == {
+        "planted-id",
+        "planted-secret",
+        "planted-token",
+        "planted-wandb",
+    }
+
+
+def test_all_that_is_wrong_is_named_at_once() -> None:
+    with pytest.raises(BadEnvironmentError) as failed:
+        RunEnvironment.from_env(
+            {"RECIPE": "r", "KEEP_ALIVE": "Perhaps", "TRAFFIC_PORT": "-1", "RECIPE_SETTINGS": "[]"}
+        )
+    assert str(failed.value) == (
+        "the container's environment is not usable: RUN_PREFIX is not set; RECIPE_SETTINGS is not "
+        "a JSON object; R2_ENDPOINT is not set; R2_BUCKET is not set; R2_ACCESS_KEY_ID is not set; "
+        "R2_SECRET_ACCESS_KEY is not set; KEEP_ALIVE='perhaps' is neither true nor false; "
+        "TRAFFIC_PORT='-1' is not a whole number"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ({}, {}, ()),
+        ({}, {"WANDB_RUN": "dummy", "KEEP_ALIVE": "false"}, ()),
+        ({"R2_ENDPOINT": "a"}, {"R2_ENDPOINT": "b"}, ("R2_ENDPOINT",)),
+        ({"PRICE_USD_PER_HOUR": "1"}, {"PRICE_USD_PER_HOUR": "2"}, ()),
+        ({"KEEP_ALIVE": "nonsense"}, {}, ("KEEP_ALIVE",)),
+    ],
+)
+def test_layout_is_not_meaning(
+    old: dict[str, str], new: dict[str, str], names: tuple[str, ...]
+) -> None:
+    assert differing(old, new) == names
+
+
+def test_the_meaning_of_amounts_and_texts_is_plain_json() -> None:
+    kinds = {type(value) for value in meaning({}).values()}
+    assert kinds <= {str, int, bool, dict, type(None)}
+    assert Decimal not in kinds
