@@ -6,10 +6,9 @@ What is refused here would else be found on the machine that is paid for, after 
 from __future__ import annotations
 
 import json
-import re
 
 from components.config.run_settings import RunSettings
-from container.contract.recipe import Recipe, SettingValue
+from container.contract.recipe import Recipe, SettingValue, is_one_of, slowness
 
 CPU = "CPU"
 LENGTH_SETTINGS = frozenset(
@@ -28,9 +27,6 @@ LENGTH_SETTINGS = frozenset(
 WITHOUT_FP8 = frozenset({"A100", "A40", "A10", "A6000", "V100", "T4", "3090"})
 WITHOUT_FA3 = WITHOUT_FP8 | {"B200", "B300", "L40", "L40S", "L4", "4090", "5090"}
 """The pinned nanochat has Flash Attention 3 on Hopper only; without it sliding windows are slow."""
-
-SPEED = {"A100": 312 / 989}
-"""Dense bf16 teraflops against an H100's, from the vendor's data sheets; others count as equal."""
 
 
 def unfit(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
@@ -72,7 +68,7 @@ def _hours_problems(run: RunSettings, recipe: Recipe, where: str) -> list[str]:
     if LENGTH_SETTINGS & run.recipe_settings.keys():
         return []
     share = recipe.gpus / run.gpus_per_container if recipe.gpus else 1.0
-    hours = recipe.expected_hours * share / _speed(run.gpu_type)
+    hours = recipe.expected_hours * share * slowness(run.gpu_type)
     if hours <= run.duration_hours:
         return []
     text = (
@@ -84,21 +80,12 @@ def _hours_problems(run: RunSettings, recipe: Recipe, where: str) -> list[str]:
 
 def _attention_problems(run: RunSettings, recipe: Recipe, *, gpu: str) -> list[str]:
     wrong: dict[str, SettingValue] = {}
-    if run.trained.get("fp8") is True and _is_one_of(run.gpu_type, WITHOUT_FP8):
+    if run.trained.get("fp8") is True and is_one_of(run.gpu_type, WITHOUT_FP8):
         wrong["fp8"] = False
     pinned = run.nanochat_commit == recipe.nanochat_commit  # later commits have other kernels
-    slow = pinned and _is_one_of(run.gpu_type, WITHOUT_FA3)
+    slow = pinned and is_one_of(run.gpu_type, WITHOUT_FA3)
     if slow and "S" in str(run.trained.get("window_pattern", "")):
         wrong["window_pattern"] = "L"
     if not wrong:
         return []
     return [f"{gpu}: cannot run {recipe.name} as it is; set recipeSettings {json.dumps(wrong)} too"]
-
-
-def _speed(gpu_type: str) -> float:
-    return next((speed for name, speed in SPEED.items() if _is_one_of(gpu_type, {name})), 1.0)
-
-
-def _is_one_of(gpu_type: str, models: frozenset[str] | set[str]) -> bool:
-    words = set(re.split(r"[^A-Z0-9]+", gpu_type.upper()))
-    return bool(words & models)

@@ -18,10 +18,11 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
+import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 SettingValue = int | float | str | bool
 
@@ -141,6 +142,23 @@ class Recipe:
     def values(self) -> dict[str, SettingValue]:
         """Return the settings as a flat mapping, overrides applied."""
         return {name: setting.default for name, setting in self.settings.items()}
+
+
+SPEED: Final[Mapping[str, float]] = {"A100": 312 / 989}
+"""Dense bf16 teraflops against an H100's, from the vendor's data sheets; others count as equal."""
+
+
+def slowness(gpu_type: str) -> float:
+    """Return how many times as long a step takes as on the GPU that recipes are timed for.
+
+    Hours and the limits of a stall are multiplied by it.
+    """
+    return 1 / next((speed for model, speed in SPEED.items() if is_one_of(gpu_type, {model})), 1.0)
+
+
+def is_one_of(gpu_type: str, models: Set[str]) -> bool:
+    """Tell whether a GPU's name, as a catalogue writes it, names one of these models."""
+    return bool(set(re.split(r"[^A-Z0-9]+", gpu_type.upper())) & models)
 
 
 def load_recipe(name: str) -> Recipe:
