@@ -177,10 +177,10 @@ def parse(
         return StackKeys.model_validate(given), frozenset()
     except pydantic.ValidationError as error:
         bad: set[str] = set()
-        for found in error.errors(include_url=False, include_context=False):
-            place = [str(part) for part in found["loc"]]
+        for detail in error.errors(include_url=False, include_context=False):
+            place = [str(part) for part in detail["loc"]]
             bad.add(place[0])
-            line = _problem(place, kind=found["type"], value=found["input"], secret=secret)
+            line = _problem(place, kind=detail["type"], value=detail["input"], secret=secret)
             if line not in problems:
                 problems.append(line)
         good = {key: value for key, value in given.items() if key not in bad}

@@ -85,16 +85,16 @@ class Client:
         Whether the first page is 0 or 1 is not documented, so page 0 is asked for unless the pages
         from 1 on hold as many as the total says. A total may be absent, or 0 beside rows.
         """
-        found: dict[str, models.DeploymentRow] = {}
+        by_id: dict[str, models.DeploymentRow] = {}
         total = 0
         for page in range(1, MAX_PAGES):
-            before = len(found)
-            total = self._page(page, found)
-            if len(found) == before or 0 < total <= len(found):
+            before = len(by_id)
+            total = self._page(page, by_id)
+            if len(by_id) == before or 0 < total <= len(by_id):
                 break
-        if not 0 < total <= len(found):
-            self._page(0, found)
-        return list(found.values())
+        if not 0 < total <= len(by_id):
+            self._page(0, by_id)
+        return list(by_id.values())
 
     def deployment(self, deployment_id: str) -> models.Deployment:
         """Return the details of one deployment; raises NotFoundError when it is unknown."""
@@ -121,7 +121,7 @@ class Client:
         self._retrying(lambda: self._send("DELETE", f"/deployment/{deployment_id}"))
 
     def confirm_gone(self, deployment_id: str) -> bool:
-        """Tell whether a deployment that was "not found" is really gone.
+        """Tell whether a deployment that was "not by_id" is really gone.
 
         A bad key also gets a 400, so this makes a call that only a good key can make, and believes
         the list when it still shows the deployment alive.
@@ -130,10 +130,10 @@ class Client:
         row = rows.get(deployment_id)
         return row is None or row.life == "ended"
 
-    def _page(self, page: int, found: dict[str, models.DeploymentRow]) -> int:
+    def _page(self, page: int, by_id: dict[str, models.DeploymentRow]) -> int:
         query = {"page": str(page), "page_size": str(PAGE_SIZE)}
         rows, total = self._read("/deployments", decode=models.deployment_page, query=query)
-        found.update({row.id: row for row in rows})
+        by_id.update({row.id: row for row in rows})
         return total
 
     def _read(

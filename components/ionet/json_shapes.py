@@ -14,9 +14,9 @@ class WireError(ValueError):
 def objects(answer: Any) -> Iterator[dict[str, Any]]:
     """Yield every object in an answer, at any depth, the outer before the inner."""
     if isinstance(answer, dict):
-        found = cast("dict[str, Any]", answer)
-        yield found
-        for value in found.values():
+        members = cast("dict[str, Any]", answer)
+        yield members
+        for value in members.values():
             yield from objects(value)
     elif isinstance(answer, list):
         for value in cast("list[Any]", answer):
@@ -32,10 +32,10 @@ def mapping(value: Any) -> dict[str, Any]:
 
 def member(answer: Any, name: str) -> Any:
     """Return a member of an object, or raise WireError."""
-    found = mapping(answer)
-    if name not in found:
+    members = mapping(answer)
+    if name not in members:
         raise WireError(f"{name} is missing")
-    return found[name]
+    return members[name]
 
 
 def rows(value: Any) -> list[dict[str, Any]]:
@@ -46,9 +46,9 @@ def rows(value: Any) -> list[dict[str, Any]]:
     return [cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]
 
 
-def required(found: dict[str, Any], name: str, kind: type) -> Any:
+def required(members: dict[str, Any], name: str, kind: type) -> Any:
     """Return a member of that kind, or raise WireError."""
-    value = found.get(name)
+    value = members.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
         raise WireError(f"{name} is missing or no {kind.__name__}")
     return value
@@ -66,7 +66,7 @@ def decimal(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
-        found = Decimal(str(value))
+        amount = Decimal(str(value))
     except ArithmeticError:
         return None
-    return found if found.is_finite() else None
+    return amount if amount.is_finite() else None

@@ -145,19 +145,19 @@ class DeployRequest:
 def hardware_rows(answer: Any) -> list[Hardware]:
     """Find the catalogue rows in an answer, whose envelope has varied; skip what is no row."""
     rows: list[Hardware] = []
-    for found in json_shapes.objects(answer):
-        hardware_id = found.get("hardware_id")
+    for members in json_shapes.objects(answer):
+        hardware_id = members.get("hardware_id")
         if isinstance(hardware_id, bool) or not isinstance(hardware_id, int | str):
             continue
-        sold_out = found.get("sold_out") is True
+        sold_out = members.get("sold_out") is True
         rows.append(
             Hardware(
                 hardware_id=hardware_id,
-                name=str(found.get("hardware_name") or ""),
-                available=0 if sold_out else json_shapes.integer(found.get("available")),
-                price_usd_per_hour=json_shapes.decimal(found.get("price")),
-                max_gpus_per_container=json_shapes.integer(found.get("max_gpus_per_container")),
-                location=str(found["location"]).upper() if found.get("location") else None,
+                name=str(members.get("hardware_name") or ""),
+                available=0 if sold_out else json_shapes.integer(members.get("available")),
+                price_usd_per_hour=json_shapes.decimal(members.get("price")),
+                max_gpus_per_container=json_shapes.integer(members.get("max_gpus_per_container")),
+                location=str(members["location"]).upper() if members.get("location") else None,
             )
         )
     return rows
@@ -167,11 +167,11 @@ def places(answer: Any) -> list[Place]:
     """Decode the answer of available-replicas."""
     return [
         Place(
-            location_id=json_shapes.required(found, "id", int),
-            iso2=str(found.get("iso2") or "").upper(),
-            available_replicas=json_shapes.integer(found.get("available_replicas")) or 0,
+            location_id=json_shapes.required(members, "id", int),
+            iso2=str(members.get("iso2") or "").upper(),
+            available_replicas=json_shapes.integer(members.get("available_replicas")) or 0,
         )
-        for found in json_shapes.rows(json_shapes.member(answer, "data"))
+        for members in json_shapes.rows(json_shapes.member(answer, "data"))
     ]
 
 
@@ -190,19 +190,19 @@ def deployment_page(answer: Any) -> tuple[list[DeploymentRow], int]:
     data = json_shapes.mapping(json_shapes.member(answer, "data"))
     rows = [
         DeploymentRow(
-            id=json_shapes.required(found, "id", str),
-            name=str(found.get("name") or ""),
-            status=json_shapes.required(found, "status", str),
+            id=json_shapes.required(members, "id", str),
+            name=str(members.get("name") or ""),
+            status=json_shapes.required(members, "status", str),
         )
-        for found in json_shapes.rows(data.get("deployments"))
+        for members in json_shapes.rows(data.get("deployments"))
     ]
     return rows, json_shapes.integer(data.get("total")) or 0
 
 
 def deployment(answer: Any) -> Deployment:
     """Decode the details of a deployment, with or without the envelope."""
-    found = json_shapes.mapping(answer)
-    data = json_shapes.mapping(found["data"]) if "data" in found else found
+    members = json_shapes.mapping(answer)
+    data = json_shapes.mapping(members["data"]) if "data" in members else members
     return Deployment(
         id=json_shapes.required(data, "id", str),
         status=json_shapes.required(data, "status", str),
@@ -217,13 +217,13 @@ def workers(answer: Any) -> list[Worker]:
     """Decode the containers of a deployment."""
     return [
         Worker(
-            public_url=str(found.get("public_url") or "").rstrip("/"),
+            public_url=str(members.get("public_url") or "").rstrip("/"),
             events=tuple(
                 str(event.get("message") or "")
-                for event in json_shapes.rows(found.get("container_events"))
+                for event in json_shapes.rows(members.get("container_events"))
             ),
         )
-        for found in json_shapes.rows(
+        for members in json_shapes.rows(
             json_shapes.mapping(json_shapes.member(answer, "data")).get("workers")
         )
     ]
@@ -232,8 +232,8 @@ def workers(answer: Any) -> list[Worker]:
 def deployment_id(answer: Any) -> str | None:
     """Find the new deployment's id at any depth: its place has varied. None when there is none."""
     for name in ("deployment_id", "cluster_id", "id"):
-        for found in json_shapes.objects(answer):
-            value = found.get(name)
+        for members in json_shapes.objects(answer):
+            value = members.get(name)
             if isinstance(value, str) and value:
                 return value
     return None

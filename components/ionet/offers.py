@@ -64,15 +64,15 @@ class Offer:
     @classmethod
     def from_text(cls, text: str) -> Offer:
         """Parse what `to_text` wrote."""
-        found = json.loads(text)
+        members = json.loads(text)
         return cls(
-            hardware_id=found["hardwareId"],
-            hardware_name=found["hardwareName"],
-            gpus=found["gpus"],
-            location_ids=tuple(found["locationIds"]),
-            country=found["country"],
-            price_usd_per_hour=Decimal(found["priceUsdPerHour"]),
-            total_usd=Decimal(found["totalUsd"]),
+            hardware_id=members["hardwareId"],
+            hardware_name=members["hardwareName"],
+            gpus=members["gpus"],
+            location_ids=tuple(members["locationIds"]),
+            country=members["country"],
+            price_usd_per_hour=Decimal(members["priceUsdPerHour"]),
+            total_usd=Decimal(members["totalUsd"]),
         )
 
 

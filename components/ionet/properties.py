@@ -101,12 +101,12 @@ def known(props: Props) -> dict[str, Any]:
 
 def wish(props: Props) -> Wish:
     """Read the wish, which is known in a preview too."""
-    found = known(props)
+    values = known(props)
     return Wish(
-        gpu_type=found["gpuType"],
-        gpus=found["gpusPerContainer"],
-        locations=tuple(found.get("locations") or ()),
-        hours=found["durationHours"],
+        gpu_type=values["gpuType"],
+        gpus=values["gpusPerContainer"],
+        locations=tuple(values.get("locations") or ()),
+        hours=values["durationHours"],
     )
 
 
@@ -118,30 +118,30 @@ def offer(props: Props) -> Offer | None:
 
 def rental(props: Props) -> Rental:
     """Decode a deployment's complete properties."""
-    found = known(props)
+    values = known(props)
     chosen = offer(props)
     run_access = access(props)
     if chosen is None or run_access is None:
         raise ValueError("a deployment without a chosen offer or without credentials")
     return Rental(
-        cloud=found["cloud"],
-        private_name=found["privateName"],
-        name_prefix=found["namePrefix"],
-        run=found["run"],
+        cloud=values["cloud"],
+        private_name=values["privateName"],
+        name_prefix=values["namePrefix"],
+        run=values["run"],
         wish=wish(props),
         offer=chosen,
-        max_cost_usd=found["maxCostUsd"],
+        max_cost_usd=values["maxCostUsd"],
         place=place(props),
-        image=found["image"],
-        entrypoint=tuple(found["entrypoint"]),
-        traffic_port=found["trafficPort"],
-        env=cast("dict[str, str]", found.get("env") or {}),
-        credentials_expire_on=found.get("credentialsExpireOn") or "",
+        image=values["image"],
+        entrypoint=tuple(values["entrypoint"]),
+        traffic_port=values["trafficPort"],
+        env=cast("dict[str, str]", values.get("env") or {}),
+        credentials_expire_on=values.get("credentialsExpireOn") or "",
         access=run_access,
-        access_token=found.get("accessToken") or "",
-        wandb_api_key=found.get("wandbApiKey") or "",
-        registry_username=found.get("registryUsername") or "",
-        registry_secret=found.get("registrySecret") or "",
+        access_token=values.get("accessToken") or "",
+        wandb_api_key=values.get("wandbApiKey") or "",
+        registry_username=values.get("registryUsername") or "",
+        registry_secret=values.get("registrySecret") or "",
     )
 
 

@@ -114,24 +114,25 @@ class CaasDeploymentProvider(ResourceProvider):
         """Keep, extend, replace, or refuse; a run that has its verdict is kept, unless rerun."""
         old, new = properties.known(_olds), properties.known(_news)
         rented = properties.offer(_olds)
-        found = change.decide(old, new, country=rented.country if rented else "")
-        waiting = [_WORDS[key] for key in found.waiting if key in _WORDS]
-        if waiting and found.kind != "replace":
+        decision = change.decide(old, new, country=rented.country if rented else "")
+        waiting = [_WORDS[key] for key in decision.waiting if key in _WORDS]
+        if waiting and decision.kind != "replace":
             session.say(_kept(new["run"], waiting))
-        if found.kind == "keep":
+        if decision.kind == "keep":
             return DiffResult(changes=False)
-        verdict = None if found.is_another_run else session.verdict(_olds)
+        verdict = None if decision.is_another_run else session.verdict(_olds)
         if verdict:
-            session.say(_kept_by_verdict(new["run"], verdict, found.names))
+            session.say(_kept_by_verdict(new["run"], verdict, decision.names))
             return DiffResult(changes=False)
-        if found.kind == "refuse":
+        if decision.kind == "refuse":
             raise ChangeRefusedError(
-                f"run {new['run']} cannot take a changed {', '.join(found.names)}. {found.remedy}"
+                f"run {new['run']} cannot take a changed {', '.join(decision.names)}. "
+                f"{decision.remedy}"
             )
-        if found.kind == "extend":
+        if decision.kind == "extend":
             _require_extension(_id, old, hours=new["durationHours"], cap_usd=new["maxCostUsd"])
             return DiffResult(changes=True, replaces=[])
-        return DiffResult(changes=True, replaces=list(found.keys), delete_before_replace=True)
+        return DiffResult(changes=True, replaces=list(decision.keys), delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Rent, or adopt what an earlier attempt rented; return as soon as there is an id."""

@@ -56,7 +56,7 @@ def wait(
 
 def _look(client: Client, deployment_id: str, *, run: str) -> tuple[str, str]:
     try:
-        found = client.deployment(deployment_id)
+        deployment = client.deployment(deployment_id)
         workers = client.workers(deployment_id)
     except UnclearError:
         return "io.net does not answer", ""
@@ -64,12 +64,12 @@ def _look(client: Client, deployment_id: str, *, run: str) -> tuple[str, str]:
         if client.confirm_gone(deployment_id):
             raise _ended(deployment_id, run=run, how="gone") from None
         return "io.net does not show it yet", ""
-    if found.life != "alive":
-        raise _ended(deployment_id, run=run, how=found.status.lower())
+    if deployment.life != "alive":
+        raise _ended(deployment_id, run=run, how=deployment.status.lower())
     address = next((worker.public_url for worker in workers if worker.public_url), "")
     if not address:
         events = [event for worker in workers for event in worker.events]
-        return ", ".join([found.status.lower(), *events[-1:]]), ""
+        return ", ".join([deployment.status.lower(), *events[-1:]]), ""
     if not _beats(address, run=run):
         return "container started, no heartbeat yet", ""
     return "alive", address
@@ -86,7 +86,7 @@ def _beats(address: str, *, run: str) -> bool:
     try:
         # No key of ours goes to this address.
         answer = requests.get(f"{address}/status.json", timeout=TIMEOUT_S)
-        found: Any = answer.json() if answer.ok else None
+        status: Any = answer.json() if answer.ok else None
     except (requests.RequestException, ValueError):
         return False
-    return isinstance(found, dict) and cast("dict[str, Any]", found).get("run") == run
+    return isinstance(status, dict) and cast("dict[str, Any]", status).get("run") == run

@@ -100,8 +100,8 @@ def rent(
         set_aside(ended)
     name = _free_name(rows, wanted)
     before_post()
-    found = _post(client, wanted, offer=offer, name=name, say=say, clock=clock)
-    return Rented(id=found, offer=offer, hours=wanted.wish.hours)
+    deployment_id = _post(client, wanted, offer=offer, name=name, say=say, clock=clock)
+    return Rented(id=deployment_id, offer=offer, hours=wanted.wish.hours)
 
 
 def extend(client: Client, deployment_id: str, *, old_hours: int, new_hours: int) -> None:
@@ -118,10 +118,10 @@ def extend(client: Client, deployment_id: str, *, old_hours: int, new_hours: int
 
 def remaining_hours(client: Client, deployment_id: str, *, bought_hours: int) -> float:
     """Return how many of the bought hours of a deployment are left."""
-    found = client.deployment(deployment_id)
+    deployment = client.deployment(deployment_id)
     return cost.remaining_hours(
-        served_minutes=found.compute_minutes_served,
-        remaining_minutes=found.compute_minutes_remaining,
+        served_minutes=deployment.compute_minutes_served,
+        remaining_minutes=deployment.compute_minutes_remaining,
         bought_hours=bought_hours,
     )
 
@@ -177,9 +177,9 @@ def _post(
     request = dataclasses.replace(wanted, offer=offer).request(private_name=name)
     refusal: RequestRefusedError | None = None
     try:
-        found = client.deploy(request)
-        if found:
-            return found
+        deployment_id = client.deploy(request)
+        if deployment_id:
+            return deployment_id
     except KeyRefusedError:
         raise
     except UnclearError:
@@ -207,10 +207,10 @@ def _post(
 
 
 def _missing_hours(client: Client, deployment_id: str, *, old_hours: int, new_hours: int) -> int:
-    found = client.deployment(deployment_id)
+    deployment = client.deployment(deployment_id)
     bought = cost.bought_hours(
-        minutes=found.compute_minutes_served + found.compute_minutes_remaining,
-        total_gpus=found.total_gpus,
+        minutes=deployment.compute_minutes_served + deployment.compute_minutes_remaining,
+        total_gpus=deployment.total_gpus,
         recorded_hours=old_hours,
         wanted_hours=new_hours,
     )
@@ -218,11 +218,11 @@ def _missing_hours(client: Client, deployment_id: str, *, old_hours: int, new_ho
 
 
 def _adopted(client: Client, deployment_id: str, wanted: Rental) -> Rented:
-    found = client.deployment(deployment_id)
-    paid, offer = found.amount_paid_usd, wanted.offer
+    deployment = client.deployment(deployment_id)
+    paid, offer = deployment.amount_paid_usd, wanted.offer
     hours = cost.adopted_hours(
-        minutes=found.compute_minutes_served + found.compute_minutes_remaining,
-        total_gpus=found.total_gpus,
+        minutes=deployment.compute_minutes_served + deployment.compute_minutes_remaining,
+        total_gpus=deployment.total_gpus,
         wanted_hours=wanted.wish.hours,
     )
     if paid > 0:
