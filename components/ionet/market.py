@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import datetime, timedelta
 from decimal import Decimal
 
 from components.ionet import cost, offers
 from components.ionet.client import Client
 from components.ionet.errors import (
-    CredentialsTooShortError,
     NoOfferError,
     RequestRefusedError,
 )
 from components.ionet.offers import Offer, Wish
-from components.moment import moment
-
-CREDENTIALS_MARGIN = timedelta(hours=2)
-"""Between renting and the end of the bought time lies the boot, and the last upload after it."""
 
 
 def choose(client: Client, wish: Wish, *, cap_usd: int) -> Offer:
@@ -52,25 +46,6 @@ def confirm(client: Client, offer: Offer, wish: Wish, *, cap_usd: int) -> Offer:
             return quoted
     raise NoOfferError(
         f"{offer} was chosen and is gone. Nothing was rented. Run `pulumi up` again to choose anew."
-    )
-
-
-def require_lasting_credentials(expire_on: str, *, run: str, hours: float, now: datetime) -> None:
-    """Raise when the run's credentials would expire before `hours` from now are over."""
-    end = moment(expire_on)
-    if end and now + timedelta(hours=hours) + CREDENTIALS_MARGIN > end:
-        raise CredentialsTooShortError(
-            f"the credentials of run {run} expire at {expire_on}, before {hours:.4g} hours from "
-            "now are over. Nothing was bought. Ask for fewer hours, or go on from the run's newest "
-            f"checkpoint with new credentials, on a machine rented anew: {renew_command(run)}"
-        )
-
-
-def renew_command(run: str) -> str:
-    """Return what a user types to give a run new credentials, which takes another container."""
-    return (
-        f"pulumi up --replace '**AccountToken::{run}-token' "
-        f"--replace '**CaasDeployment::{run}-deployment'"
     )
 
 

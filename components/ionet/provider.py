@@ -23,6 +23,7 @@ from components.errors import TrainstackError
 from components.ionet import (
     change,
     cost,
+    credentials,
     engine_watchdog,
     market,
     properties,
@@ -101,7 +102,7 @@ class CaasDeploymentProvider(ResourceProvider):
         wish, cap_usd = properties.wish(news), int(news["maxCostUsd"])
         expire_on = properties.known_text(news, "credentialsExpireOn")
         try:
-            market.require_lasting_credentials(
+            credentials.require_lasting_credentials(
                 expire_on, run=news["run"], hours=wish.hours, now=session.now()
             )
             offer = market.choose(session.client(news["cloud"]), wish, cap_usd=cap_usd)
@@ -138,7 +139,7 @@ class CaasDeploymentProvider(ResourceProvider):
         """Rent, or adopt what an earlier attempt rented; return as soon as there is an id."""
         wanted = properties.rental(props)
         place = wanted.place
-        market.require_lasting_credentials(
+        credentials.require_lasting_credentials(
             wanted.credentials_expire_on,
             run=wanted.run,
             hours=wanted.wish.hours,
@@ -248,7 +249,7 @@ def _require_extension(id_: str, old: dict[str, Any], *, hours: int, cap_usd: in
     """Refuse what would cost more than the cap, or outlive the run's credentials."""
     offer, old_hours, run = properties.offer(old), old["durationHours"], old["run"]
     left = rental.remaining_hours(session.client(old["cloud"]), id_, bought_hours=old_hours)
-    market.require_lasting_credentials(
+    credentials.require_lasting_credentials(
         properties.known_text(old, "credentialsExpireOn"),
         run=run,
         hours=left + hours - old_hours,
@@ -277,7 +278,7 @@ def _kept(run: str, words: list[str]) -> str:
 def _kept_by_verdict(run: str, verdict: Verdict, names: tuple[str, ...]) -> str:
     remedy = "raise trainstack:rerun, or add a run of another name to trainstack:runs"
     if verdict.outcome == "stopped":
-        remedy += f"; to go on from its newest checkpoint: {market.renew_command(run)}"
+        remedy += f"; to go on from its newest checkpoint: {credentials.renew_command(run)}"
     return (
         f"{run}: has its verdict ({verdict.outcome}) and is not rented again, although "
         f"{', '.join(names)} changed. To train again: {remedy}"

@@ -17,7 +17,7 @@ import botocore.exceptions
 import pytest
 import requests
 
-from components.ionet import market
+from components.ionet import credentials
 from container.contract.records import Manifest, Verdict
 from tests.e2e.scratch_stack import ROOT, Cloud, CommandFailedError, ScratchStack
 
@@ -199,7 +199,7 @@ def test_a_machine_that_is_replaced_by_force_is_given_back_before_another_is_ren
     stack.up()
     before = stack.outputs()
 
-    words = shlex.split(market.renew_command("main"))
+    words = shlex.split(credentials.renew_command("main"))
     stack.up(*words[words.index("--replace") :])
 
     after = stack.outputs()

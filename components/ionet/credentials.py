@@ -1,0 +1,30 @@
+"""Whether a run's credentials last as long as its machine, and how a run gets new ones; pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from components.ionet.errors import CredentialsTooShortError
+from components.moment import moment
+
+CREDENTIALS_MARGIN = timedelta(hours=2)
+"""Between renting and the end of the bought time lies the boot, and the last upload after it."""
+
+
+def require_lasting_credentials(expire_on: str, *, run: str, hours: float, now: datetime) -> None:
+    """Raise when the run's credentials would expire before `hours` from now are over."""
+    end = moment(expire_on)
+    if end and now + timedelta(hours=hours) + CREDENTIALS_MARGIN > end:
+        raise CredentialsTooShortError(
+            f"the credentials of run {run} expire at {expire_on}, before {hours:.4g} hours from "
+            "now are over. Nothing was bought. Ask for fewer hours, or go on from the run's newest "
+            f"checkpoint with new credentials, on a machine rented anew: {renew_command(run)}"
+        )
+
+
+def renew_command(run: str) -> str:
+    """Return what a user types to give a run new credentials, which takes another container."""
+    return (
+        f"pulumi up --replace '**AccountToken::{run}-token' "
+        f"--replace '**CaasDeployment::{run}-deployment'"
+    )
