@@ -64,8 +64,24 @@ class _Keys(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, regex_engine="python-re")
 
 
+class RunValues(_Keys):
+    """Keys that one run of a sweep may override, with their defaults."""
+
+    recipe: RecipeName = "nanochat-d20"
+    recipeSettings: FlatSettings = {}  # noqa: N815 - the names of the config keys
+    gpuType: GpuType = "H100"  # noqa: N815
+    gpusPerContainer: Gpus = 8  # noqa: N815
+    locations: Countries = []
+    durationHours: Hours = 5  # noqa: N815
+    maxCostUsd: Dollars = 150  # noqa: N815
+    deviceBatchSize: BatchSize = 0  # noqa: N815
+    keepAlive: Flag = False  # noqa: N815
+    wandbRun: WandbRun = "dummy"  # noqa: N815
+    rerun: Rerun = 0
+
+
 class RunKeys(_Keys):
-    """Keys that one run of a sweep may override; None is "as the stack says"."""
+    """The same keys of one run of a sweep; None is "as the stack says"."""
 
     recipe: RecipeName | None = None
     recipeSettings: FlatSettings | None = None  # noqa: N815 - the names of the config keys
@@ -83,7 +99,7 @@ class RunKeys(_Keys):
 RunName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
 
 
-class StackKeys(_Keys):
+class StackKeys(RunValues):
     cloud: Annotated[Literal["io.net", "local"], Field(description='"io.net" or "local"')] = (
         "io.net"
     )
@@ -115,14 +131,6 @@ class StackKeys(_Keys):
             description="a repository without server and tag, such as somebody/trainstack",
         ),
     ]
-    recipe: RecipeName = "nanochat-d20"
-    recipeSettings: FlatSettings = {}  # noqa: N815
-    gpuType: GpuType = "H100"  # noqa: N815
-    gpusPerContainer: Gpus = 8  # noqa: N815
-    locations: Countries = []
-    durationHours: Hours = 5  # noqa: N815
-    maxCostUsd: Dollars = 150  # noqa: N815
-    deviceBatchSize: BatchSize = 0  # noqa: N815
     nanochatCommit: Annotated[  # noqa: N815
         str, Field(pattern=r"^([0-9a-f]{7,40})?$", description="7 to 40 hex digits, or nothing")
     ] = ""
@@ -130,8 +138,6 @@ class StackKeys(_Keys):
         str, Field(pattern=r"^\S{0,256}$", description="an image reference, or nothing")
     ] = ""
     buildArgs: BuildArgs = {}  # noqa: N815
-    keepAlive: Flag = False  # noqa: N815
-    wandbRun: WandbRun = "dummy"  # noqa: N815
     readyTimeoutMinutes: Annotated[  # noqa: N815
         int, Field(ge=1, le=180, description="whole minutes, 1 to 180")
     ] = 30
@@ -146,11 +152,25 @@ class StackKeys(_Keys):
             "and hyphens",
         ),
     ] = {}
-    rerun: Rerun = 0
     ionetApiKey: str = ""  # noqa: N815
     registryUsername: str = ""  # noqa: N815
     registrySecret: str = ""  # noqa: N815
     wandbApiKey: str = ""  # noqa: N815
+
+
+def values_of(stack: StackKeys, run: RunKeys) -> RunValues:
+    """Return a run's keys: its own where it has them, else the stack's.
+
+    Settings are merged with the stack's, unless the run has another recipe: then the stack's belong
+    to another one.
+    """
+    own = run.model_dump(exclude_none=True)
+    merged = {**stack.model_dump(include=set(RunValues.model_fields)), **own}
+    if merged["recipe"] == stack.recipe:
+        merged["recipeSettings"] = {**stack.recipeSettings, **(run.recipeSettings or {})}
+    else:
+        merged["recipeSettings"] = run.recipeSettings or {}
+    return RunValues.model_validate(merged)
 
 
 STAND_INS: dict[str, Any] = {

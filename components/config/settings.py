@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 from components.config.compatibility import CPU, unfit
 from components.config.endpoints import World, world_problems
-from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, parse
+from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, parse, values_of
 from components.config.run_settings import RunSettings
 from components.errors import TrainstackError
-from container.contract.recipe import Recipe, RecipeError, SettingValue, apply_settings, load_recipe
+from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
 
 MAX_NAME_LENGTH = 128  # of a deployment's private name
 IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
@@ -137,21 +136,12 @@ def _runs(
     targets: set[str] = set()
     for name, overrides in (keys.runs or {DEFAULT_RUN: RunKeys()}).items():
         where = f"{PROJECT_NAMESPACE}:" + (f"runs.{name}." if keys.runs else "")
-        chosen = {
-            field_name: getattr(overrides, field_name)
-            if getattr(overrides, field_name) is not None
-            else getattr(keys, field_name)
-            for field_name in RunKeys.model_fields
-        }
-        if overrides.recipe is None or overrides.recipe == keys.recipe:
-            chosen["recipeSettings"] = {**keys.recipeSettings, **(overrides.recipeSettings or {})}
-        elif overrides.recipeSettings is None:
-            chosen["recipeSettings"] = {}  # those of the stack belong to another recipe
+        chosen = values_of(keys, overrides)
         key = "recipe"
         try:
-            recipe = load_recipe(chosen["recipe"])
+            recipe = load_recipe(chosen.recipe)
             key = "recipeSettings"
-            recipe = apply_settings(recipe, chosen["recipeSettings"])
+            recipe = apply_settings(recipe, chosen.recipeSettings)
         except RecipeError as error:
             problems.append(f"{where}{key}: {error}")
             continue
@@ -159,18 +149,18 @@ def _runs(
         run = RunSettings(
             name=name,
             recipe=recipe.name,
-            recipe_settings=cast("dict[str, SettingValue]", chosen["recipeSettings"]),
+            recipe_settings=chosen.recipeSettings,
             trained=recipe.values(),
             nanochat_commit=keys.nanochatCommit or recipe.nanochat_commit,
-            gpu_type=CPU if chosen["gpuType"].upper() == CPU else chosen["gpuType"],
-            gpus_per_container=chosen["gpusPerContainer"],
-            locations=tuple(sorted({country.upper() for country in chosen["locations"]})),
-            duration_hours=chosen["durationHours"],
-            max_cost_usd=chosen["maxCostUsd"],
-            device_batch_size=chosen["deviceBatchSize"],
-            keep_alive=chosen["keepAlive"],
-            wandb_run=chosen["wandbRun"],
-            rerun=chosen["rerun"],
+            gpu_type=CPU if chosen.gpuType.upper() == CPU else chosen.gpuType,
+            gpus_per_container=chosen.gpusPerContainer,
+            locations=tuple(sorted({country.upper() for country in chosen.locations})),
+            duration_hours=chosen.durationHours,
+            max_cost_usd=chosen.maxCostUsd,
+            device_batch_size=chosen.deviceBatchSize,
+            keep_alive=chosen.keepAlive,
+            wandb_run=chosen.wandbRun,
+            rerun=chosen.rerun,
         )
         runs.append(run)
         if "runs" in bad:
