@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from container.contract.clock import Clock
-from container.storage.bucket import Bucket, make_client
+from container.storage.bucket import Bucket
 from container.storage.upload_queue import Batch, Uploader
+from container.transport.r2 import make_client
 
 
 def main(folder: str, bucket: str, prefix: str) -> None:

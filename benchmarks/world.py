@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmarks.figures import ROOT
-from container.storage.bucket import make_client
+from container.transport.r2 import make_client
 from localcloud import env_file, services
 from localcloud.place import Place, load_place
 from localcloud.pulumi import engine

@@ -20,15 +20,12 @@ from components import registry
 from components.moment import moment
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
+from container.transport.r2 import code_of, kind_of
 
 PROPAGATION_S = 90.0
 """A new token "may take up to a minute" to work everywhere, says Cloudflare."""
 
 PAUSE_S = 2.0
-REFUSALS = frozenset(
-    {"AccessDenied", "Unauthorized", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
-    | {"401", "403", "ExpiredToken"}
-)
 
 Outcome = Literal["passed", "refused", "unknown"]
 
@@ -76,8 +73,8 @@ def check_bucket(
         try:
             _round_trip(env, key=f"{prefix}/preflight-{secrets.token_hex(4)}")
         except ClientError as error:
-            why = str(error.response.get("Error", {}).get("Code", "")) or type(error).__name__
-            refused = why in REFUSALS
+            why = code_of(error) or type(error).__name__
+            refused = kind_of(error) in ("refused", "no bucket")
         except BotoCoreError as error:
             why, refused = type(error).__name__, False
         except _DiffersError:

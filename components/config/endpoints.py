@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from container.transport.r2 import endpoint_of
+
 LOCAL_MARK = "TRAINSTACK_LOCAL_CLOUD"
 LOCAL = "local"
 LOCAL_ADDRESSES = ("IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL")
@@ -45,8 +47,7 @@ class World:
         """Return the S3 address of the account's buckets in that jurisdiction."""
         if self.r2_endpoint_url:
             return self.r2_endpoint_url
-        place = "" if jurisdiction == "default" else f".{jurisdiction}"
-        return f"https://{account_id}{place}.r2.cloudflarestorage.com"
+        return endpoint_of(account_id, jurisdiction=jurisdiction)
 
 
 def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, str]) -> list[str]:

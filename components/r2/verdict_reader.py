@@ -17,14 +17,10 @@ from components.errors import TrainstackError
 from components.r2 import cloudflare
 from components.r2.cloudflare import S3Access
 from container.contract.records import VERDICT_KEY, RecordError, Verdict, stopped_key
+from container.transport.r2 import PROGRAM, code_of, kind_of, make_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-CONNECT_TIMEOUT_S = 10
-READ_TIMEOUT_S = 30
-ATTEMPTS = 4
-ABSENT_CODES = frozenset({"NoSuchKey", "404"})
 
 
 class BucketUnreachableError(TrainstackError):
@@ -69,10 +65,9 @@ class BucketReader:
         try:
             return self.client().get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except ClientError as error:
-            code = str(error.response.get("Error", {}).get("Code", ""))
-            if code in ABSENT_CODES:
+            if kind_of(error) == "absent":
                 return None
-            raise self._unreachable(key, code) from None
+            raise self._unreachable(key, code_of(error)) from None
         except BotoCoreError as error:
             raise self._unreachable(key, type(error).__name__) from None
 
@@ -101,25 +96,12 @@ class BucketReader:
 
 @lru_cache(maxsize=16)
 def s3_client(access: S3Access, *, endpoint: str) -> S3Client:
-    """Make a client for R2: no checksum trailers, which it refuses, and bounded waiting."""
-    import boto3
-    from botocore.config import Config
-
-    return boto3.client(  # pyright: ignore[reportUnknownMemberType] - overloads of other services
-        "s3",
-        endpoint_url=endpoint,
-        region_name="auto",
-        aws_access_key_id=access.access_key_id,
-        aws_secret_access_key=access.secret_access_key,
-        config=Config(
-            signature_version="s3v4",
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            s3={"addressing_style": "path"},
-        ),
+    """Return the program's client for one access; the same one while the process lives."""
+    return make_client(
+        endpoint=endpoint,
+        access_key_id=access.access_key_id,
+        secret_access_key=access.secret_access_key,
+        limits=PROGRAM,
     )
 
 

@@ -1,4 +1,4 @@
-"""The run's bucket over S3: one client, keys below one prefix, errors by what the caller decides.
+"""The run's bucket over S3: keys below one prefix, errors by what the caller decides.
 
 No policy here: no retry beyond botocore's own few, no queue, no order.
 """
@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
+
+from container.transport.r2 import code_of, kind_of, status_of
 
 SMALL_OBJECT_BYTES = 8 * 2**20
 
@@ -38,37 +38,6 @@ class AbsentError(BucketError):
 
 class ObjectChangedError(BucketError):
     """A conditional write met an object that is not the expected one."""
-
-
-def make_client(*, endpoint: str, access_key_id: str, secret_access_key: str) -> S3Client:
-    """Return the S3 client for R2 and whatever else speaks S3.
-
-    botocore's default checksums go out as a chunked trailer that R2 still answered with 401 in
-    August 2026: hence "when_required". A path-style address works with every server.
-    """
-    # The stubs type the other services' clients as unknown; this overload is known.
-    return boto3.client(  # pyright: ignore[reportUnknownMemberType]
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id=access_key_id,
-        aws_secret_access_key=secret_access_key,
-        region_name="auto",
-        config=Config(
-            signature_version="s3v4",
-            # Bodies are checked by the MD5 that the bucket answers (TLS guards the way there);
-            # a signature over them would read each byte once more.
-            s3={"addressing_style": "path", "payload_signing_enabled": False},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            # Also how long a write to the socket may block: on a slow line the kernel takes a
-            # megabyte more only when one has left.
-            connect_timeout=20,
-            read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": 2},
-            max_pool_connections=32,
-            tcp_keepalive=True,
-        ),
-    )
 
 
 class Bucket:
@@ -210,14 +179,13 @@ class translated:  # noqa: N801  # a context manager that reads as a word
             raise BucketUnavailableError(f"{self._what}: {type(error).__name__}") from None
 
     def _from_answer(self, error: ClientError) -> BucketError:
-        answer = cast("dict[str, Any]", error.response)
-        code = str(answer.get("Error", {}).get("Code", ""))
-        status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-        text = f"{self._what}: HTTP {status} {code}"
-        if code in ("NoSuchKey", "404", "NoSuchUpload", "NotFound"):
-            return AbsentError(text)
-        if status == 412 or (status == 409 and code == "ConditionalRequestConflict"):
-            return ObjectChangedError(text)
-        if status in (401, 403) or code == "NoSuchBucket":
-            return BucketRefusedError(f"{text}; check the run's token and the bucket's name")
-        return BucketUnavailableError(text)
+        text = f"{self._what}: HTTP {status_of(error)} {code_of(error)}"
+        match kind_of(error):
+            case "absent":
+                return AbsentError(text)
+            case "changed":
+                return ObjectChangedError(text)
+            case "refused" | "clock" | "no bucket":
+                return BucketRefusedError(f"{text}; check the run's token and the bucket's name")
+            case "too short" | "later":
+                return BucketUnavailableError(text)

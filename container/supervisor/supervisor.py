@@ -16,7 +16,6 @@ from container.storage.bucket import (
     Bucket,
     BucketError,
     BucketRefusedError,
-    make_client,
 )
 from container.storage.multipart import PART_BYTES
 from container.storage.resume import Found, look
@@ -29,6 +28,7 @@ from container.system.stop import StopRequest
 from container.telemetry.history import show_past
 from container.telemetry.run_log import Journal
 from container.telemetry.run_status import Board
+from container.transport.r2 import make_client
 from container.web.status_page import StatusPage
 
 VERDICT_RESERVE_S = 3.0  # of the grace period, for manifest and verdict

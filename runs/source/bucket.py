@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from container.contract.records import Record, RecordError
+from container.transport.r2 import code_of, kind_of
 from runs.errors import NoSuchRunError, RefusedError, RunsError, UnreachableError, UnreadableError
 
 if TYPE_CHECKING:
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
 
 READERS = 16  # parallel small reads: 200 objects a second at 80 ms a round trip
 _READ_AHEAD = 128  # objects held in memory at most, when the reader is slow
-_REFUSED = frozenset(
-    {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "Unauthorized"}
-)
-_ABSENT = frozenset({"404", "NoSuchKey", "NotFound", "NoSuchUpload"})
-_TOO_SHORT = frozenset({"416", "InvalidRange"})
 
 R = TypeVar("R", bound=Record)
 
@@ -148,23 +144,23 @@ class Bucket:
             ) from None
 
     def _explain(self, error: ClientError, action: str) -> Exception:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in _ABSENT:
+        code, kind = code_of(error), kind_of(error)
+        if kind == "absent":
             return AbsentError(
                 f"cannot {action}: {self.endpoint} has no such thing in bucket {self.name}.\n"
                 "R2_ENDPOINT_URL, where it is set, must be the address of the whole account."
             )
-        if code in _TOO_SHORT:
+        if kind == "too short":
             return TooShortError(
                 f"cannot {action}: the object in bucket {self.name} is shorter than recorded.\n"
                 "It was cut or replaced: an earlier checkpoint may be whole."
             )
-        if code == "NoSuchBucket":
+        if kind == "no bucket":
             return NoSuchRunError(
                 f"cannot {action}: there is no bucket {self.name} at {self.endpoint}.\n"
                 "`pulumi up` makes it; else the name, account or jurisdiction is another."
             )
-        if code in _REFUSED:
+        if kind == "refused":
             return RefusedError(
                 f"cannot {action}: bucket {self.name} refused the key ({code}).\n"
                 "The Cloudflare token must be of this account and may read R2: see "

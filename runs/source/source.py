@@ -12,12 +12,10 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-import boto3
-from botocore.config import Config
-
+from container.transport.r2 import TERMINAL, endpoint_of, make_client
 from runs import cloudflare
 from runs.errors import NoSuchRunError, RunsError, SettingMissingError
-from runs.source.bucket import READERS, Bucket
+from runs.source.bucket import Bucket
 from runs.source.stack import (
     Target,
     Words,
@@ -106,22 +104,11 @@ class Source:
         """The bucket, opened with the operator's own key."""
         endpoint = self.endpoint
         access_key, secret = self._s3_key()
-        library: Any = boto3  # its stubs are partial
-        client = library.client(
-            "s3",
-            endpoint_url=endpoint,
-            region_name="auto",
-            aws_access_key_id=access_key,
-            aws_secret_access_key=secret,
-            config=Config(
-                connect_timeout=5,
-                read_timeout=30,
-                retries={"mode": "standard", "total_max_attempts": 4},
-                max_pool_connections=2 * READERS,
-                s3={"addressing_style": "path"},
-                request_checksum_calculation="when_required",  # R2 and others lack the new ones
-                response_checksum_validation="when_required",
-            ),
+        client = make_client(
+            endpoint=endpoint,
+            access_key_id=access_key,
+            secret_access_key=secret,
+            limits=TERMINAL,
         )
         return Bucket(client, name=self.bucket_name, endpoint=endpoint)
 
@@ -136,9 +123,7 @@ class Source:
             if parts.path and parts.path == f"/{self.bucket_name}":
                 return urlunsplit(parts._replace(path=""))
             return url
-        jurisdiction = self.config.get("jurisdiction", "default")
-        part = "" if jurisdiction in ("", "default") else f".{jurisdiction}"
-        return f"https://{self.account}{part}.r2.cloudflarestorage.com"
+        return endpoint_of(self.account, jurisdiction=self.config.get("jurisdiction", ""))
 
     @cached_property
     def account(self) -> str:

@@ -12,7 +12,7 @@ import docker.errors
 
 from components.ionet import rental
 from components.ionet.client import Client
-from container.storage.bucket import make_client
+from container.transport.r2 import make_client
 from localcloud.docker import base_image, daemon
 from localcloud.place import Place
 from tests import ROOT

@@ -17,9 +17,10 @@ import pytest
 
 from container.contract.environment import RunEnvironment
 from container.contract.records import VERDICT_KEY, Manifest, RunStatus, Verdict
-from container.storage.bucket import Bucket, make_client
+from container.storage.bucket import Bucket
 from container.supervisor.attempt import Timing
 from container.supervisor.supervisor import Supervisor
+from container.transport.r2 import make_client
 from tests.container.recipes import fake_recipe
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 

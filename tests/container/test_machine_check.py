@@ -11,8 +11,9 @@ import pytest
 
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
-from container.storage.bucket import Bucket, BucketUnavailableError, make_client
+from container.storage.bucket import Bucket, BucketUnavailableError
 from container.supervisor.machine_check import Check, verify
+from container.transport.r2 import make_client
 from tests.container.conftest import BUCKET, Launch
 from tests.container.recipes import fake_recipe, trainer_stage
 from tests.container.s3_server import S3Server

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from container.storage.bucket import Bucket, BucketUnavailableError, make_client
+from container.storage.bucket import Bucket, BucketUnavailableError
+from container.transport.r2 import make_client
 from localcloud.object_store.faults import FaultyStore
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 

@@ -1,0 +1,125 @@
+"""R2 by its S3 side: the one client, its address, and what an error answer means; no policy.
+
+Whoever calls decides what follows, in its own error classes and words. boto3 is imported when the
+first client is made: the operator's program starts without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_s3.client import S3Client
+
+Kind = Literal["absent", "no bucket", "refused", "clock", "changed", "too short", "later"]
+"""What a caller can do about an error answer.
+
+absent: the bucket says that this object (or upload) is not there. no bucket: it says so of the
+bucket. refused: this key may not; a new token may need a minute. clock: the request was signed with
+a wrong time. changed: a condition on the object does not hold. too short: the object ends before
+the range. later: the same call may succeed later; nothing is known.
+"""
+
+_CODES: Final[Mapping[str, Kind]] = {
+    "NoSuchKey": "absent",
+    "NotFound": "absent",
+    "NoSuchUpload": "absent",
+    "404": "absent",
+    "NoSuchBucket": "no bucket",
+    "AccessDenied": "refused",
+    "Unauthorized": "refused",
+    "InvalidAccessKeyId": "refused",
+    "SignatureDoesNotMatch": "refused",
+    "ExpiredToken": "refused",
+    "401": "refused",
+    "403": "refused",
+    "RequestTimeTooSkewed": "clock",
+    "PreconditionFailed": "changed",
+    "ConditionalRequestConflict": "changed",
+    "InvalidRange": "too short",
+}
+_STATUSES: Final[Mapping[int, Kind]] = {
+    401: "refused",
+    403: "refused",
+    412: "changed",
+    416: "too short",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How long one call may take, how often botocore itself tries, how many at a time."""
+
+    connect_s: float
+    read_s: float  # also how long a write to the socket may block
+    tries: int
+    connections: int
+
+
+# On a slow line the kernel takes a megabyte more only when one has left.
+MACHINE: Final = Limits(connect_s=20, read_s=60, tries=2, connections=32)
+PROGRAM: Final = Limits(connect_s=10, read_s=30, tries=4, connections=10)
+TERMINAL: Final = Limits(connect_s=5, read_s=30, tries=4, connections=32)
+
+
+def make_client(
+    *, endpoint: str, access_key_id: str, secret_access_key: str, limits: Limits = MACHINE
+) -> S3Client:
+    """Return the S3 client for R2 and whatever else speaks S3.
+
+    botocore's default checksums go out as a chunked trailer that R2 still answered with 401 in
+    August 2026: hence "when_required". A path-style address works with every server.
+    """
+    import boto3
+    from botocore.config import Config
+
+    # The stubs type the other services' clients as unknown; this overload is known.
+    return boto3.client(  # pyright: ignore[reportUnknownMemberType]
+        "s3",
+        endpoint_url=endpoint,
+        aws_access_key_id=access_key_id,
+        aws_secret_access_key=secret_access_key,
+        region_name="auto",
+        config=Config(
+            signature_version="s3v4",
+            # Bodies are checked by the MD5 that the bucket answers (TLS guards the way there);
+            # a signature over them would read each byte once more.
+            s3={"addressing_style": "path", "payload_signing_enabled": False},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            connect_timeout=limits.connect_s,
+            read_timeout=limits.read_s,
+            retries={"mode": "standard", "total_max_attempts": limits.tries},
+            max_pool_connections=limits.connections,
+            tcp_keepalive=True,
+        ),
+    )
+
+
+def endpoint_of(account_id: str, *, jurisdiction: str) -> str:
+    """Return the S3 address of an account's buckets in that jurisdiction ("" is the default one).
+
+    https://developers.cloudflare.com/r2/reference/data-location/#jurisdictional-restrictions
+    """
+    part = "" if jurisdiction in ("", "default") else f".{jurisdiction}"
+    return f"https://{account_id}{part}.r2.cloudflarestorage.com"
+
+
+def code_of(error: ClientError) -> str:
+    """Return the error code of an answer, "" when it has none."""
+    answer = cast("dict[str, Any]", error.response)
+    return str(answer.get("Error", {}).get("Code", ""))
+
+
+def status_of(error: ClientError) -> int:
+    """Return the HTTP status of an answer, 0 when it has none."""
+    answer = cast("dict[str, Any]", error.response)
+    return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def kind_of(error: ClientError) -> Kind:
+    """Say what an error answer means: by its code, else by its status."""
+    return _CODES.get(code_of(error)) or _STATUSES.get(status_of(error), "later")
