@@ -1,15 +1,25 @@
-"""Asking an image registry whether a digest can be pulled; reads one manifest's header, no more."""
+"""Image registries: where their API is, who may see the login, whether a digest can be pulled.
+
+Reads one manifest's header, no more. https://distribution.github.io/distribution/spec/auth/token/
+"""
 
 from __future__ import annotations
 
+import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
+from urllib.parse import urlsplit
 
 import requests
 
+from components.errors import TrainstackError
+
 TIMEOUT_S = (5.0, 20.0)
-DOCKER_HUB = {"docker.io": "registry-1.docker.io", "index.docker.io": "registry-1.docker.io"}
+DOCKER_HUB: Final = "docker.io"
+DOCKER_HUB_API: Final = "registry-1.docker.io"
+_DOCKER_HUB_NAMES: Final = frozenset({"", DOCKER_HUB, "index.docker.io", "registry.hub.docker.com"})
 MANIFESTS = ", ".join(
     (
         "application/vnd.oci.image.index.v1+json",
@@ -19,6 +29,12 @@ MANIFESTS = ", ".join(
     )
 )
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
+
+Login = tuple[str, str]  # user name and secret
+
+
+class RealmRefusedError(TrainstackError):
+    """The registry asks to log in at a place that may not see the login; nothing was sent there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,19 +48,17 @@ class Lookup:
 def find_manifest(image: str, *, username: str, secret: str) -> Lookup:
     """Look up `server/repository@sha256:…` with these credentials (none when the name is empty)."""
     server, repository, digest = split(image)
-    host = DOCKER_HUB.get(server, server)
-    scheme = "http" if host.split(":")[0] in ("127.0.0.1", "localhost") else "https"
-    address = f"{scheme}://{host}/v2/{repository}/manifests/{digest}"
-    basic = (username, secret) if username else None
+    address = f"{api_address(server)}{repository}/manifests/{digest}"
+    login = (username, secret) if username else None
     try:
-        answer = requests.head(
-            address, headers={"Accept": MANIFESTS}, auth=basic, timeout=TIMEOUT_S
-        )
-        challenge = answer.headers.get("WWW-Authenticate", "")
-        if answer.status_code == requests.codes.unauthorized and challenge.startswith("Bearer "):
-            token = _bearer_token(challenge, basic=basic)
+        answer = _ask("HEAD", address, login=login, headers={"Accept": MANIFESTS})
+        challenge = _bearer_challenge(answer)
+        if challenge is not None:
+            token = _token(_ask_realm(challenge, address=address, login=login))
             headers = {"Accept": MANIFESTS, "Authorization": f"Bearer {token}"}
-            answer = requests.head(address, headers=headers, timeout=TIMEOUT_S)
+            answer = _ask("HEAD", address, login=None, headers=headers)
+    except RealmRefusedError as error:
+        return Lookup(outcome="unknown", why=str(error).strip())
     except (requests.RequestException, ValueError) as error:
         return Lookup(
             outcome="unknown", why=f"{server} gave no usable answer ({type(error).__name__})"
@@ -58,6 +72,42 @@ def find_manifest(image: str, *, username: str, secret: str) -> Lookup:
     return Lookup(outcome="unknown", why=f"{server} answered {answer.status_code}")
 
 
+def knock(server: str, login: Login | None) -> int:
+    """Return the status with which a registry answers this login, or nobody's when it is None.
+
+    Raises RealmRefusedError, or what `requests` raises when there is no answer.
+    """
+    address = api_address(server)
+    answer = _ask("GET", address, login=login)
+    challenge = _bearer_challenge(answer)
+    if challenge is not None:
+        answer = _ask_realm(challenge, address=address, login=login)
+    return answer.status_code
+
+
+def api_address(server: str) -> str:
+    """Return the address of a registry's API: Docker Hub's is elsewhere, loopback speaks http."""
+    host = server.removeprefix("https://").removeprefix("http://").strip("/")
+    if host in _DOCKER_HUB_NAMES:
+        host = DOCKER_HUB_API
+    scheme = "http" if _is_loopback(f"//{host}") else "https"
+    return f"{scheme}://{host}/v2/"
+
+
+def may_see_login(realm: str, *, registry: str) -> bool:
+    """Say whether a realm that a registry's challenge names may be sent the registry's login.
+
+    It must be https and of the registry's own domain, as auth.docker.io is of
+    registry-1.docker.io's. A registry on this machine may name a realm at its own address, by http.
+    """
+    there, here = urlsplit(realm).hostname or "", urlsplit(registry).hostname or ""
+    if _is_loopback(registry):
+        return there == here
+    if urlsplit(realm).scheme != "https":
+        return False
+    return there == here or _domain(there) == _domain(here)
+
+
 def split(image: str) -> tuple[str, str, str]:
     """Split a reference by digest into server, repository and digest."""
     name, _, digest = image.partition("@")
@@ -65,22 +115,77 @@ def split(image: str) -> tuple[str, str, str]:
     if rest and ("." in first or ":" in first or first == "localhost"):
         server, repository = first, rest
     else:
-        server, repository = "docker.io", name if rest else f"library/{name}"
+        server, repository = DOCKER_HUB, name if rest else f"library/{name}"
     last = repository.rsplit("/", 1)[-1]
     if ":" in last:
         repository = repository[: -len(last)] + last.split(":")[0]
     return server, repository, digest
 
 
-def _bearer_token(challenge: str, *, basic: tuple[str, str] | None) -> str:
-    members = dict(_CHALLENGE.findall(challenge))
-    query = {name: members[name] for name in ("service", "scope") if name in members}
-    answer = requests.get(members.get("realm", ""), params=query, auth=basic, timeout=TIMEOUT_S)
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    address = _address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)
+
+
+def _domain(host: str) -> str:
+    """Return what one owner registered: two labels, three below such as co.uk, an address whole."""
+    if _address(host):
+        return host
+    labels = host.split(".")
+    below = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3
+    return ".".join(labels[-3 if below else -2 :])
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _ask(
+    method: str, address: str, *, login: Login | None, headers: Mapping[str, str] | None = None
+) -> requests.Response:
+    return requests.request(
+        method,
+        address,
+        headers=dict(headers or {}),
+        auth=login,
+        timeout=TIMEOUT_S,
+        allow_redirects=False,
+    )
+
+
+def _bearer_challenge(answer: requests.Response) -> dict[str, str] | None:
+    said = answer.headers.get("WWW-Authenticate", "")
+    if answer.status_code != requests.codes.unauthorized or not said.startswith("Bearer"):
+        return None
+    return dict(_CHALLENGE.findall(said))
+
+
+def _ask_realm(
+    challenge: Mapping[str, str], *, address: str, login: Login | None
+) -> requests.Response:
+    realm = challenge.get("realm", "")
+    if not may_see_login(realm, registry=address):
+        host = urlsplit(address).netloc
+        why = (
+            f"which is not {host}'s own domain"
+            if realm.startswith("https://")
+            else "which is not https"
+        )
+        raise RealmRefusedError(f"the registry asks to log in at {realm!r}, {why}.\n")
+    query = {name: challenge[name] for name in ("service", "scope") if name in challenge}
+    return requests.get(realm, params=query, auth=login, timeout=TIMEOUT_S, allow_redirects=False)
+
+
+def _token(answer: requests.Response) -> str:
     if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
         return ""
     answer.raise_for_status()
-    found: Any = answer.json()
-    if not isinstance(found, dict):
+    members: Any = answer.json()
+    if not isinstance(members, dict):
         return ""
-    tokens = cast("dict[str, Any]", found)
+    tokens = cast("dict[str, Any]", members)
     return str(tokens.get("token") or tokens.get("access_token") or "")

@@ -15,18 +15,18 @@ from urllib.parse import urlsplit
 
 import requests
 
+from components import registry
+from components.config.endpoints import LOCAL, LOCAL_ADDRESSES, LOCAL_MARK, is_private
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
-from runs import machines, registry
+from runs import machines
 from runs.cloudflare import CLOUDFLARE_URL
 from runs.errors import RefusedError, RunsError, SettingMissingError
-from runs.registry import is_private
 from runs.source.source import CLOUDFLARE_TOKEN, Source
 from runs.terminal import formats
 from runs.view.follower import read_live_status
 
 REGISTRY_SECRET = "trainstack:registrySecret"  # noqa: S105 - the name of a config key
-LOCAL_ADDRESSES = ("IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL")
 IONET_READ_TIMEOUT_S = 15.0
 
 Outcome = Literal["ok", "refused", "unknown"]
@@ -62,7 +62,7 @@ def findings(source: Source) -> Iterator[Finding]:
 
 def judge_world(environ: Mapping[str, str], *, directory_exists: Callable[[str], bool]) -> Finding:
     """Say whether the environment is wholly local or wholly real; pure."""
-    mark = environ.get("TRAINSTACK_LOCAL_CLOUD", "")
+    mark = environ.get(LOCAL_MARK, "")
     addresses = {name: environ[name] for name in LOCAL_ADDRESSES if environ.get(name)}
     if not mark:
         if addresses:
@@ -101,10 +101,10 @@ def judge_world(environ: Mapping[str, str], *, directory_exists: Callable[[str],
 
 def judge_stack_world(environ: Mapping[str, str], *, cloud: str) -> Finding:
     """Say whether the stack's config and the shell mean the same world; pure."""
-    local_shell = bool(environ.get("TRAINSTACK_LOCAL_CLOUD"))
+    local_shell = bool(environ.get(LOCAL_MARK))
     if not cloud:
         return Finding(check="stack's world", outcome="unknown", what="config names no cloud")
-    if (cloud == "local") == local_shell:
+    if (cloud == LOCAL) == local_shell:
         return Finding(check="stack's world", outcome="ok", what=f"cloud: {cloud}")
     return Finding(
         check="stack's world",
@@ -211,12 +211,15 @@ def _living(source: Source) -> list[DeploymentRow]:
 def _registry(source: Source) -> Finding:
     check = "registry"
     environ, config = source.environ, source.config
-    server = environ.get("REGISTRY_SERVER") or config.get("registryServer") or "docker.io"
+    server = environ.get("REGISTRY_SERVER") or config.get("registryServer") or registry.DOCKER_HUB
     # As `pulumi up` does (components/config/settings.py): here the stack's config wins.
     user = config.get("registryUsername") or environ.get("REGISTRY_USERNAME", "")
     secret = source.secret_config(REGISTRY_SECRET) or environ.get("REGISTRY_SECRET", "")
     login = (user, secret) if user and secret else None
-    status = registry.knock(server, login)
+    try:
+        status = registry.knock(server, login)
+    except registry.RealmRefusedError as error:
+        raise RefusedError(str(error)) from None
     if status == requests.codes.ok:
         who = f"as {user}" if login else "without a login: public images only"
         return Finding(check=check, outcome="ok", what=f"{server} lets in, {who}")

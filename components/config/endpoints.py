@@ -6,8 +6,10 @@ point a paid run at a rehearsal's services, or the other way round.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from container.transport.r2 import endpoint_of
 
@@ -48,6 +50,18 @@ class World:
         if self.r2_endpoint_url:
             return self.r2_endpoint_url
         return endpoint_of(account_id, jurisdiction=jurisdiction)
+
+
+def is_private(url: str) -> bool:
+    """Say whether an address is this machine's or its own network's."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_private
 
 
 def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, str]) -> list[str]:

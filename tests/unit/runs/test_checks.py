@@ -12,7 +12,9 @@ from threading import Thread
 
 import pytest
 
-from runs import checks, registry
+from components import registry
+from components.config.endpoints import is_private
+from runs import checks
 from runs.source.source import Source
 from runs.source.stack import Words
 
@@ -90,7 +92,7 @@ def test_shell_and_stack_mean_the_same_world(
     ],
 )
 def test_an_address_is_this_machines_or_its_networks(url: str, expected: bool) -> None:
-    assert registry.is_private(url) is expected
+    assert is_private(url) is expected
 
 
 @pytest.mark.parametrize(
@@ -105,7 +107,7 @@ def test_an_address_is_this_machines_or_its_networks(url: str, expected: bool) -
     ],
 )
 def test_a_registry_is_asked_at_its_api(server: str, expected: str) -> None:
-    assert registry.registry_api(server) == expected
+    assert registry.api_address(server) == expected
 
 
 @contextmanager
