@@ -20,7 +20,6 @@ from components.config.endpoints import LOCAL, LOCAL_ADDRESSES, LOCAL_MARK, is_p
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
 from runs import machines
-from runs.cloudflare import CLOUDFLARE_URL
 from runs.errors import RefusedError, RunsError, SettingMissingError
 from runs.source.source import CLOUDFLARE_TOKEN, Source
 from runs.terminal import formats
@@ -158,9 +157,10 @@ def _cloudflare(source: Source) -> Finding:
             remedy="source .local/env, or set a token that may write R2 and account tokens",
         )
     source.token_id()
-    base = source.environ.get("CLOUDFLARE_BASE_URL", CLOUDFLARE_URL)
     return Finding(
-        check="Cloudflare token", outcome="ok", what=f"active at {urlsplit(base).netloc}"
+        check="Cloudflare token",
+        outcome="ok",
+        what=f"active at {urlsplit(source.cloudflare_url).netloc}",
     )
 
 

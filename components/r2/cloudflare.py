@@ -25,8 +25,16 @@ class CloudflareError(TrainstackError):
     """Cloudflare refused, or could not be asked; a transient failure is never taken for absence."""
 
 
-class _UnclearError(CloudflareError):
-    pass
+class UnclearError(CloudflareError):
+    """No usable answer; `why` is its status, or the class of what failed."""
+
+    def __init__(self, message: str, *, why: str) -> None:
+        super().__init__(message)
+        self.why = why
+
+
+class TokenRefusedError(CloudflareError):
+    """A clear no: the token is not valid here, or not active."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +65,19 @@ class Client:
     """Calls of one account with the operator's token."""
 
     def __init__(
-        self, token: str, *, account_id: str, base_url: str = "", retry_for_s: float = RETRY_FOR_S
+        self,
+        token: str,
+        *,
+        account_id: str,
+        base_url: str = "",
+        retry_for_s: float = RETRY_FOR_S,
+        read_timeout_s: float = READ_TIMEOUT_S,
     ) -> None:
         self._token = token
         self._account_id = account_id
         self._base_url = (base_url or DEFAULT_BASE_URL).rstrip("/")
         self._retry_for_s = retry_for_s
+        self._timeout = (CONNECT_TIMEOUT_S, read_timeout_s)
 
     def find_bucket(self, name: str, *, jurisdiction: str) -> Bucket | None:
         """Return the bucket, or None when Cloudflare says that there is none."""
@@ -86,21 +101,34 @@ class Client:
         return Bucket(name=name, storage_class="Standard")
 
     def operator_access(self) -> S3Access:
-        """Return the operator's own S3 access: the token's id, and the hash of its value."""
-        paths = (f"/accounts/{self._account_id}/tokens/verify", "/user/tokens/verify")
-        for path in paths:
+        """Return the operator's own S3 access; raises as `token_id` does."""
+        return S3Access(
+            access_key_id=self.token_id(), secret_access_key=secret_access_key(self._token)
+        )
+
+    def token_id(self) -> str:
+        """Return the id of the operator's token, an account's own or a user's, if it is active.
+
+        The id is the token's S3 access key: https://developers.cloudflare.com/r2/api/tokens/
+        Raises TokenRefusedError on a clear no, UnclearError when there is no answer, or none that
+        says whether the token is active.
+        """
+        account = [f"/accounts/{self._account_id}/tokens/verify"] if self._account_id else []
+        for path in [*account, "/user/tokens/verify"]:
             try:
-                _, result = self._call("GET", path)
-            except _UnclearError:
+                status, result = self._call("GET", path)
+            except UnclearError:
                 raise
             except CloudflareError:
                 continue
-            if result.get("id"):
-                return S3Access(
-                    access_key_id=str(result["id"]),
-                    secret_access_key=secret_access_key(self._token),
+            if status == requests.codes.ok and "status" not in result:
+                raise UnclearError(
+                    f"Cloudflare answered GET {path} and did not say whether the token is active.",
+                    why="no status",
                 )
-        raise CloudflareError(
+            if result.get("status") == "active":
+                return str(result["id"])
+        raise TokenRefusedError(
             "Cloudflare does not accept CLOUDFLARE_API_TOKEN. Set a token with the permissions "
             "Workers R2 Storage Write and Account API Tokens Write."
         )
@@ -117,7 +145,7 @@ class Client:
         body: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_UnclearError),
+            retry=tenacity.retry_if_exception_type(UnclearError),
             wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
             stop=tenacity.stop_after_delay(self._retry_for_s),
             reraise=True,
@@ -136,18 +164,21 @@ class Client:
                 self._base_url + path,
                 headers=headers,
                 json=body,
-                timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                timeout=self._timeout,
                 allow_redirects=False,
             )
             answer: Any = response.json()
         except (requests.RequestException, ValueError) as error:
-            raise _UnclearError(
+            raise UnclearError(
                 f"Cloudflare gave no usable answer to {method} {path} ({type(error).__name__}). "
-                "Check the network, then try again."
+                "Check the network, then try again.",
+                why=type(error).__name__,
             ) from None
         status = response.status_code
         if status in {408, 429} or status >= 500:
-            raise _UnclearError(f"Cloudflare answered {method} {path} with {status}. Try again.")
+            raise UnclearError(
+                f"Cloudflare answered {method} {path} with {status}. Try again.", why=str(status)
+            )
         members = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
         unroutable = status == NOT_FOUND and NO_SUCH_BUCKET not in _codes(members)
         if unroutable or not (response.ok or status in {NOT_FOUND, CONFLICT}):

@@ -5,16 +5,21 @@ Asks the Pulumi CLI and Cloudflare; reads nothing of a run (bucket.py) and print
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from components.r2 import cloudflare
 from container.transport.r2 import TERMINAL, endpoint_of, make_client
-from runs import cloudflare
-from runs.errors import NoSuchRunError, RunsError, SettingMissingError
+from runs.errors import (
+    NoSuchRunError,
+    RefusedError,
+    RunsError,
+    SettingMissingError,
+    UnreachableError,
+)
 from runs.source.bucket import Bucket
 from runs.source.stack import (
     Target,
@@ -28,6 +33,8 @@ from runs.source.stack import (
 )
 
 IONET_KEY = "trainstack:ionetApiKey"
+VERIFY_READ_S = 15.0
+VERIFY_RETRY_S = 3.0  # a person waits
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 
 
@@ -239,12 +246,48 @@ class Source:
                 "In the local world: source .local/env. Else set your Cloudflare token, name the "
                 "stack (--stack), or set R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY."
             )
-        return self.token_id(), hashlib.sha256(token.encode()).hexdigest()
+        return self.token_id(), cloudflare.secret_access_key(token)
 
     def token_id(self) -> str:
         """Return the id of the Cloudflare token, which is its S3 access key."""
-        return cloudflare.token_id(
+        account = self._known_account
+        base_url = self.cloudflare_url
+        client = cloudflare.Client(
             self.cloudflare_token,
-            base_url=self.environ.get("CLOUDFLARE_BASE_URL", cloudflare.CLOUDFLARE_URL).rstrip("/"),
-            account=self._known_account,
+            account_id=account,
+            base_url=base_url,
+            retry_for_s=VERIFY_RETRY_S,
+            read_timeout_s=VERIFY_READ_S,
         )
+        try:
+            return client.token_id()
+        except cloudflare.UnclearError as error:
+            raise UnreachableError(_not_checked(error.why, base_url)) from None
+        except cloudflare.TokenRefusedError:
+            raise RefusedError(_not_valid(base_url, account=account)) from None
+
+    @property
+    def cloudflare_url(self) -> str:
+        """The address of Cloudflare's API in this world."""
+        base_url = self.environ.get("CLOUDFLARE_BASE_URL") or cloudflare.DEFAULT_BASE_URL
+        return base_url.rstrip("/")
+
+
+def _not_checked(why: str, base_url: str) -> str:
+    if why.isdigit():
+        return (
+            f"cannot check the Cloudflare token: Cloudflare answered {why}.\nTry again in a minute."
+        )
+    return (
+        f"cannot check the Cloudflare token: no answer from {base_url.partition('/client')[0]} "
+        f"({why}).\nIn the local world: python -m localcloud start"
+    )
+
+
+def _not_valid(base_url: str, *, account: str) -> str:
+    return f"{base_url} says that the Cloudflare token is not valid.\n" + (
+        "It is expired, revoked, of another account, or of another world. Set a live one: "
+        "CLOUDFLARE_API_TOKEN, or else config cloudflare:apiToken."
+        if account
+        else "An account's token needs its account: set CLOUDFLARE_ACCOUNT_ID, or say --stack."
+    )

@@ -82,7 +82,8 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
         def _verify(self) -> None:
             r2.calls.append("verify")
             if r2.operator_is_known:
-                found: Any = {"success": True, "errors": [], "result": {"id": "0" * 32}}
+                result = {"id": "0" * 32, "status": "active"}
+                found: Any = {"success": True, "errors": [], "result": result}
                 self._answer(200, json.dumps(found).encode())
             else:
                 errors = [{"code": 1000, "message": "Invalid API Token"}]

@@ -246,11 +246,14 @@ def test_the_token_is_checked_in_the_stacks_account(
 ) -> None:
     asked: list[tuple[str, str]] = []
 
-    def token_id(token: str, *, base_url: str, account: str) -> str:
-        asked.append((token, account))
-        return "id"
+    class Client:
+        def __init__(self, token: str, *, account_id: str, **_: object) -> None:
+            asked.append((token, account_id))
 
-    monkeypatch.setattr("runs.cloudflare.token_id", token_id)
+        def token_id(self) -> str:
+            return "id"
+
+    monkeypatch.setattr("components.r2.cloudflare.Client", Client)
     environ = {"CLOUDFLARE_ACCOUNT_ID": "left-in-the-shell", "PATH": stack_with_secrets(tmp_path)}
     assert source(Words(stack="prod"), **environ).token_id() == "id"
     assert asked == [("stack-token", "the-stacks")]
