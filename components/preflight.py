@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from components import registry
-from components.moment import moment
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
+from container.contract.clock import moment
 from container.transport.r2 import code_of, kind_of
 
 PROPAGATION_S = 90.0

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from components.config.endpoints import LOCAL, LOCAL_MARK, mixed_worlds
+from components.ionet import cost
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import IonetError, KeyRefusedError, NotGoneError, UnclearError
 from components.ionet.models import Deployment, DeploymentRow
@@ -23,7 +24,6 @@ NAME_PREFIX = (
 REAL = "io.net"
 READ_TIMEOUT_S = 60.0  # the service has taken 30 s to answer
 RETRY_FOR_S = 60.0
-_MINUTES_PER_HOUR = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,19 +109,6 @@ def give_back(client: Client, deployment_id: str) -> None:
         destroy(client, deployment_id)
 
 
-def hours_left(found: Deployment) -> tuple[float, float]:
-    """Return the fewest and the most hours that the remaining minutes can mean.
-
-    Whether io.net counts minutes once or once a GPU is not documented; hours are sold whole, so a
-    reading that makes no whole hours of what was bought is not the right one.
-    """
-    bought = found.compute_minutes_served + found.compute_minutes_remaining
-    divisors = {_MINUTES_PER_HOUR, _MINUTES_PER_HOUR * max(1, found.total_gpus)}
-    whole = {divisor for divisor in divisors if bought and bought % divisor == 0}
-    readings = [found.compute_minutes_remaining / divisor for divisor in whole or divisors]
-    return min(readings), max(readings)
-
-
 @contextmanager
 def explained() -> Generator[None]:
     """Turn what io.net's client raises within into this program's errors."""
@@ -166,6 +153,14 @@ def _machine(row: DeploymentRow, found: Deployment | None, *, in_state: bool | N
         name=row.name,
         status=row.status,
         paid_usd=found.amount_paid_usd if found else None,
-        hours_left=hours_left(found) if found else None,
+        hours_left=_hours_left(found) if found else None,
         in_state=in_state,
+    )
+
+
+def _hours_left(deployment: Deployment) -> tuple[float, float]:
+    return cost.hours_left(
+        served_minutes=deployment.compute_minutes_served,
+        remaining_minutes=deployment.compute_minutes_remaining,
+        total_gpus=deployment.total_gpus,
     )

@@ -8,11 +8,21 @@ from components.ionet.errors import TooDearError, UnclearError
 
 CENT = Decimal("0.01")
 MINUTES_PER_HOUR = 60
+STORAGE_USD_PER_GB_MONTH = Decimal("0.015")
+"""R2's standard storage; reading it back costs nothing.
+https://developers.cloudflare.com/r2/pricing/"""
+
+_BYTES_PER_GB = Decimal(1_000_000_000)
 
 
 def total_usd(price_usd_per_hour: Decimal, *, hours: int) -> Decimal:
     """Return the price of whole hours, unrounded."""
     return price_usd_per_hour * hours
+
+
+def storage_usd_per_month(size_bytes: int) -> Decimal:
+    """Return what keeping so many bytes in R2 costs a month, unrounded."""
+    return Decimal(size_bytes) / _BYTES_PER_GB * STORAGE_USD_PER_GB_MONTH
 
 
 def dollars(amount: Decimal) -> str:
@@ -35,13 +45,36 @@ def require_within_cap(cost_usd: Decimal, *, cap_usd: int, what: str) -> None:
         )
 
 
+def hours_of(minutes: int, *, total_gpus: int) -> set[float]:
+    """Return the hours that a number of the vendor's minutes can mean.
+
+    Whether io.net counts minutes once or once a GPU is not documented.
+    """
+    return {minutes / divisor for divisor in _divisors(total_gpus)}
+
+
+def hours_left(
+    *, served_minutes: int, remaining_minutes: int, total_gpus: int
+) -> tuple[float, float]:
+    """Return the fewest and the most hours that the remaining minutes can mean.
+
+    Hours are sold whole: a reading that makes no whole hours of what was bought is not the right
+    one, unless none does.
+    """
+    bought = served_minutes + remaining_minutes
+    divisors = _divisors(total_gpus)
+    whole = {divisor for divisor in divisors if bought and bought % divisor == 0}
+    left = [remaining_minutes / divisor for divisor in whole or divisors]
+    return min(left), max(left)
+
+
 def adopted_hours(*, minutes: int, total_gpus: int, wanted_hours: int) -> int:
     """Return for how many hours a machine was bought by an engine that was killed.
 
-    `minutes` are the vendor's, served plus remaining, counted once or once a GPU: they mean the
-    wanted hours if they can, else the fewest whole hours that they can mean.
+    `minutes` are the vendor's, served plus remaining: they mean the wanted hours if they can, else
+    the fewest whole hours that they can mean.
     """
-    readings = {minutes / (MINUTES_PER_HOUR * gpus) for gpus in (1, max(total_gpus, 1))}
+    readings = hours_of(minutes, total_gpus=total_gpus)
     whole = {round(hours) for hours in readings if round(hours) and abs(hours % 1 - 0.5) > 0.45}
     return wanted_hours if wanted_hours in whole or not whole else min(whole)
 
@@ -55,12 +88,11 @@ def remaining_hours(*, served_minutes: int, remaining_minutes: int, bought_hours
 def bought_hours(*, minutes: int, total_gpus: int, recorded_hours: int, wanted_hours: int) -> int:
     """Return how many hours are bought already, from the vendor's served plus remaining minutes.
 
-    Extending adds up, so after an unclear answer it must be known whether it happened. Whether the
-    minutes count once or once a GPU is not documented: the reading that gives the recorded or the
-    wanted hours is the right one. Raises UnclearError when neither does, and when each gives
-    another of the two.
+    Extending adds up, so after an unclear answer it must be known whether it happened. The reading
+    that gives the recorded or the wanted hours is the right one. Raises UnclearError when neither
+    does, and when each gives another of the two.
     """
-    readings = {round(minutes / (MINUTES_PER_HOUR * gpus)) for gpus in (1, max(total_gpus, 1))}
+    readings = {round(hours) for hours in hours_of(minutes, total_gpus=total_gpus)}
     right = readings & {recorded_hours, wanted_hours}
     if len(right) == 1:
         return right.pop()
@@ -69,3 +101,7 @@ def bought_hours(*, minutes: int, total_gpus: int, recorded_hours: int, wanted_h
         f"is not clear what an extension to {wanted_hours} hours would buy. Nothing was bought. "
         "Extend it in io.net's console and leave trainstack:durationHours as it was."
     )
+
+
+def _divisors(total_gpus: int) -> set[int]:
+    return {MINUTES_PER_HOUR, MINUTES_PER_HOUR * max(total_gpus, 1)}

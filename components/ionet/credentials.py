@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from components.ionet.errors import CredentialsTooShortError
-from components.moment import moment
+from container.contract.clock import moment
 
 CREDENTIALS_MARGIN = timedelta(hours=2)
 """Between renting and the end of the bought time lies the boot, and the last upload after it."""

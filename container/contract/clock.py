@@ -1,4 +1,4 @@
-"""Time as the supervisor sees it: aware UTC for records, monotonic for durations."""
+"""Time: aware UTC for records, monotonic for durations, and how a written time is read."""
 
 from __future__ import annotations
 
@@ -20,3 +20,15 @@ class Clock:
     def monotonic(self) -> float:
         """Return seconds that only grow; not comparable between processes."""
         return time.monotonic()
+
+
+def moment(text: str) -> datetime | None:
+    """Read an ISO 8601 time, as records and vendors write it, as aware UTC; None when it is none.
+
+    One that names no zone is UTC.
+    """
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return read.replace(tzinfo=UTC) if read.tzinfo is None else read.astimezone(UTC)

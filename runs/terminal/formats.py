@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
+
+from container.contract.clock import moment
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _CENT = Decimal("0.01")
@@ -81,16 +82,7 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def moment(text: str) -> datetime | None:
-    """Read an ISO 8601 time as aware UTC; None when it is empty or unreadable."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
 def when(text: str) -> str:
     """Write a recorded time to the minute, in UTC, or a dash."""
-    found = moment(text)
-    return "-" if found is None else found.strftime("%Y-%m-%d %H:%M")
+    time = moment(text)
+    return "-" if time is None else time.strftime("%Y-%m-%d %H:%M")

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 
+from components.ionet.cost import storage_usd_per_month
+from container.contract.clock import moment
 from container.contract.records import Attempt, RunRecord, RunStatus, Verdict
-from runs.terminal.formats import moment
 
-# Standard storage; reading it back costs nothing. https://developers.cloudflare.com/r2/pricing/
-STORAGE_USD_PER_GB_MONTH = Decimal("0.015")
 _HOUR_S = Decimal(3600)
-_GB = Decimal(1_000_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +49,7 @@ class RunCost:
     @property
     def storage_usd_per_month(self) -> Decimal:
         """What keeping the run's objects costs a month, free allowance not counted."""
-        return Decimal(self.size_bytes) / _GB * STORAGE_USD_PER_GB_MONTH
+        return storage_usd_per_month(self.size_bytes)
 
 
 def run_cost(

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from container.contract.clock import moment
 from container.contract.records import RunStatus, StageStatus, Verdict
 from runs.errors import EXIT_FAILED, EXIT_GONE, EXIT_OK, EXIT_STOPPED
-from runs.terminal.formats import moment
 
 Standing = Literal["waiting", "running", "quiet", "gone", "succeeded", "failed", "stopped"]
 Origin = Literal["machine", "bucket", "nowhere"]

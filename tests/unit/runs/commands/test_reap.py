@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from components.ionet.models import Deployment
 from runs import checks, machines
 from runs.cli import main
 from runs.source.source import Source
@@ -207,37 +206,6 @@ def test_no_key_a_refused_key_and_no_answer_are_three_different_endings(
     assert "no io.net key" in reap(expect=2, IONET_API_KEY="").stderr
     assert "refused the API key" in reap(expect=5, IONET_API_KEY="wrong").stderr
     assert "no answer" in reap(expect=5, IONET_BASE_URL="http://127.0.0.1:9").stderr
-
-
-@pytest.mark.parametrize(
-    ("served", "remaining", "gpus", "expected"),
-    [
-        (0, 300, 8, (5.0, 5.0)),
-        (60, 240, 1, (4.0, 4.0)),
-        (480, 1920, 8, (4.0, 32.0)),
-        (0, 480, 8, (1.0, 8.0)),
-        (7, 290, 8, (290 / 480, 290 / 60)),
-    ],
-    ids=[
-        "only counted once makes whole hours",
-        "one GPU has one reading",
-        "40 hours, or 5 of 8 GPUs",
-        "8 hours, or 1 of 8 GPUs",
-        "neither makes whole hours",
-    ],
-)
-def test_hours_left_are_as_many_as_the_minutes_can_mean(
-    served: int, remaining: int, gpus: int, expected: tuple[float, float]
-) -> None:
-    found = Deployment(
-        id="d",
-        status="running",
-        amount_paid_usd=machines.Decimal(1),
-        total_gpus=gpus,
-        compute_minutes_served=served,
-        compute_minutes_remaining=remaining,
-    )
-    assert machines.hours_left(found) == expected
 
 
 def test_the_doctor_tells_of_machines_that_the_state_does_not_know(
