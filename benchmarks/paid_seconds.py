@@ -25,7 +25,8 @@ from threading import Thread
 from benchmarks.figures import ROOT, Figure
 from benchmarks.upload import OTHERS, install_others, s3_keys
 from benchmarks.world import bucket, local_world, say
-from container.contract.records import VERDICT_KEY, Verdict
+from container.contract.keys import VERDICT_KEY
+from container.contract.records import Verdict
 from container.storage.bucket import Bucket
 from container.telemetry.nanochat_log import TrainingStep, parse_line
 from localcloud.object_store.faults import FaultyStore

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from components.errors import TrainstackError
 from components.r2 import cloudflare
 from components.r2.cloudflare import S3Access
-from container.contract.records import VERDICT_KEY, RecordError, Verdict, stopped_key
+from container.contract.keys import VERDICT_KEY, stopped_key
+from container.contract.records import RecordError, Verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from container.contract.keys import MarkerKey
 from container.contract.recipe import Upload
 from container.contract.records import Artifact, RecordError
 from container.storage.bucket import Bucket, ObjectChangedError
@@ -20,7 +21,6 @@ from container.storage.checkpoints import (
     CheckpointMarker,
     LocalStep,
     complete_steps,
-    marker_name,
     remove_broken,
 )
 from container.storage.upload_queue import CHECKPOINT, RECORDS, Batch, Uploader
@@ -130,7 +130,7 @@ class CheckpointShipper:
         self.say(f"checkpoint {step.tag} step {step.step} is complete ({_mib(step.size_bytes())})")
 
     def _mark(self, step: LocalStep, artifacts: list[Artifact]) -> None:
-        key = f"{self.key}/{step.tag}/{marker_name(step.step)}"
+        key = MarkerKey(folder=f"{self.key}/{step.tag}", step=step.step).key
         marker = CheckpointMarker(
             stage=self.stage,
             tag=step.tag,

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from container.contract.keys import MarkerKey
 from container.contract.recipe import Upload
 from container.contract.records import Artifact, Record
 
 _MODEL = re.compile(r"^model_(\d{6,})\.pt$")
 _STEP_FILE = re.compile(r"^(?:model|meta|optim)_(\d{6,})(?:_rank\d+)?\.(?:pt|json)$")
-_MARKER = re.compile(r"^complete_(\d{6,})\.json$")
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,7 @@ class CheckpointMarker(Record):
     def key(self) -> str:
         """The marker's own key: beside its files."""
         folder = self.artifacts[0].key.rpartition("/")[0] if self.artifacts else ""
-        return f"{folder}/{marker_name(self.step)}"
-
-
-def marker_name(step: int) -> str:
-    """Return the marker's file name."""
-    return f"complete_{step:06d}.json"
-
-
-def is_marker(key: str) -> bool:
-    """Whether a key is a checkpoint's marker."""
-    return key.startswith("checkpoints/") and _MARKER.match(key.rpartition("/")[2]) is not None
+        return MarkerKey(folder=folder, step=self.step).key
 
 
 def complete_steps(folder: Path, upload: Upload, *, world_size: int) -> list[LocalStep]:

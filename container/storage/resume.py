@@ -6,7 +6,6 @@ Only what was read here and matches by size counts; what is fetched must match b
 from __future__ import annotations
 
 import hashlib
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,30 +14,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
-from container.contract.recipe import Recipe, Stage
-from container.contract.records import (
+from container.contract.keys import (
     ATTEMPTS_PREFIX,
-    LOGS_PREFIX,
+    PROBE_PREFIX,
     RUN_KEY,
+    STAGES_PREFIX,
     STATUS_KEY,
-    Artifact,
-    Attempt,
-    Record,
-    RecordError,
-    RunRecord,
-    RunStatus,
+    LogSegment,
+    MarkerKey,
+    stage_key,
 )
+from container.contract.recipe import Recipe, Stage
+from container.contract.records import Artifact, Attempt, Record, RecordError, RunRecord, RunStatus
 from container.storage.bucket import Bucket, BucketUnavailableError
-from container.storage.checkpoints import CheckpointMarker, is_marker
+from container.storage.checkpoints import CheckpointMarker
 from container.storage.retry import PAUSES_S, patiently
 
 R = TypeVar("R", bound=Record)
 
-STAGES_PREFIX = "stages/"
-PROBE_PREFIX = "probe-"
 SAME_POINT_LIMIT = 3
 FILES_AT_ONCE = 8
-_LOG = re.compile(rf"{LOGS_PREFIX}(\d+)-")
 
 
 class DiskError(Exception):
@@ -63,7 +58,7 @@ class StageRecord(Record):
 
     @property
     def key(self) -> str:
-        return f"{STAGES_PREFIX}{self.stage}.json"
+        return stage_key(self.stage)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +119,7 @@ def look(bucket: Bucket) -> Found:
     for key in listing:
         if key.startswith(PROBE_PREFIX):
             _delete(bucket, key)  # of an attempt that ended while it verified
-        if not is_marker(key):
+        if MarkerKey.parse(key) is None:
             continue
         try:
             marker = CheckpointMarker.from_json(_get(bucket, key) or b"")
@@ -150,7 +145,7 @@ def look(bucket: Bucket) -> Found:
     status = _one(bucket, STATUS_KEY, RunStatus)
     attempts.sort(key=lambda attempt: attempt.number)
     # A start that ended while it verified has left a log, but no record of itself.
-    logged = [int(found[1]) for key in listing if (found := _LOG.match(key))]
+    logged = [segment.attempt for key in listing if (segment := LogSegment.parse(key))]
     return Found(
         attempt=max([*(one.number for one in attempts), *logged], default=0) + 1,
         earlier_s=status.elapsed_s if status else 0.0,

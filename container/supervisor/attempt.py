@@ -10,14 +10,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from container.contract.records import (
-    ATTEMPTS_PREFIX,
-    RUN_KEY,
-    STATUS_KEY,
-    Attempt,
-    Outcome,
-    RunRecord,
-)
+from container.contract.keys import RUN_KEY, STATUS_KEY, attempt_key
+from container.contract.records import Attempt, Outcome, RunRecord
 from container.stages.context import RunContext, StoppedError
 from container.stages.pipeline import Pipeline
 from container.stages.stage_runner import StageFailedError
@@ -158,7 +152,7 @@ def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
                 context.bucket.put(RUN_KEY, record.to_json(), only_if_absent=True)
             except ObjectChangedError:
                 context.journal.event("run.json is there already")
-        context.bucket.put(f"{ATTEMPTS_PREFIX}{found.attempt}.json", attempt.to_json())
+        context.bucket.put(attempt_key(found.attempt), attempt.to_json())
 
     context.persist(write, what="cannot write the start of the attempt")
 

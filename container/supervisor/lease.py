@@ -15,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from container.contract.clock import Clock
-from container.contract.records import LEASE_KEY, Lease, RecordError
+from container.contract.keys import LEASE_KEY
+from container.contract.records import Lease, RecordError
 from container.storage.bucket import Bucket, BucketError, ObjectChangedError
 
 TTL_S = 45.0

@@ -18,6 +18,7 @@ from typing import Literal
 
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
+from container.contract.keys import PROBE_PREFIX
 from container.contract.recipe import Recipe
 from container.storage.bucket import (
     Bucket,
@@ -26,7 +27,6 @@ from container.storage.bucket import (
     ObjectChangedError,
     translated,
 )
-from container.storage.resume import PROBE_PREFIX
 from container.storage.retry import patiently
 
 PROBE_BYTES = 8 * 2**20

@@ -7,21 +7,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from container.contract.records import (
+from container.contract.keys import (
     ATTEMPTS_PREFIX,
     LOGS_PREFIX,
     MANIFEST_KEY,
     METRICS_PREFIX,
     RUN_KEY,
+    STAGES_PREFIX,
     VERDICT_KEY,
-    Artifact,
-    Manifest,
-    Verdict,
+    MarkerKey,
     stopped_key,
 )
+from container.contract.records import Artifact, Manifest, Verdict
 from container.storage.bucket import Bucket, BucketError, BucketUnavailableError, ObjectChangedError
-from container.storage.checkpoints import is_marker
-from container.storage.resume import STAGES_PREFIX
 from container.storage.retry import patiently
 
 CALLS_AT_ONCE = 8
@@ -54,8 +52,7 @@ def write_manifest(
         digest = patiently(lambda: _sha256(bucket, key), give_up=give_up)
         known[key] = Artifact(key=key, size_bytes=sizes[key], sha256=digest)
 
-    small = [key for key in sizes if key == RUN_KEY or key.startswith(_SMALL) or is_marker(key)]
-    small = [key for key in small if ask_for_unknown and not is_known(key)]
+    small = [key for key in sizes if _is_small(key) and ask_for_unknown and not is_known(key)]
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="manifest") as pool:
         list(pool.map(ask, small))
     manifest = Manifest(run=run, artifacts=[known[key] for key in sizes if is_known(key)])
@@ -118,6 +115,10 @@ def read_verdict(bucket: Bucket) -> Verdict | None:
     """Return the verdict, None when there is none; raises BucketError or RecordError."""
     raw = bucket.get(VERDICT_KEY)
     return Verdict.from_json(raw) if raw is not None else None
+
+
+def _is_small(key: str) -> bool:
+    return key == RUN_KEY or key.startswith(_SMALL) or MarkerKey.parse(key) is not None
 
 
 def _require_lease(may_write: Callable[[], bool]) -> None:

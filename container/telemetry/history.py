@@ -7,7 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
-from container.contract.records import METRICS_PREFIX, STATUS_KEY, RecordError, RunStatus
+from container.contract.keys import METRICS_PREFIX, STATUS_KEY
+from container.contract.records import RecordError, RunStatus
 from container.storage.bucket import Bucket, BucketError
 from container.telemetry.run_status import Board
 

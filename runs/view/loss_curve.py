@@ -5,15 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-from container.contract.records import METRICS_PREFIX, Metric
+from container.contract.keys import METRICS_PREFIX, MetricSegment
+from container.contract.records import Metric
 from runs.source.bucket import Bucket
 
-_OBJECT = re.compile(r"(\d+)-(\d+)\.jsonl")
 _MAX_WIDTH = 120  # wider, and a curve is flat
 _FIELDS = frozenset(Metric.__dataclass_fields__)
 
@@ -33,8 +32,8 @@ def in_order(keys: Iterable[str]) -> list[str]:
     """
     found: list[tuple[int, int, str]] = []
     for key in keys:
-        if match := _OBJECT.fullmatch(key.rpartition("/")[2]):
-            found.append((int(match[1]), int(match[2]), key))
+        if segment := MetricSegment.parse(key):
+            found.append((segment.attempt, segment.sequence, key))
     return [key for _, _, key in sorted(found)]
 
 

@@ -11,18 +11,8 @@ from datetime import datetime
 from functools import partial
 from typing import Literal
 
-from container.contract.records import (
-    MANIFEST_KEY,
-    METRICS_PREFIX,
-    RUN_KEY,
-    STATUS_KEY,
-    VERDICT_KEY,
-    Manifest,
-    Metric,
-    RunRecord,
-    RunStatus,
-    Verdict,
-)
+from container.contract.keys import MANIFEST_KEY, METRICS_PREFIX, RUN_KEY, STATUS_KEY, VERDICT_KEY
+from container.contract.records import Manifest, Metric, RunRecord, RunStatus, Verdict
 from runs.errors import UnreadableError
 from runs.source.bucket import READERS, Bucket
 from runs.source.stack import run_of_prefix

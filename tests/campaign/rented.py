@@ -16,7 +16,8 @@ from components.ionet.models import DeployRequest
 from components.ionet.offers import Wish
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import BucketReader
-from container.contract.records import Manifest, Verdict, stopped_key
+from container.contract.keys import stopped_key
+from container.contract.records import Manifest, Verdict
 from container.storage.bucket import Bucket
 from localcloud.caas.runtime.containers import DEPLOYMENT_LABEL, PLACE_LABEL
 from localcloud.object_store.faults import FaultyStore

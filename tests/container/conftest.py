@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from container.contract.environment import RunEnvironment
-from container.contract.records import VERDICT_KEY, Manifest, RunStatus, Verdict
+from container.contract.keys import VERDICT_KEY
+from container.contract.records import Manifest, RunStatus, Verdict
 from container.storage.bucket import Bucket, make_client
 from container.supervisor.attempt import Timing
 from container.supervisor.supervisor import Supervisor

@@ -25,7 +25,7 @@ from container.contract.recipe import (
 from container.contract.records import RunRecord
 from container.stages.retry_policy import Tries, decide
 from container.stages.stage_process import StageEnd
-from container.storage.checkpoints import complete_steps, is_marker, marker_name, remove_broken
+from container.storage.checkpoints import complete_steps, remove_broken
 from container.storage.resume import differences
 from container.telemetry.nanochat_log import (
     Evaluation,
@@ -262,12 +262,6 @@ def test_how_many_optimizer_files_make_a_step_complete_is_the_recipes(tmp_path: 
     for wanted, steps in (("every rank", 0), ("first rank", 1), ("none", 1)):
         upload = Upload(local="x", key="x", kind="checkpoint", optimizer_files=wanted)  # pyright: ignore[reportArgumentType]
         assert len(complete_steps(folder, upload, world_size=8)) == steps
-
-
-def test_markers_are_recognised_by_place_and_name():
-    assert is_marker(f"checkpoints/base/d20/{marker_name(100)}")
-    assert not is_marker("tokenizer/complete_000100.json")
-    assert not is_marker("checkpoints/base/d20/model_000100.pt")
 
 
 def test_runs_on_one_prefix_may_not_differ_in_what_training_depends_on():
