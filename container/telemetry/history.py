@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
 
 from container.contract.keys import METRICS_PREFIX, STATUS_KEY
+from container.contract.metrics import in_order, merge, parse
 from container.contract.records import RecordError, RunStatus
 from container.storage.bucket import Bucket, BucketError
 from container.telemetry.run_status import Board
@@ -35,20 +34,8 @@ def show_past(board: Board, bucket: Bucket) -> threading.Thread:
 def _read_curve(board: Board, bucket: Bucket) -> None:
     try:
         with ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="past") as pool:
-            segments = list(pool.map(bucket.get, bucket.list(METRICS_PREFIX)))
+            segments = list(pool.map(bucket.get, in_order(bucket.list(METRICS_PREFIX))))
     except BucketError:
         return
-    lines = [line for segment in segments for line in (segment or b"").splitlines()]
-    board.add_past([point for line in lines if (point := _point(line)) is not None])
-
-
-def _point(line: bytes) -> tuple[str, int, float] | None:
-    try:
-        found: object = json.loads(line)
-    except ValueError:
-        return None
-    members = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    stage, step, loss = members.get("stage"), members.get("step"), members.get("loss")
-    if isinstance(stage, str) and isinstance(step, int) and isinstance(loss, int | float):
-        return stage, step, float(loss)
-    return None
+    history = merge(metric for segment in segments for metric in parse(segment or b""))
+    board.add_past([(one.stage, one.step, one.loss) for one in history if one.loss is not None])

@@ -14,10 +14,14 @@ import pytest
 import requests
 
 from container.contract.clock import Clock
+from container.contract.keys import MetricSegment
 from container.contract.records import RunStatus
+from container.storage.bucket import Bucket
+from container.telemetry.history import show_past
 from container.telemetry.run_log import Journal
 from container.telemetry.run_status import CURVE_POINTS, Board
 from container.web.status_page import StatusPage, duration, loss_curve, percent
+from tests.runs_builders import jsonl, metric
 
 SECRET = "r2-secret-planted-<5d1f>&c09a"
 TOKEN = "chat-token-planted-3e77"
@@ -123,6 +127,17 @@ def test_a_step_that_is_done_again_replaces_what_came_after_it_in_a_thinned_curv
     assert kept[-1] == (5002, 3.0)
     assert [step for step, _ in kept] == sorted({step for step, _ in kept})
     assert all(loss == 4.0 for step, loss in kept if step < 5000)
+
+
+def test_the_curve_of_twelve_attempts_loses_none_of_them(board: Board, bucket: Bucket) -> None:
+    """Segments came in order of their keys: attempt 2 after 12, which lost all from 10 on."""
+    for attempt in range(1, 13):
+        steps = range(attempt * 10, attempt * 10 + 10)
+        lines = (metric("base", step, loss=float(attempt)) for step in steps)
+        bucket.put(MetricSegment(attempt=attempt).key, jsonl(*lines))
+    show_past(board, bucket).join(60)
+    expected = [("base", step, float(step // 10)) for step in range(10, 130)]
+    assert board.curve() == expected
 
 
 def test_a_secret_that_a_stage_printed_is_not_on_the_page(
