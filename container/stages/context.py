@@ -12,8 +12,9 @@ from typing import TypeVar
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
 from container.contract.recipe import Recipe, SettingValue, Stage, render
-from container.storage.bucket import Bucket, BucketError
+from container.storage.bucket import Bucket
 from container.storage.resume import Found
+from container.storage.retry import EndedError, doubling, retry_until
 from container.storage.upload_queue import Uploader
 from container.telemetry.run_log import Journal
 from container.telemetry.run_status import Board
@@ -80,12 +81,13 @@ class RunContext:
 
     def persist(self, call: Callable[[], T], *, what: str) -> T:
         """Call until the bucket answers; raises StoppedError when the attempt is to end."""
-        pause_s = 1.0
-        while not self.ending:
-            try:
-                return call()
-            except BucketError as error:
-                self.journal.event(f"{what}: {error}; retrying")
-            self.stop.wait(pause_s)
-            pause_s = min(pause_s * 2, 30.0)
-        raise StoppedError
+        try:
+            return retry_until(
+                call,
+                ended=lambda: self.ending,
+                wait=self.stop.wait,
+                pauses=doubling(),
+                say=lambda error: self.journal.event(f"{what}: {error}; retrying"),
+            )
+        except EndedError:
+            raise StoppedError from None

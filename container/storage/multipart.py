@@ -26,7 +26,7 @@ from container.storage.bucket import (
     translated,
 )
 from container.storage.part_limiter import Order, Slots
-from container.storage.retry import patiently
+from container.storage.retry import retry_briefly
 
 PART_BYTES = 16 * 2**20
 SMALL_BYTES = 4 * 2**20  # up to here one request, from memory
@@ -122,8 +122,8 @@ class FileSender:
 
     def _find_or_begin(self, key: str, part_bytes: int, size: int) -> tuple[str, dict[int, str]]:
         """Return an upload to go on with, and the ETags of its parts of the right size."""
-        found = patiently(lambda: self._find(key, part_bytes, size))
-        return found or (patiently(lambda: self._begin(key)), {})
+        found = retry_briefly(lambda: self._find(key, part_bytes, size))
+        return found or (retry_briefly(lambda: self._begin(key)), {})
 
     def _find(self, key: str, part_bytes: int, size: int) -> tuple[str, dict[int, str]] | None:
         bucket = self._bucket
@@ -181,7 +181,7 @@ class FileSender:
             try:
                 if there and there.strip('"') == slice_.md5():
                     return _Part(number, there)
-                etag = patiently(send_once, give_up=was_cut)
+                etag = retry_briefly(send_once, give_up=was_cut)
                 _same(etag, slice_.md5_of_read(), f"part {number} of {key}")
                 return _Part(number, etag)
             finally:
@@ -203,7 +203,7 @@ class FileSender:
             return answer.get("ETag", "")
 
         try:
-            etag = patiently(complete)
+            etag = retry_briefly(complete)
         except AbsentError:
             # No such upload: completed before, by a call whose answer was lost?
             etag = self._bucket.etag(key)

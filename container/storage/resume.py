@@ -6,7 +6,6 @@ Only what was read here and matches by size counts; what is fetched must match b
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -28,7 +27,7 @@ from container.contract.recipe import Recipe, Stage
 from container.contract.records import Artifact, Attempt, Record, RecordError, RunRecord, RunStatus
 from container.storage.bucket import Bucket, BucketUnavailableError
 from container.storage.checkpoints import CheckpointMarker
-from container.storage.retry import PAUSES_S, patiently
+from container.storage.retry import retry_briefly, retry_stream
 
 R = TypeVar("R", bound=Record)
 
@@ -109,7 +108,7 @@ class Found:
 
 def look(bucket: Bucket) -> Found:
     """Read the run prefix; raises BucketError when it cannot be read."""
-    listing = patiently(bucket.list)
+    listing = retry_briefly(bucket.list)
     notes: list[str] = []
     attempts = _records(bucket, listing, ATTEMPTS_PREFIX, Attempt, notes)
     stages = {
@@ -222,10 +221,14 @@ def _has(path: Path, artifact: Artifact) -> bool:
 def _download(bucket: Bucket, artifact: Artifact, path: Path, give_up: Callable[[], bool]) -> bool:
     part = path.with_name(path.name + ".download")
     digest, size = hashlib.sha256(), 0
+
+    def open_at(start: int) -> Iterator[bytes]:
+        return bucket.stream(artifact.key, start=start)
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
-            for chunk in _chunks(bucket, artifact):
+            for chunk in retry_stream(open_at, size_bytes=artifact.size_bytes):
                 if give_up():
                     raise BucketUnavailableError(f"{artifact.key}: given up")
                 digest.update(chunk)
@@ -240,24 +243,6 @@ def _download(bucket: Bucket, artifact: Artifact, path: Path, give_up: Callable[
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def _chunks(bucket: Bucket, artifact: Artifact) -> Iterator[bytes]:
-    """Yield the content; goes on where it was cut: 20 GB are not fetched twice."""
-    done, pauses = 0, list(PAUSES_S)
-    while done < artifact.size_bytes:
-        begun = done
-        try:
-            for chunk in bucket.stream(artifact.key, start=done):
-                done += len(chunk)
-                yield chunk
-            return
-        except BucketUnavailableError:
-            if done > begun:
-                pauses = list(PAUSES_S)
-            if not pauses:
-                raise
-            time.sleep(pauses.pop(0))
 
 
 def _records(
@@ -282,8 +267,8 @@ def _one(bucket: Bucket, key: str, kind: type[R]) -> R | None:
 
 
 def _get(bucket: Bucket, key: str) -> bytes | None:
-    return patiently(lambda: bucket.get(key))
+    return retry_briefly(lambda: bucket.get(key))
 
 
 def _delete(bucket: Bucket, key: str) -> None:
-    patiently(lambda: bucket.delete(key))
+    retry_briefly(lambda: bucket.delete(key))

@@ -62,6 +62,7 @@ class LeaseKeeper:
 
     def acquire(self, *, stop: threading.Event, say: Callable[[str], None]) -> bool:
         """Wait until this container holds the lease; False when `stop` was set first."""
+        # Not `storage.retry`: most rounds get an answer, and what is waited for is the other's end.
         seen_etag, seen_at, said = "", self._clock.monotonic(), False
         while not stop.is_set():
             try:

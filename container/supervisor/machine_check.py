@@ -27,7 +27,7 @@ from container.storage.bucket import (
     ObjectChangedError,
     translated,
 )
-from container.storage.retry import patiently
+from container.storage.retry import retry_briefly
 
 PROBE_BYTES = 8 * 2**20
 PLENTY_OF_SHM = 2**30
@@ -172,7 +172,7 @@ def _bucket_checks(bucket: Bucket, *, clock: Clock, key: str) -> list[Check]:
         checks.append(Check("bucket", "unknown", str(error)))
     finally:
         try:
-            patiently(lambda: bucket.delete(key))
+            retry_briefly(lambda: bucket.delete(key))
         except BucketError as error:
             checks.append(Check("bucket delete", "unknown", str(error)))
     return checks

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from container.contract.clock import Clock
 from container.contract.environment import SECRET_NAMES, RunEnvironment
@@ -15,16 +15,16 @@ from container.stages.context import RunContext, StoppedError
 from container.storage.bucket import (
     Bucket,
     BucketError,
-    BucketRefusedError,
     make_client,
 )
 from container.storage.multipart import PART_BYTES
 from container.storage.resume import Found, look
+from container.storage.retry import EndedError, retry_until, steady
 from container.storage.upload_queue import Uploader
 from container.supervisor.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
 from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.supervisor.serving import serve_model
-from container.supervisor.verdict import read_verdict, set_aside, settle
+from container.supervisor.verdict import set_aside, settle, wait_for_verdict
 from container.system.stop import StopRequest
 from container.telemetry.history import show_past
 from container.telemetry.run_log import Journal
@@ -32,9 +32,9 @@ from container.telemetry.run_status import Board
 from container.web.status_page import StatusPage
 
 VERDICT_RESERVE_S = 3.0  # of the grace period, for manifest and verdict
-TOKEN_PATIENCE_S = 120.0  # a new token may take a minute to work everywhere
-REFUSED_PAUSE_S = 10.0
 EX_TEMPFAIL = 75
+
+T = TypeVar("T")
 
 
 class Supervisor:
@@ -111,7 +111,7 @@ class Supervisor:
         self.journal.event(f"status page on port {self.page.port}")
         try:
             return self._run()
-        except StoppedError:
+        except (StoppedError, EndedError):
             if self._kill.is_set():
                 self.journal.event("another container trains this run: this one ends")
                 return EX_TEMPFAIL
@@ -150,30 +150,15 @@ class Supervisor:
         return self._close(end, context)
 
     def _first_look(self) -> Verdict | None:
-        """Read the verdict; asks until the bucket answers, as a token can be mended.
+        def say(text: str) -> None:
+            self.journal.event(text)
+            self.board.say(text)
 
-        A new token may take a minute to work, so its refusals are called that only after a while.
-        """
-        refused_since: float | None = None
-        said = ""
-        while not self.stop.is_set():
-            try:
-                return read_verdict(self.bucket)
-            except RecordError as error:
-                self._only_serve(f"refused: the verdict cannot be read: {error}")
-                raise StoppedError from None
-            except BucketError as error:
-                now = self._clock.monotonic()
-                refused = isinstance(error, BucketRefusedError)
-                refused_since = (refused_since or now) if refused else None
-                late = refused_since is not None and now - refused_since > TOKEN_PATIENCE_S
-                word = "refused, asking again" if late else "waiting for the bucket"
-                if (text := f"{word}: {error}") != said:
-                    said = text
-                    self.journal.event(text)
-                    self.board.say(text)
-            self.stop.wait(REFUSED_PAUSE_S if late else 2.0)
-        raise StoppedError
+        try:
+            return wait_for_verdict(self.bucket, stop=self.stop, clock=self._clock, say=say)
+        except RecordError as error:
+            self._only_serve(f"refused: the verdict cannot be read: {error}")
+            raise StoppedError from None
 
     def _go_on_after(self, verdict: Verdict) -> None:
         """Set the verdict `stopped` aside: a machine is there again, and it bills.
@@ -181,16 +166,13 @@ class Supervisor:
         The vendor starts a container again that it ended itself; whoever wants the run to end gives
         the machine back.
         """
-        while not self.stop.is_set():
-            try:
-                set_aside(self.bucket, verdict)
-            except BucketError as error:
-                self.journal.event(f"cannot set the earlier verdict aside: {error}; retrying")
-                self.stop.wait(2.0)
-                continue
-            self.journal.event(f"attempt {verdict.attempt} was stopped: this one goes on")
-            return
-        raise StoppedError
+        self._until_answered(
+            lambda: set_aside(self.bucket, verdict),
+            say=lambda error: self.journal.event(
+                f"cannot set the earlier verdict aside: {error}; retrying"
+            ),
+        )
+        self.journal.event(f"attempt {verdict.attempt} was stopped: this one goes on")
 
     def _context(self) -> RunContext | str:
         """Build what the attempt needs; a text says why there cannot be one."""
@@ -220,13 +202,18 @@ class Supervisor:
         )
 
     def _look(self) -> Found:
-        while not self.stop.is_set():
-            try:
-                return look(self.bucket)
-            except BucketError as error:
-                self.journal.event(f"cannot read what earlier attempts left: {error}; retrying")
-            self.stop.wait(2.0)
-        raise StoppedError
+        return self._until_answered(
+            lambda: look(self.bucket),
+            say=lambda error: self.journal.event(
+                f"cannot read what earlier attempts left: {error}; retrying"
+            ),
+        )
+
+    def _until_answered(self, call: Callable[[], T], *, say: Callable[[BucketError], None]) -> T:
+        """Call until the bucket answers; raises EndedError when asked to stop."""
+        return retry_until(
+            call, ended=self.stop.is_set, wait=self.stop.wait, pauses=steady(), say=say
+        )
 
     def _close(self, end: RunEnd, context: RunContext | None) -> int:
         """Flush, write manifest and verdict, release the lease, serve."""

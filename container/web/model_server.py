@@ -25,6 +25,7 @@ from container.telemetry.nanochat_log import plain
 Chunks = Generator[bytes, None, None]
 """An answer as it comes; closing it lets the process off the rest."""
 
+# Of a process that ended, not of a bucket that does not answer: hence not `storage.retry`.
 RESTART_PAUSES_S = (1.0, 5.0, 30.0)
 READ_BYTES = 4096  # at most; what is there is taken at once
 DEFAULT_MOST_TOKENS = 512  # nanochat's own

@@ -40,7 +40,7 @@ VERDICT = Verdict(
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "PAUSES_S", (0.02,) * len(retry.PAUSES_S))
+    monkeypatch.setattr(retry, "QUICK_PAUSES_S", (0.02,) * len(retry.QUICK_PAUSES_S))
 
 
 @pytest.fixture

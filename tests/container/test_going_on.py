@@ -17,7 +17,7 @@ from container.storage.bucket import Bucket, BucketUnavailableError
 from container.storage.multipart import FileSender
 from container.storage.resume import Found, StageRecord, fetch, look
 from container.storage.upload_queue import Batch, Uploader
-from container.supervisor import supervisor
+from container.supervisor import verdict
 from container.supervisor.verdict import settle
 from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import Launch, bucket_at, wait_for
@@ -72,8 +72,8 @@ def test_a_token_that_is_refused_for_long_and_then_works_lets_the_run_begin(
     launch: Launch, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ):
     """It was asked with for two minutes; then the machine idled until its hours were over."""
-    monkeypatch.setattr(supervisor, "TOKEN_PATIENCE_S", 0.1)
-    monkeypatch.setattr(supervisor, "REFUSED_PAUSE_S", 0.1)
+    monkeypatch.setattr(verdict, "REFUSED_LONG_S", 0.1)
+    monkeypatch.setattr(verdict, "REFUSED_PAUSE_S", 0.1)
     with FaultyStore(s3.endpoint) as store:
         store.faults.refused_share, store.faults.refused_with = 1.0, 403
         run = launch(R2_ENDPOINT=store.url)
