@@ -13,7 +13,7 @@ from container.contract.recipe import Stage
 from container.contract.records import Artifact
 from container.stages.context import RunContext, StoppedError
 from container.stages.stage_runner import StageFailedError, StageWork
-from container.storage.resume import fetch, local_path
+from container.storage.download import fetch, local_path
 
 BACKGROUND_ENDS_WITHIN_S = 5.0
 

@@ -14,7 +14,8 @@ from container.stages.retry_policy import Tries, decide
 from container.stages.stage_process import StageCommand, StageEnd, run_stage
 from container.storage.checkpoint_uploader import CheckpointShipper
 from container.storage.checkpoints import CheckpointMarker
-from container.storage.resume import StageRecord, fetch, local_path
+from container.storage.download import fetch, local_path
+from container.storage.resume import StageRecord
 from container.storage.upload_queue import RECORDS, REPORT, Batch
 from container.telemetry.nanochat_log import Evaluation, Progress, TrainingStep
 

@@ -16,7 +16,8 @@ from container.stages.context import RunContext, StoppedError
 from container.stages.pipeline import Pipeline
 from container.stages.stage_runner import StageFailedError
 from container.storage.bucket import BucketError, ObjectChangedError
-from container.storage.resume import SAME_POINT_LIMIT, DiskError, differences
+from container.storage.download import DiskError
+from container.storage.resume import SAME_POINT_LIMIT, differences
 from container.supervisor.machine_check import Gpu, gpu_memory_in_use, verify
 
 OWN_STAGES_BEFORE, OWN_STAGES_AFTER = ("verify",), ("flush", "verdict")

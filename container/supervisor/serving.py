@@ -8,7 +8,7 @@ from container.contract.environment import stage_environment
 from container.contract.recipe import render, render_argv
 from container.stages.context import RunContext
 from container.stages.pipeline import restore
-from container.storage.resume import DiskError
+from container.storage.download import DiskError
 from container.web.model_server import ChatServer
 from container.web.status_page import StatusPage
 

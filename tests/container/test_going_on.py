@@ -14,8 +14,9 @@ from botocore.exceptions import ConnectionClosedError
 from container.contract.clock import Clock
 from container.contract.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.storage.bucket import Bucket, BucketUnavailableError
+from container.storage.download import fetch
 from container.storage.multipart import FileSender
-from container.storage.resume import Found, StageRecord, fetch, look
+from container.storage.resume import Found, StageRecord, look
 from container.storage.upload_queue import Batch, Uploader
 from container.supervisor import verdict
 from container.supervisor.verdict import settle
