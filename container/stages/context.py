@@ -16,6 +16,7 @@ from container.storage.bucket import Bucket
 from container.storage.resume import Found
 from container.storage.retry import EndedError, doubling, retry_until
 from container.storage.upload_queue import Uploader
+from container.system.stop import StopBudget
 from container.telemetry.run_log import Journal
 from container.telemetry.run_status import Board
 
@@ -41,6 +42,7 @@ class RunContext:
     journal: Journal
     clock: Clock
     stop: threading.Event
+    stop_budget: StopBudget
     kill: threading.Event
     process_env: Mapping[str, str]
     device_batch_size: int

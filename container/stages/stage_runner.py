@@ -147,6 +147,7 @@ class StageWork:
             on_line=lambda line: context.journal.line(stage.name, line),
             on_progress=self._progress,
             stop=context.stop,
+            stop_budget=context.stop_budget,
             kill=(context.kill, self._abandon),
             clock=context.clock,
         )

@@ -25,13 +25,12 @@ from container.supervisor.attempt import RefusedError, RunEnd, Timing, put_statu
 from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.supervisor.serving import serve_model
 from container.supervisor.verdict import set_aside, settle, wait_for_verdict
-from container.system.stop import StopRequest
+from container.system.stop import StopBudget, StopRequest
 from container.telemetry.history import show_past
 from container.telemetry.run_log import Journal
 from container.telemetry.run_status import Board
 from container.web.status_page import StatusPage
 
-VERDICT_RESERVE_S = 3.0  # of the grace period, for manifest and verdict
 EX_TEMPFAIL = 75
 
 T = TypeVar("T")
@@ -59,7 +58,8 @@ class Supervisor:
         self._clock = clock or Clock()
         self._timing = timing or Timing()
         self._recipe = recipe
-        self._stop = StopRequest(grace_s=environment.stop_grace_s, clock=self._clock)
+        self._stop_budget = StopBudget.of(environment.stop_grace_s)
+        self._stop = StopRequest(budget=self._stop_budget, clock=self._clock)
         self.stop = self._stop.event
         self._kill = threading.Event()
         self.board = Board(
@@ -196,6 +196,7 @@ class Supervisor:
             journal=self.journal,
             clock=self._clock,
             stop=self.stop,
+            stop_budget=self._stop_budget,
             kill=self._kill,
             process_env=self._process_env,
             device_batch_size=min([ordered, *shrunk]),
@@ -222,7 +223,7 @@ class Supervisor:
         self.journal.cut()
         if context is not None:
             while not self._uploader.wait_empty(0.5):
-                if self._kill.is_set() or self._stop.too_late(reserve_s=VERDICT_RESERVE_S):
+                if self._kill.is_set() or self._stop.verdict_is_due():
                     break
         verdict: Verdict | None = Verdict(
             run=self.environment.run,

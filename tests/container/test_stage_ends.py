@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -95,6 +96,23 @@ def test_training_without_a_complete_checkpoint_is_not_done(launch: Launch):
     verdict = launch(fake_recipe(stage)).verdict()
     assert verdict.outcome == "failed"
     assert verdict.reason == "exit code 0, but it left no complete checkpoint of d2"
+
+
+@pytest.mark.parametrize(("grace_s", "ends"), [("5", False), ("20", True)])
+def test_a_longer_grace_lets_the_running_step_take_longer_to_end(
+    launch: Launch, tmp_path: Path, grace_s: str, ends: bool
+):
+    """The grace period was read, but the stage was ended after a second and a half all the same."""
+    gate = tmp_path / "gate"
+    flags = ("--wait-at=3", f"--gate={gate}")
+    run = launch(fake_recipe(trainer_stage(flags=flags)), STOP_GRACE_S=grace_s)
+    wait_for(lambda: "step 00002/" in run.log)
+    run.supervisor.request_stop()
+    asked_at = time.monotonic()
+    wait_for(lambda: time.monotonic() - asked_at > 3.0 or run.supervisor.board.outcome)
+    gate.touch()
+    assert run.verdict().outcome == "stopped"
+    assert ("step 00003/" in run.log) is ends
 
 
 SAVES_ONCE = ("--save-every=99",)
