@@ -18,7 +18,7 @@ from container.storage.retry import EndedError, doubling, retry_until
 from container.storage.upload_queue import Uploader
 from container.system.stop import StopBudget
 from container.telemetry.run_log import Journal
-from container.telemetry.run_status import Board
+from container.telemetry.run_status import LiveStatus
 
 APP = Path(__file__).resolve().parents[2]
 
@@ -38,7 +38,7 @@ class RunContext:
     found: Found
     bucket: Bucket
     uploader: Uploader
-    board: Board
+    live_status: LiveStatus
     journal: Journal
     clock: Clock
     stop: threading.Event

@@ -61,16 +61,18 @@ class Pipeline:
         context = self.context
         if self._skips(stage):
             return
-        context.board.begin_stage(stage.name, background=background)
+        context.live_status.begin_stage(stage.name, background=background)
         context.journal.event("stage started", stage=stage.name)
         work = StageWork(context, stage, abandon=self.abandon)
         self._working.append(work)
         try:
             elapsed_s = work.to_the_end()
         except StageFailedError as error:
-            context.board.end_stage(stage.name, "failed")
+            context.live_status.end_stage(stage.name, "failed")
             if background:
-                context.board.say(f"{stage.name} failed: {error.reason}; once more when needed")
+                context.live_status.say(
+                    f"{stage.name} failed: {error.reason}; once more when needed"
+                )
                 context.journal.event(f"failed: {error.reason}", stage=stage.name)
             if not stage.optional or background:
                 raise
@@ -79,7 +81,7 @@ class Pipeline:
             return
         finally:
             self._working.remove(work)
-        context.board.end_stage(stage.name, "done")
+        context.live_status.end_stage(stage.name, "done")
         context.journal.event(f"stage done in {elapsed_s:.0f} s", stage=stage.name)
         context.journal.cut()
 
@@ -116,7 +118,7 @@ class Pipeline:
         return True
 
     def _skip(self, stage: Stage, why: str) -> None:
-        self.context.board.end_stage(stage.name, "skipped")
+        self.context.live_status.end_stage(stage.name, "skipped")
         self.context.journal.event(f"stage skipped: {why}", stage=stage.name)
 
     def _forget(self, stage: Stage, bad: list[Artifact]) -> None:

@@ -86,7 +86,7 @@ class StageWork:
             if decision.device_batch_size is not None:
                 self._shrink(decision.device_batch_size)
             context.journal.event(f"starts again: {decision.reason}", stage=stage.name)
-            context.board.say(f"{stage.name} started again: {decision.reason}")
+            context.live_status.say(f"{stage.name} started again: {decision.reason}")
             self._look_finally()
 
     def _saved_before(self) -> bool:
@@ -282,8 +282,8 @@ class StageWork:
         context, name = self._context, self._stage.name
         if not isinstance(found, Evaluation) and found.total_steps:
             self._total_steps = found.total_steps
-        if context.board.stage == name:
-            context.board.progress(found)
+        if context.live_status.stage == name:
+            context.live_status.progress(found)
         if isinstance(found, TrainingStep):
             metric = Metric(
                 stage=name,

@@ -50,10 +50,10 @@ class Timing:
 
 def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
     """Run all stages; raises RefusedError, or StoppedError when another container took over."""
-    board, found = context.board, context.found
+    live_status, found = context.live_status, context.found
     names = [stage.name for stage in context.recipe.stages]
-    board.plan([*OWN_STAGES_BEFORE, *names, *OWN_STAGES_AFTER])
-    board.begin_stage("verify")
+    live_status.plan([*OWN_STAGES_BEFORE, *names, *OWN_STAGES_AFTER])
+    live_status.begin_stage("verify")
     pipeline = Pipeline(context)
     helpers = _Helpers(context, pipeline, timing)
     helpers.start()
@@ -75,8 +75,8 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
         if times >= SAME_POINT_LIMIT:
             reason = f"{times} attempts in a row ended without getting beyond {point}"
             return RunEnd(outcome="failed", stage=point.partition("@")[0], reason=reason)
-        board.end_stage("verify", "done")
-        board.say("training")
+        live_status.end_stage("verify", "done")
+        live_status.say("training")
         pipeline.run()
         return _flush(context, pipeline)
     except StageFailedError as error:
@@ -88,23 +88,25 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
             log_tail=error.end.tail,
         )
     except DiskError as error:
-        return RunEnd(outcome="failed", stage=board.stage, reason=str(error))
+        return RunEnd(outcome="failed", stage=live_status.stage, reason=str(error))
     except StoppedError:
         if context.kill.is_set():
             raise
-        return RunEnd(outcome="stopped", stage=board.stage, reason="stopped on request (SIGTERM)")
+        return RunEnd(
+            outcome="stopped", stage=live_status.stage, reason="stopped on request (SIGTERM)"
+        )
     finally:
         helpers.stop()
 
 
 def _flush(context: RunContext, pipeline: Pipeline) -> RunEnd:
-    context.board.begin_stage("flush")
-    context.board.say("uploading what is left")
+    context.live_status.begin_stage("flush")
+    context.live_status.say("uploading what is left")
     context.journal.cut()
     while not context.uploader.wait_empty(1.0):
         if context.ending:
             raise StoppedError
-    context.board.end_stage("flush", "done")
+    context.live_status.end_stage("flush", "done")
     reason = "all stages done"
     if pipeline.optional_failures:
         reason += f", without: {'; '.join(pipeline.optional_failures)}"
@@ -126,7 +128,7 @@ def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
         world_size=environment.world_size,
         price_usd_per_hour=float(environment.price_usd_per_hour),
         duration_hours=environment.duration_hours,
-        created_at=context.board.started_at,
+        created_at=context.live_status.started_at,
     )
     if found.run is not None:
         mixed = differences(found.run, record)
@@ -136,7 +138,7 @@ def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
     markers = found.markers.get(stage, [])
     attempt = Attempt(
         number=found.attempt,
-        started_at=context.board.started_at,
+        started_at=context.live_status.started_at,
         host=socket.gethostname(),
         reason="first start" if found.attempt == 1 else "restarted without a verdict",
         gpus=models,
@@ -171,7 +173,7 @@ class _Helpers:
         ]
         self._memory: int | None = None
         if context.environment.expects_gpu:
-            context.board.gpu_memory = lambda: self._memory
+            context.live_status.gpu_memory = lambda: self._memory
             self._threads.append(self._every(timing.gpu_s, self._look_at_gpus))
 
     def start(self) -> None:
@@ -201,7 +203,7 @@ class _Helpers:
 def put_status(context: RunContext) -> bool:
     """Replace `status.json`; a status that does not arrive is made up for by the next."""
     try:
-        context.bucket.put(STATUS_KEY, context.board.snapshot().to_json())
+        context.bucket.put(STATUS_KEY, context.live_status.snapshot().to_json())
     except BucketError:
         return False
     return True

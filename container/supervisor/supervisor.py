@@ -28,7 +28,7 @@ from container.supervisor.verdict import set_aside, settle, wait_for_verdict
 from container.system.stop import StopBudget, StopRequest
 from container.telemetry.history import show_past
 from container.telemetry.run_log import Journal
-from container.telemetry.run_status import Board
+from container.telemetry.run_status import LiveStatus
 from container.web.status_page import StatusPage
 
 EX_TEMPFAIL = 75
@@ -62,7 +62,7 @@ class Supervisor:
         self._stop = StopRequest(budget=self._stop_budget, clock=self._clock)
         self.stop = self._stop.event
         self._kill = threading.Event()
-        self.board = Board(
+        self.live_status = LiveStatus(
             run=environment.run,
             recipe=environment.recipe,
             price_usd_per_hour=environment.price_usd_per_hour,
@@ -70,13 +70,13 @@ class Supervisor:
         )
         self.journal = Journal(
             folder=environment.work_dir / ".trainstack",
-            board=self.board,
+            live_status=self.live_status,
             clock=self._clock,
             secrets=[process_env.get(name, "") for name in SECRET_NAMES],
             out=out,
         )
         self.page = StatusPage(
-            self.board, port=environment.traffic_port, access_token=environment.access_token
+            self.live_status, port=environment.traffic_port, access_token=environment.access_token
         )
         client = make_client(
             endpoint=environment.endpoint,
@@ -99,7 +99,7 @@ class Supervisor:
             may_write=self._lease.may_write,
             part_bytes=part_bytes,
         )
-        self.board.bytes_counter = self._uploader.counters
+        self.live_status.bytes_counter = self._uploader.counters
 
     def request_stop(self) -> None:
         """Ask for an orderly end; returns at once."""
@@ -131,7 +131,7 @@ class Supervisor:
             self._go_on_after(verdict)
             verdict = None
         context = self._context()
-        show_past(self.board, self.bucket)
+        show_past(self.live_status, self.bucket)
         if verdict is not None:
             self._lease.release()
             return self._serve(verdict, context)
@@ -141,7 +141,9 @@ class Supervisor:
         self._uploader.know(context.found.artifacts)
         self._uploader.start()
         self.journal.begin(attempt=context.found.attempt, uploader=self._uploader)
-        self.board.count_earlier(attempt=context.found.attempt, elapsed_s=context.found.earlier_s)
+        self.live_status.count_earlier(
+            attempt=context.found.attempt, elapsed_s=context.found.earlier_s
+        )
         try:
             end = run_attempt(context, timing=self._timing)
         except RefusedError as error:
@@ -152,7 +154,7 @@ class Supervisor:
     def _first_look(self) -> Verdict | None:
         def say(text: str) -> None:
             self.journal.event(text)
-            self.board.say(text)
+            self.live_status.say(text)
 
         try:
             return wait_for_verdict(self.bucket, stop=self.stop, clock=self._clock, say=say)
@@ -192,7 +194,7 @@ class Supervisor:
             found=found,
             bucket=self.bucket,
             uploader=self._uploader,
-            board=self.board,
+            live_status=self.live_status,
             journal=self.journal,
             clock=self._clock,
             stop=self.stop,
@@ -219,7 +221,7 @@ class Supervisor:
     def _close(self, end: RunEnd, context: RunContext | None) -> int:
         """Flush, write manifest and verdict, release the lease, serve."""
         self.journal.event(f"{end.outcome}: {end.reason}")
-        self.board.begin_stage("verdict")
+        self.live_status.begin_stage("verdict")
         self.journal.cut()
         if context is not None:
             while not self._uploader.wait_empty(0.5):
@@ -232,10 +234,10 @@ class Supervisor:
             stage=end.stage,
             reason=end.reason,
             exit_code=end.exit_code,
-            started_at=self.board.started_at,
+            started_at=self.live_status.started_at,
             ended_at=self._clock.stamp(),
-            elapsed_s=round(self.board.elapsed_s(), 1),
-            dollars=float(self.board.dollars()),
+            elapsed_s=round(self.live_status.elapsed_s(), 1),
+            dollars=float(self.live_status.dollars()),
             log_tail=end.log_tail,
         )
         verdict = settle(
@@ -248,21 +250,21 @@ class Supervisor:
         )
         if verdict is None:
             raise StoppedError
-        self.board.end_stage("verdict", "done")
+        self.live_status.end_stage("verdict", "done")
         if context is not None:
-            self._end_board(verdict)
+            self._show_end(verdict)
             put_status(context)
         self._lease.release()
         return self._serve(verdict, context or end.reason)
 
-    def _end_board(self, verdict: Verdict) -> None:
-        self.board.end(verdict.outcome, elapsed_s=verdict.elapsed_s)
-        self.board.say(f"{verdict.outcome}: {verdict.reason}")
+    def _show_end(self, verdict: Verdict) -> None:
+        self.live_status.end(verdict.outcome, elapsed_s=verdict.elapsed_s)
+        self.live_status.say(f"{verdict.outcome}: {verdict.reason}")
 
     def _serve(self, verdict: Verdict, context: RunContext | str) -> int:
         """Keep the page up until SIGTERM, and the model with it when asked to."""
-        self.board.count_earlier(attempt=verdict.attempt, elapsed_s=verdict.elapsed_s)
-        self._end_board(verdict)
+        self.live_status.count_earlier(attempt=verdict.attempt, elapsed_s=verdict.elapsed_s)
+        self._show_end(verdict)
         self.journal.event(f"this run has a verdict: {verdict.outcome}; serving", stage="serve")
         chat = None
         if (
@@ -280,6 +282,6 @@ class Supervisor:
 
     def _only_serve(self, message: str) -> int:
         self.journal.event(message)
-        self.board.say(message)
+        self.live_status.say(message)
         self.stop.wait()
         return 0

@@ -19,7 +19,7 @@ from container.contract.clock import Clock
 from container.contract.keys import LogSegment, MetricSegment
 from container.contract.records import Metric
 from container.storage.upload_queue import LOGS, Batch, Uploader
-from container.telemetry.run_status import Board
+from container.telemetry.run_status import LiveStatus
 
 SEGMENT_BYTES = 4 * 2**20
 
@@ -33,13 +33,13 @@ class Journal:
         self,
         *,
         folder: Path,
-        board: Board,
+        live_status: LiveStatus,
         clock: Clock,
         secrets: Sequence[str] = (),
         out: TextIO | None = None,
     ) -> None:
         self._folder = folder
-        self._board = board
+        self._live_status = live_status
         self._clock = clock
         self._out = out or sys.stdout
         self._secrets = [text for text in secrets if len(text) >= 8]
@@ -66,10 +66,12 @@ class Journal:
 
     def event(self, text: str, *, stage: str = "") -> None:
         """Log one event of the supervisor: stage, elapsed time and dollars in front."""
-        stage = stage or self._board.stage or "start"
-        seconds = int(self._board.elapsed_s())
+        stage = stage or self._live_status.stage or "start"
+        seconds = int(self._live_status.elapsed_s())
         clock = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-        self.line(stage, f"trainstack | {stage} | {clock} | ${self._board.dollars():.2f} | {text}")
+        self.line(
+            stage, f"trainstack | {stage} | {clock} | ${self._live_status.dollars():.2f} | {text}"
+        )
 
     def line(self, stage: str, text: str, *, on_page: bool = True) -> None:
         """Log one line of a stage's output as it is."""
@@ -78,7 +80,7 @@ class Journal:
             self._out.write(text + "\n")
             self._out.flush()
             if on_page:
-                self._board.log_lines.append(text)
+                self._live_status.log_lines.append(text)
             if self._uploader is None:
                 self._early.append((stage, text))
             else:

@@ -15,7 +15,7 @@ CURVE_POINTS = 4000  # when there are more, half of the steps is left out: the p
 MOST_STRIDE = 1 << 40  # more steps than any stage has
 
 
-class Board:
+class LiveStatus:
     """Collects state from all threads; hands out consistent snapshots."""
 
     def __init__(self, *, run: str, recipe: str, price_usd_per_hour: Decimal, clock: Clock) -> None:

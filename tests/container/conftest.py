@@ -85,14 +85,14 @@ class Running:
         """Wait for the verdict of this run."""
         bucket = self.supervisor.bucket
         raw = wait_for(lambda: bucket.get(VERDICT_KEY), timeout_s=timeout_s, what=self.log)
-        wait_for(lambda: self.supervisor.board.outcome, what="the board says so too")
+        wait_for(lambda: self.supervisor.live_status.outcome, what="the live status says so too")
         return Verdict.from_json(raw)
 
     def manifest(self) -> Manifest:
         return Manifest.from_json(self.supervisor.bucket.get("manifest.json") or b"")
 
     def status(self) -> RunStatus:
-        return self.supervisor.board.snapshot()
+        return self.supervisor.live_status.snapshot()
 
     def end(self) -> int:
         """Stop it and wait for its end."""

@@ -37,7 +37,7 @@ from container.telemetry.nanochat_log import (
     says_killed_by_host,
     says_out_of_memory,
 )
-from container.telemetry.run_status import Board
+from container.telemetry.run_status import LiveStatus
 from container.web.status_page import loss_curve, prometheus
 from tests.container.recipes import fake_recipe, trainer_stage
 
@@ -284,23 +284,23 @@ class Standing(Clock):
 
 def test_dollars_are_the_time_over_all_attempts_times_the_hourly_price():
     clock = Standing()
-    board = Board(run="m", recipe="r", price_usd_per_hour=Decimal("24.00"), clock=clock)
-    board.count_earlier(attempt=2, elapsed_s=3600)
+    live_status = LiveStatus(run="m", recipe="r", price_usd_per_hour=Decimal("24.00"), clock=clock)
+    live_status.count_earlier(attempt=2, elapsed_s=3600)
     clock.seconds += 1800
-    assert board.dollars() == Decimal("36.0000")
-    board.end("succeeded")
+    assert live_status.dollars() == Decimal("36.0000")
+    live_status.end("succeeded")
     clock.seconds += 1800
-    assert board.snapshot().dollars == 36.0
+    assert live_status.snapshot().dollars == 36.0
 
 
 def test_the_page_keeps_the_curve_small_and_prometheus_gets_plain_numbers():
-    board = Board(run='m"x', recipe="r", price_usd_per_hour=Decimal(1), clock=Standing())
-    board.plan(["base"])
-    board.begin_stage("base")
+    live_status = LiveStatus(run='m"x', recipe="r", price_usd_per_hour=Decimal(1), clock=Standing())
+    live_status.plan(["base"])
+    live_status.begin_stage("base")
     for step in range(9000):
-        board.progress(TrainingStep(step, 9000, 4.0 - step / 9000, tokens_per_s=10.0))
-    assert len(board.curve()) <= 4000
-    assert loss_curve(board.curve()).count("<polyline") == 1
-    text = prometheus(board.snapshot())
+        live_status.progress(TrainingStep(step, 9000, 4.0 - step / 9000, tokens_per_s=10.0))
+    assert len(live_status.curve()) <= 4000
+    assert loss_curve(live_status.curve()).count("<polyline") == 1
+    text = prometheus(live_status.snapshot())
     assert 'trainstack_step{run="m\\"x",recipe="r",stage="base"} 8999' in text
-    assert json.loads(board.snapshot().to_json())["total_steps"] == 9000
+    assert json.loads(live_status.snapshot().to_json())["total_steps"] == 9000

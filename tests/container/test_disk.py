@@ -17,7 +17,7 @@ from container.storage.bucket import Bucket
 from container.storage.checkpoint_uploader import CheckpointShipper
 from container.storage.upload_queue import Batch, Uploader
 from container.telemetry.run_log import Journal
-from container.telemetry.run_status import Board
+from container.telemetry.run_status import LiveStatus
 from tests.container.test_decisions import write_step
 
 Usage = namedtuple("Usage", ("total", "used", "free"))
@@ -43,10 +43,12 @@ def steps(folder: Path) -> list[str]:
 
 
 def test_a_log_that_cannot_be_kept_costs_the_log_and_is_said_once(bucket: Bucket, tmp_path: Path):
-    board = Board(run="m", recipe="r", price_usd_per_hour=Decimal(1), clock=Clock())
+    live_status = LiveStatus(run="m", recipe="r", price_usd_per_hour=Decimal(1), clock=Clock())
     out = io.StringIO()
     (tmp_path / "not-a-folder").touch()
-    journal = Journal(folder=tmp_path / "not-a-folder", board=board, clock=Clock(), out=out)
+    journal = Journal(
+        folder=tmp_path / "not-a-folder", live_status=live_status, clock=Clock(), out=out
+    )
     journal.begin(attempt=1, uploader=Uploader(bucket, clock=Clock(), say=lambda _: None))
     journal.line("base", "one")
     journal.line("base", "two")
@@ -148,8 +150,8 @@ def test_a_stage_is_recorded_although_an_earlier_step_went_unsent(
 
 def test_what_was_logged_is_on_disk_before_its_segment_is_cut(bucket: Bucket, tmp_path: Path):
     """A killed container lost up to 8 kB that stood in a buffer."""
-    board = Board(run="m", recipe="r", price_usd_per_hour=Decimal(1), clock=Clock())
-    journal = Journal(folder=tmp_path, board=board, clock=Clock(), out=io.StringIO())
+    live_status = LiveStatus(run="m", recipe="r", price_usd_per_hour=Decimal(1), clock=Clock())
+    journal = Journal(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())
     journal.begin(attempt=1, uploader=Uploader(bucket, clock=Clock(), say=lambda _: None))
     journal.line("base", "the last words")
     (segment,) = (tmp_path / "logs").iterdir()

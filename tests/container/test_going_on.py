@@ -95,7 +95,9 @@ def test_a_run_that_was_stopped_goes_on_when_its_container_is_started_again(
     assert Verdict.from_json(bucket.get("verdict.json") or b"").outcome == "stopped"
     gate.touch()
     second = launch(recipe)
-    assert wait_for(lambda: second.supervisor.board.outcome == "succeeded", what=lambda: second.log)
+    assert wait_for(
+        lambda: second.supervisor.live_status.outcome == "succeeded", what=lambda: second.log
+    )
     assert "goes on from step 4" in second.log
     assert Verdict.from_json(bucket.get("verdicts/1-stopped.json") or b"").outcome == "stopped"
     assert Verdict.from_json(bucket.get("verdict.json") or b"").outcome == "succeeded"

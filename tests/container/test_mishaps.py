@@ -209,7 +209,7 @@ def test_of_two_containers_on_one_prefix_exactly_one_trains(
     wait_for(lambda: "another container (one) holds this run" in second.log)
     gate.touch()
     assert first.verdict().outcome == "succeeded"
-    wait_for(lambda: second.supervisor.board.outcome, what=second.log)
+    wait_for(lambda: second.supervisor.live_status.outcome, what=second.log)
     assert "stage started" not in second.log
     assert sorted(bucket.list("attempts/")) == ["attempts/1.json"]
 
@@ -284,7 +284,7 @@ def test_training_goes_on_while_the_bucket_is_away_and_all_arrives_in_the_end(
     try:
         gate.touch()
         wait_for(lambda: run.status().stage == "flush", what=run.log)
-        assert run.supervisor.board.outcome is None
+        assert run.supervisor.live_status.outcome is None
     finally:
         s3.start()
     assert run.verdict().outcome == "succeeded"

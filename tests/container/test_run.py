@@ -79,7 +79,7 @@ def test_a_container_on_a_prefix_with_a_verdict_does_nothing_but_serve(
     first.end()
     before = bucket.list()
     second = launch(work="another")
-    wait_for(lambda: second.supervisor.board.outcome)
+    wait_for(lambda: second.supervisor.live_status.outcome)
     assert "stage started" not in second.log
     wait_for(lambda: "polyline" in requests.get(second.url, timeout=5).text)  # the past is shown
     assert {stage.state for stage in second.status().stages} == {"done"}

@@ -109,7 +109,7 @@ def test_a_longer_grace_lets_the_running_step_take_longer_to_end(
     wait_for(lambda: "step 00002/" in run.log)
     run.supervisor.request_stop()
     asked_at = time.monotonic()
-    wait_for(lambda: time.monotonic() - asked_at > 3.0 or run.supervisor.board.outcome)
+    wait_for(lambda: time.monotonic() - asked_at > 3.0 or run.supervisor.live_status.outcome)
     gate.touch()
     assert run.verdict().outcome == "stopped"
     assert ("step 00003/" in run.log) is ends
