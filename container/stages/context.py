@@ -17,7 +17,7 @@ from container.storage.resume import Found
 from container.storage.retry import EndedError, doubling, retry_until
 from container.storage.upload_queue import Uploader
 from container.system.stop import StopBudget
-from container.telemetry.run_log import Journal
+from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import LiveStatus
 
 APP = Path(__file__).resolve().parents[2]
@@ -39,7 +39,7 @@ class RunContext:
     bucket: Bucket
     uploader: Uploader
     live_status: LiveStatus
-    journal: Journal
+    run_log: RunLog
     clock: Clock
     stop: threading.Event
     stop_budget: StopBudget
@@ -89,7 +89,7 @@ class RunContext:
                 ended=lambda: self.ending,
                 wait=self.stop.wait,
                 pauses=doubling(),
-                say=lambda error: self.journal.event(f"{what}: {error}; retrying"),
+                say=lambda error: self.run_log.event(f"{what}: {error}; retrying"),
             )
         except EndedError:
             raise StoppedError from None

@@ -62,7 +62,7 @@ class Pipeline:
         if self._skips(stage):
             return
         context.live_status.begin_stage(stage.name, background=background)
-        context.journal.event("stage started", stage=stage.name)
+        context.run_log.event("stage started", stage=stage.name)
         work = StageWork(context, stage, abandon=self.abandon)
         self._working.append(work)
         try:
@@ -73,17 +73,17 @@ class Pipeline:
                 context.live_status.say(
                     f"{stage.name} failed: {error.reason}; once more when needed"
                 )
-                context.journal.event(f"failed: {error.reason}", stage=stage.name)
+                context.run_log.event(f"failed: {error.reason}", stage=stage.name)
             if not stage.optional or background:
                 raise
             self.optional_failures.append(f"{stage.name}: {error.reason}")
-            context.journal.event(f"goes on without it: {error.reason}", stage=stage.name)
+            context.run_log.event(f"goes on without it: {error.reason}", stage=stage.name)
             return
         finally:
             self._working.remove(work)
         context.live_status.end_stage(stage.name, "done")
-        context.journal.event(f"stage done in {elapsed_s:.0f} s", stage=stage.name)
-        context.journal.cut()
+        context.run_log.event(f"stage done in {elapsed_s:.0f} s", stage=stage.name)
+        context.run_log.cut()
 
     def _join(self, *, before: str) -> None:
         """Wait for the background stages that the named one needs; all of them for ""."""
@@ -93,7 +93,7 @@ class Pipeline:
                 self._background.remove(background)
                 if isinstance(background.error, StageFailedError) and not self.context.ending:
                     # Its source may be back by now, and hours of training may hang on it.
-                    self.context.journal.event("once more: it is needed now", stage=background.name)
+                    self.context.run_log.event("once more: it is needed now", stage=background.name)
                     self.run_stage(background.stage)
                 elif background.error is not None:
                     raise background.error
@@ -119,7 +119,7 @@ class Pipeline:
 
     def _skip(self, stage: Stage, why: str) -> None:
         self.context.live_status.end_stage(stage.name, "skipped")
-        self.context.journal.event(f"stage skipped: {why}", stage=stage.name)
+        self.context.run_log.event(f"stage skipped: {why}", stage=stage.name)
 
     def _forget(self, stage: Stage, bad: list[Artifact]) -> None:
         """A stage whose artefacts are damaged is not done, nor is what came after it.
@@ -151,7 +151,7 @@ def restore(context: RunContext, stage: Stage) -> list[Artifact]:
         lambda: fetch(
             context.bucket,
             wanted,
-            say=context.journal.event,
+            say=context.run_log.event,
             give_up=lambda: context.ending,
         ),
         what=f"cannot fetch what {stage.name} left",

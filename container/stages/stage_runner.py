@@ -73,7 +73,7 @@ class StageWork:
             if end.end in ("failed", "stalled", "timed out") and self._is_saved():
                 # nanochat's report fails when base is resumed at its last step; and to train once
                 # more would make another model of the same name, after this one was sent.
-                context.journal.event(f"{end.reason}, after its model was saved", stage=stage.name)
+                context.run_log.event(f"{end.reason}, after its model was saved", stage=stage.name)
                 return
             end = self._missing(end)
             decision = decide(stage, end, tries, device_batch_size=context.device_batch_size)
@@ -85,7 +85,7 @@ class StageWork:
                 raise StageFailedError(stage.name, end, decision.reason)
             if decision.device_batch_size is not None:
                 self._shrink(decision.device_batch_size)
-            context.journal.event(f"starts again: {decision.reason}", stage=stage.name)
+            context.run_log.event(f"starts again: {decision.reason}", stage=stage.name)
             context.live_status.say(f"{stage.name} started again: {decision.reason}")
             self._look_finally()
 
@@ -102,7 +102,7 @@ class StageWork:
         if context.found.done_before(stage, context.recipe):
             there = [marker for marker in markers if marker.tag == tag]
             if self._is_saved() or any(self._fetch(marker) for marker in there[:1]):
-                context.journal.event("its model was saved by an earlier start", stage=stage.name)
+                context.run_log.event("its model was saved by an earlier start", stage=stage.name)
                 return True
         for marker in markers:
             self._forget(marker)
@@ -123,7 +123,7 @@ class StageWork:
         if step is not None:
             argv += stage.resume_argv
             more["resume_step"] = step
-            context.journal.event(f"goes on from step {step}", stage=stage.name)
+            context.run_log.event(f"goes on from step {step}", stage=stage.name)
         values = context.values(**more)
         env = stage_environment(
             context.process_env, credentials=stage.needs_credentials, bare=stage.runs_model_code
@@ -144,14 +144,14 @@ class StageWork:
         )
         end = run_stage(
             command,
-            on_line=lambda line: context.journal.line(stage.name, line),
+            on_line=lambda line: context.run_log.line(stage.name, line),
             on_progress=self._progress,
             stop=context.stop,
             stop_budget=context.stop_budget,
             kill=(context.kill, self._abandon),
             clock=context.clock,
         )
-        mask = context.journal.mask  # the end goes into the verdict
+        mask = context.run_log.mask  # the end goes into the verdict
         return replace(end, reason=mask(end.reason), tail=[mask(line) for line in end.tail])
 
     def _missing(self, end: StageEnd) -> StageEnd:
@@ -200,7 +200,7 @@ class StageWork:
             return fetch(
                 context.bucket,
                 wanted,
-                say=context.journal.event,
+                say=context.run_log.event,
                 give_up=lambda: context.ending or self._abandon.is_set(),
             )
 
@@ -221,7 +221,7 @@ class StageWork:
         """Go on with a smaller device batch, and remember it for a later attempt."""
         context = self._context
         context.device_batch_size = device_batch_size
-        context.journal.event(f"device batch size is now {device_batch_size}")
+        context.run_log.event(f"device batch size is now {device_batch_size}")
         record = StageRecord(
             stage=self._stage.name,
             done=False,
@@ -295,9 +295,9 @@ class StageWork:
                 dt_ms=found.dt_ms,
                 mfu=found.mfu,
             )
-            context.journal.metric(metric)
+            context.run_log.metric(metric)
         elif isinstance(found, Evaluation) and found.val_bpb is not None:
-            context.journal.metric(
+            context.run_log.metric(
                 Metric(stage=name, step=found.step, at=context.clock.stamp(), val_bpb=found.val_bpb)
             )
 
@@ -316,7 +316,7 @@ class StageWork:
             uploader=context.uploader,
             world_size=context.environment.world_size,
             attempt=context.found.attempt,
-            say=lambda text: context.journal.event(text, stage=stage.name),
+            say=lambda text: context.run_log.event(text, stage=stage.name),
         )
         shipper.know(context.found.markers.get(stage.name, []))
         return shipper

@@ -59,14 +59,14 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
     helpers.start()
     try:
         for note in found.notes:
-            context.journal.event(note)
+            context.run_log.event(note)
         point = found.point(context.recipe)
         checks, gpus = verify(
             context.environment, context.recipe, context.bucket, clock=context.clock
         )
         _record_start(context, gpus, point=point)
         for check in checks:
-            context.journal.event(f"{check.name}: {check.outcome}, {check.detail}")
+            context.run_log.event(f"{check.name}: {check.outcome}, {check.detail}")
         refused = [f"{one.name} ({one.detail})" for one in checks if one.outcome == "refused"]
         if refused:
             reason = f"the machine is not what was ordered: {'; '.join(refused)}"
@@ -102,7 +102,7 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
 def _flush(context: RunContext, pipeline: Pipeline) -> RunEnd:
     context.live_status.begin_stage("flush")
     context.live_status.say("uploading what is left")
-    context.journal.cut()
+    context.run_log.cut()
     while not context.uploader.wait_empty(1.0):
         if context.ending:
             raise StoppedError
@@ -147,14 +147,14 @@ def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
         device_batch_size=context.device_batch_size,
     )
     if found.attempt > 1:
-        context.journal.event(f"attempt {found.attempt} goes on with {stage}, step {step}")
+        context.run_log.event(f"attempt {found.attempt} goes on with {stage}, step {step}")
 
     def write() -> None:
         if found.run is None:
             try:
                 context.bucket.put(RUN_KEY, record.to_json(), only_if_absent=True)
             except ObjectChangedError:
-                context.journal.event("run.json is there already")
+                context.run_log.event("run.json is there already")
         context.bucket.put(attempt_key(found.attempt), attempt.to_json())
 
     context.persist(write, what="cannot write the start of the attempt")
@@ -168,7 +168,7 @@ class _Helpers:
         self._ended = threading.Event()
         self._threads = [
             self._every(timing.look_s, pipeline.look_for_checkpoints),
-            self._every(timing.cut_s, context.journal.cut),
+            self._every(timing.cut_s, context.run_log.cut),
             self._every(timing.status_s, lambda: put_status(context)),
         ]
         self._memory: int | None = None
@@ -191,7 +191,7 @@ class _Helpers:
                 except Exception as error:  # noqa: BLE001  # a file that went away, a full disk,
                     # a mistake of ours: the next look tells, and without looks nothing is uploaded.
                     what = getattr(error, "strerror", None) or type(error).__name__
-                    self._context.journal.event(f"a look failed: {what}")
+                    self._context.run_log.event(f"a look failed: {what}")
                 self._ended.wait(seconds)
 
         return threading.Thread(target=work, daemon=True)

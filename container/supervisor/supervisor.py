@@ -27,7 +27,7 @@ from container.supervisor.serving import serve_model
 from container.supervisor.verdict import set_aside, settle, wait_for_verdict
 from container.system.stop import StopBudget, StopRequest
 from container.telemetry.history import show_past
-from container.telemetry.run_log import Journal
+from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import LiveStatus
 from container.web.status_page import StatusPage
 
@@ -68,7 +68,7 @@ class Supervisor:
             price_usd_per_hour=environment.price_usd_per_hour,
             clock=self._clock,
         )
-        self.journal = Journal(
+        self.run_log = RunLog(
             folder=environment.work_dir / ".trainstack",
             live_status=self.live_status,
             clock=self._clock,
@@ -95,7 +95,7 @@ class Supervisor:
         self._uploader = Uploader(
             self.bucket,
             clock=self._clock,
-            say=self.journal.event,
+            say=self.run_log.event,
             may_write=self._lease.may_write,
             part_bytes=part_bytes,
         )
@@ -108,12 +108,12 @@ class Supervisor:
     def run(self) -> int:
         """Live until asked to stop; return the exit code."""
         self.page.start()
-        self.journal.event(f"status page on port {self.page.port}")
+        self.run_log.event(f"status page on port {self.page.port}")
         try:
             return self._run()
         except (StoppedError, EndedError):
             if self._kill.is_set():
-                self.journal.event("another container trains this run: this one ends")
+                self.run_log.event("another container trains this run: this one ends")
                 return EX_TEMPFAIL
             return 0
         finally:
@@ -123,7 +123,7 @@ class Supervisor:
     def _run(self) -> int:
         verdict = self._first_look()
         if verdict is None or verdict.outcome == "stopped":
-            if not self._lease.acquire(stop=self.stop, say=self.journal.event):
+            if not self._lease.acquire(stop=self.stop, say=self.run_log.event):
                 return 0
             self._lease.keep()
             verdict = self._first_look()
@@ -140,7 +140,7 @@ class Supervisor:
         self._lease.attempt = context.found.attempt
         self._uploader.know(context.found.artifacts)
         self._uploader.start()
-        self.journal.begin(attempt=context.found.attempt, uploader=self._uploader)
+        self.run_log.begin(attempt=context.found.attempt, uploader=self._uploader)
         self.live_status.count_earlier(
             attempt=context.found.attempt, elapsed_s=context.found.earlier_s
         )
@@ -153,7 +153,7 @@ class Supervisor:
 
     def _first_look(self) -> Verdict | None:
         def say(text: str) -> None:
-            self.journal.event(text)
+            self.run_log.event(text)
             self.live_status.say(text)
 
         try:
@@ -170,11 +170,11 @@ class Supervisor:
         """
         self._until_answered(
             lambda: set_aside(self.bucket, verdict),
-            say=lambda error: self.journal.event(
+            say=lambda error: self.run_log.event(
                 f"cannot set the earlier verdict aside: {error}; retrying"
             ),
         )
-        self.journal.event(f"attempt {verdict.attempt} was stopped: this one goes on")
+        self.run_log.event(f"attempt {verdict.attempt} was stopped: this one goes on")
 
     def _context(self) -> RunContext | str:
         """Build what the attempt needs; a text says why there cannot be one."""
@@ -195,7 +195,7 @@ class Supervisor:
             bucket=self.bucket,
             uploader=self._uploader,
             live_status=self.live_status,
-            journal=self.journal,
+            run_log=self.run_log,
             clock=self._clock,
             stop=self.stop,
             stop_budget=self._stop_budget,
@@ -207,7 +207,7 @@ class Supervisor:
     def _look(self) -> Found:
         return self._until_answered(
             lambda: look(self.bucket),
-            say=lambda error: self.journal.event(
+            say=lambda error: self.run_log.event(
                 f"cannot read what earlier attempts left: {error}; retrying"
             ),
         )
@@ -220,9 +220,9 @@ class Supervisor:
 
     def _close(self, end: RunEnd, context: RunContext | None) -> int:
         """Flush, write manifest and verdict, release the lease, serve."""
-        self.journal.event(f"{end.outcome}: {end.reason}")
+        self.run_log.event(f"{end.outcome}: {end.reason}")
         self.live_status.begin_stage("verdict")
-        self.journal.cut()
+        self.run_log.cut()
         if context is not None:
             while not self._uploader.wait_empty(0.5):
                 if self._kill.is_set() or self._stop.verdict_is_due():
@@ -246,7 +246,7 @@ class Supervisor:
             known=dict(self._uploader.artifacts),
             may_write=self._lease.may_write,
             give_up=lambda: self._kill.is_set() or self._stop.too_late(),
-            say=self.journal.event,
+            say=self.run_log.event,
         )
         if verdict is None:
             raise StoppedError
@@ -265,7 +265,7 @@ class Supervisor:
         """Keep the page up until SIGTERM, and the model with it when asked to."""
         self.live_status.count_earlier(attempt=verdict.attempt, elapsed_s=verdict.elapsed_s)
         self._show_end(verdict)
-        self.journal.event(f"this run has a verdict: {verdict.outcome}; serving", stage="serve")
+        self.run_log.event(f"this run has a verdict: {verdict.outcome}; serving", stage="serve")
         chat = None
         if (
             self.environment.keep_alive
@@ -281,7 +281,7 @@ class Supervisor:
         return 0
 
     def _only_serve(self, message: str) -> int:
-        self.journal.event(message)
+        self.run_log.event(message)
         self.live_status.say(message)
         self.stop.wait()
         return 0

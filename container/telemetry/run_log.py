@@ -26,7 +26,7 @@ SEGMENT_BYTES = 4 * 2**20
 Segment = LogSegment | MetricSegment
 
 
-class Journal:
+class RunLog:
     """Writes log lines and metrics of one attempt."""
 
     def __init__(

@@ -16,7 +16,7 @@ from container.contract.recipe import Upload
 from container.storage.bucket import Bucket
 from container.storage.checkpoint_uploader import CheckpointShipper
 from container.storage.upload_queue import Batch, Uploader
-from container.telemetry.run_log import Journal
+from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import LiveStatus
 from tests.container.test_decisions import write_step
 
@@ -46,13 +46,13 @@ def test_a_log_that_cannot_be_kept_costs_the_log_and_is_said_once(bucket: Bucket
     live_status = LiveStatus(run="m", recipe="r", price_usd_per_hour=Decimal(1), clock=Clock())
     out = io.StringIO()
     (tmp_path / "not-a-folder").touch()
-    journal = Journal(
+    run_log = RunLog(
         folder=tmp_path / "not-a-folder", live_status=live_status, clock=Clock(), out=out
     )
-    journal.begin(attempt=1, uploader=Uploader(bucket, clock=Clock(), say=lambda _: None))
-    journal.line("base", "one")
-    journal.line("base", "two")
-    journal.cut()
+    run_log.begin(attempt=1, uploader=Uploader(bucket, clock=Clock(), say=lambda _: None))
+    run_log.line("base", "one")
+    run_log.line("base", "two")
+    run_log.cut()
     assert out.getvalue().count("cannot keep the log on disk") == 1
     assert out.getvalue().endswith("two\n")
 
@@ -151,8 +151,8 @@ def test_a_stage_is_recorded_although_an_earlier_step_went_unsent(
 def test_what_was_logged_is_on_disk_before_its_segment_is_cut(bucket: Bucket, tmp_path: Path):
     """A killed container lost up to 8 kB that stood in a buffer."""
     live_status = LiveStatus(run="m", recipe="r", price_usd_per_hour=Decimal(1), clock=Clock())
-    journal = Journal(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())
-    journal.begin(attempt=1, uploader=Uploader(bucket, clock=Clock(), say=lambda _: None))
-    journal.line("base", "the last words")
+    run_log = RunLog(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())
+    run_log.begin(attempt=1, uploader=Uploader(bucket, clock=Clock(), say=lambda _: None))
+    run_log.line("base", "the last words")
     (segment,) = (tmp_path / "logs").iterdir()
     assert segment.read_text() == "the last words\n"

@@ -18,7 +18,7 @@ from container.contract.keys import MetricSegment
 from container.contract.records import RunStatus
 from container.storage.bucket import Bucket
 from container.telemetry.history import show_past
-from container.telemetry.run_log import Journal
+from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import CURVE_POINTS, LiveStatus
 from container.web.status_page import StatusPage, duration, loss_curve, percent
 from tests.runs_builders import jsonl, metric
@@ -146,11 +146,11 @@ def test_a_secret_that_a_stage_printed_is_not_on_the_page(
     live_status: LiveStatus, page: str, tmp_path: Path
 ) -> None:
     out = io.StringIO()
-    journal = Journal(
+    run_log = RunLog(
         folder=tmp_path, live_status=live_status, clock=Clock(), secrets=[SECRET, TOKEN], out=out
     )
-    journal.line("base", f"environ: R2_SECRET_ACCESS_KEY={SECRET} ACCESS_TOKEN={TOKEN}, step 1")
-    journal.event(f"the stage ended: {SECRET}")
+    run_log.line("base", f"environ: R2_SECRET_ACCESS_KEY={SECRET} ACCESS_TOKEN={TOKEN}, step 1")
+    run_log.event(f"the stage ended: {SECRET}")
     shown = requests.get(page, timeout=10).text
     assert "R2_SECRET_ACCESS_KEY=*** ACCESS_TOKEN=***, step 1" in shown
     assert "the stage ended: ***" in shown
@@ -163,16 +163,16 @@ def test_a_secret_that_a_stage_printed_is_not_on_the_page(
 def test_what_is_said_to_the_model_is_not_on_the_page(
     live_status: LiveStatus, page: str, tmp_path: Path
 ) -> None:
-    journal = Journal(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())
-    journal.line("serve", "asked: a private thing", on_page=False)
+    run_log = RunLog(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())
+    run_log.line("serve", "asked: a private thing", on_page=False)
     assert "private" not in requests.get(page, timeout=10).text
 
 
 def test_a_line_of_a_stage_cannot_put_markup_on_the_page(
     live_status: LiveStatus, page: str, tmp_path: Path
 ) -> None:
-    journal = Journal(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())
-    journal.line("base", "<script>alert(1)</script> $run")
+    run_log = RunLog(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())
+    run_log.line("base", "<script>alert(1)</script> $run")
     shown = requests.get(page, timeout=10).text
     assert "<script>alert" not in shown
     assert "&lt;script&gt;alert(1)&lt;/script&gt; $run" in shown
