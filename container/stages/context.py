@@ -15,7 +15,7 @@ from container.contract.recipe import Recipe, SettingValue, Stage, render
 from container.storage.bucket import Bucket
 from container.storage.resume import Found
 from container.storage.retry import EndedError, doubling, retry_until
-from container.storage.upload_queue import Uploader
+from container.storage.upload_queue import UploadQueue
 from container.system.stop import StopBudget
 from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import LiveStatus
@@ -37,7 +37,7 @@ class RunContext:
     environment: RunEnvironment
     found: Found
     bucket: Bucket
-    uploader: Uploader
+    upload_queue: UploadQueue
     live_status: LiveStatus
     run_log: RunLog
     clock: Clock

@@ -232,7 +232,7 @@ class StageWork:
         def write(_: list[Artifact]) -> None:
             context.bucket.put(record.key, record.to_json())
 
-        context.uploader.add(Batch(name=record.key, priority=RECORDS, finish=write))
+        context.upload_queue.add(Batch(name=record.key, priority=RECORDS, finish=write))
 
     def _ship_outputs(self, *, elapsed_s: float) -> None:
         """Queue the stage's files, and after all its uploads the record that it is done."""
@@ -257,8 +257,8 @@ class StageWork:
             )
             context.bucket.put(record.key, record.to_json())
 
-        context.uploader.add(outputs)
-        context.uploader.add(
+        context.upload_queue.add(outputs)
+        context.upload_queue.add(
             Batch(
                 name=f"record of {stage.name}",
                 priority=RECORDS,
@@ -313,7 +313,7 @@ class StageWork:
             key=context.fill(upload.key).rstrip("/"),
             upload=upload,
             bucket=context.bucket,
-            uploader=context.uploader,
+            upload_queue=context.upload_queue,
             world_size=context.environment.world_size,
             attempt=context.found.attempt,
             say=lambda text: context.run_log.event(text, stage=stage.name),

@@ -23,7 +23,7 @@ from container.storage.checkpoints import (
     complete_steps,
     remove_broken,
 )
-from container.storage.upload_queue import CHECKPOINT, RECORDS, Batch, Uploader
+from container.storage.upload_queue import CHECKPOINT, RECORDS, Batch, UploadQueue
 
 SPARE_STEPS = 1.5  # free disk below this many steps: a superseded step goes before it is uploaded
 
@@ -37,7 +37,7 @@ class CheckpointShipper:
     key: str
     upload: Upload
     bucket: Bucket
-    uploader: Uploader
+    upload_queue: UploadQueue
     world_size: int
     attempt: int
     say: Callable[[str], None]
@@ -126,7 +126,7 @@ class CheckpointShipper:
         marker = Batch(name=name, priority=RECORDS, after=[weights, optimizer], finish=finish)
         self.shipped[step.tag, step.step] = marker
         for batch in (weights, optimizer, marker):
-            self.uploader.add(batch)
+            self.upload_queue.add(batch)
         self.say(f"checkpoint {step.tag} step {step.step} is complete ({_mib(step.size_bytes())})")
 
     def _mark(self, step: LocalStep, artifacts: list[Artifact]) -> None:
@@ -206,7 +206,7 @@ def _is_on_its_way(batch: Batch | None) -> bool:
 
 def _remove(step: LocalStep) -> None:
     for path in reversed(step.files):  # the model last: a loader finds steps by it
-        # An uploader that has the file open would keep its blocks from the disk.
+        # An upload that has the file open would keep its blocks from the disk.
         with suppress(FileNotFoundError):
             os.truncate(path, 0)
         path.unlink(missing_ok=True)

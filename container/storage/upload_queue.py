@@ -48,10 +48,10 @@ class Batch:
     done: threading.Event = field(default_factory=threading.Event)
     dropped: str = ""  # why the batch was given up: its files changed or vanished
     begun: bool = False  # the first file is on its way, or was
-    waiting_for: int = 0  # files and batches; the uploader's own count
+    waiting_for: int = 0  # files and batches; the queue's own count
 
 
-class Uploader:
+class UploadQueue:
     """Uploads batches from threads of its own; `add` never blocks."""
 
     def __init__(

@@ -103,7 +103,7 @@ def _flush(context: RunContext, pipeline: Pipeline) -> RunEnd:
     context.live_status.begin_stage("flush")
     context.live_status.say("uploading what is left")
     context.run_log.cut()
-    while not context.uploader.wait_empty(1.0):
+    while not context.upload_queue.wait_empty(1.0):
         if context.ending:
             raise StoppedError
     context.live_status.end_stage("flush", "done")

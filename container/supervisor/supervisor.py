@@ -20,7 +20,7 @@ from container.storage.bucket import (
 from container.storage.multipart import PART_BYTES
 from container.storage.resume import Found, look
 from container.storage.retry import EndedError, retry_until, steady
-from container.storage.upload_queue import Uploader
+from container.storage.upload_queue import UploadQueue
 from container.supervisor.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
 from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.supervisor.serving import serve_model
@@ -92,14 +92,14 @@ class Supervisor:
             beat_s=lease_beat_s,
             on_lost=self._kill.set,
         )
-        self._uploader = Uploader(
+        self._upload_queue = UploadQueue(
             self.bucket,
             clock=self._clock,
             say=self.run_log.event,
             may_write=self._lease.may_write,
             part_bytes=part_bytes,
         )
-        self.live_status.bytes_counter = self._uploader.counters
+        self.live_status.bytes_counter = self._upload_queue.counters
 
     def request_stop(self) -> None:
         """Ask for an orderly end; returns at once."""
@@ -117,7 +117,7 @@ class Supervisor:
                 return EX_TEMPFAIL
             return 0
         finally:
-            self._uploader.stop()
+            self._upload_queue.stop()
             self.page.stop()
 
     def _run(self) -> int:
@@ -138,9 +138,9 @@ class Supervisor:
         if isinstance(context, str):
             return self._close(RunEnd(outcome="failed", stage="verify", reason=context), None)
         self._lease.attempt = context.found.attempt
-        self._uploader.know(context.found.artifacts)
-        self._uploader.start()
-        self.run_log.begin(attempt=context.found.attempt, uploader=self._uploader)
+        self._upload_queue.know(context.found.artifacts)
+        self._upload_queue.start()
+        self.run_log.begin(attempt=context.found.attempt, upload_queue=self._upload_queue)
         self.live_status.count_earlier(
             attempt=context.found.attempt, elapsed_s=context.found.earlier_s
         )
@@ -193,7 +193,7 @@ class Supervisor:
             environment=environment,
             found=found,
             bucket=self.bucket,
-            uploader=self._uploader,
+            upload_queue=self._upload_queue,
             live_status=self.live_status,
             run_log=self.run_log,
             clock=self._clock,
@@ -224,7 +224,7 @@ class Supervisor:
         self.live_status.begin_stage("verdict")
         self.run_log.cut()
         if context is not None:
-            while not self._uploader.wait_empty(0.5):
+            while not self._upload_queue.wait_empty(0.5):
                 if self._kill.is_set() or self._stop.verdict_is_due():
                     break
         verdict: Verdict | None = Verdict(
@@ -243,7 +243,7 @@ class Supervisor:
         verdict = settle(
             self.bucket,
             verdict,
-            known=dict(self._uploader.artifacts),
+            known=dict(self._upload_queue.artifacts),
             may_write=self._lease.may_write,
             give_up=lambda: self._kill.is_set() or self._stop.too_late(),
             say=self.run_log.event,

@@ -15,7 +15,7 @@ READS_AT_ONCE = 8
 
 
 def show_past(live_status: LiveStatus, bucket: Bucket) -> threading.Thread:
-    """Show what earlier attempts did in the live status; a bucket that does not answer costs the view.
+    """Show what earlier attempts did; a bucket that does not answer costs the view of it.
 
     The curve, thousands of objects after some hours, is read in the thread that is returned:
     nothing waits for it.

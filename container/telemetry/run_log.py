@@ -18,7 +18,7 @@ from typing import IO, TextIO
 from container.contract.clock import Clock
 from container.contract.keys import LogSegment, MetricSegment
 from container.contract.records import Metric
-from container.storage.upload_queue import LOGS, Batch, Uploader
+from container.storage.upload_queue import LOGS, Batch, UploadQueue
 from container.telemetry.run_status import LiveStatus
 
 SEGMENT_BYTES = 4 * 2**20
@@ -45,18 +45,18 @@ class RunLog:
         self._secrets = [text for text in secrets if len(text) >= 8]
         self._lock = threading.RLock()
         self._attempt = 0
-        self._uploader: Uploader | None = None
+        self._upload_queue: UploadQueue | None = None
         self._open: dict[Segment, IO[bytes]] = {}  # by the first segment of its kind and stage
         self._sequence: dict[Segment, int] = {}
         # A container that only serves never begins to ship.
         self._early: deque[tuple[str, str]] = deque(maxlen=5000)
         self._full_disk = False
 
-    def begin(self, *, attempt: int, uploader: Uploader) -> None:
+    def begin(self, *, attempt: int, upload_queue: UploadQueue) -> None:
         """Start shipping: what an earlier start of this container left on disk goes first."""
         with self._lock:
             self._attempt = attempt
-            self._uploader = uploader
+            self._upload_queue = upload_queue
             for path in sorted(self._folder.glob("*/*")):
                 if path.is_file():
                     self._ship(path, self._key_of(path))
@@ -81,7 +81,7 @@ class RunLog:
             self._out.flush()
             if on_page:
                 self._live_status.log_lines.append(text)
-            if self._uploader is None:
+            if self._upload_queue is None:
                 self._early.append((stage, text))
             else:
                 self._write_log(stage, text)
@@ -96,7 +96,7 @@ class RunLog:
         """Add one line to the loss curve in the bucket."""
         line = json.dumps({k: v for k, v in asdict(metric).items() if v is not None})
         with self._lock:
-            if self._uploader is not None:
+            if self._upload_queue is not None:
                 self._append(MetricSegment(attempt=self._attempt), line)
 
     def cut(self) -> None:
@@ -142,5 +142,7 @@ class RunLog:
         return path.relative_to(self._folder).as_posix()
 
     def _ship(self, path: Path, key: str) -> None:
-        assert self._uploader is not None  # noqa: S101  # only called once shipping began
-        self._uploader.add(Batch(name=key, files=[(path, key)], priority=LOGS, remove_files=True))
+        assert self._upload_queue is not None  # noqa: S101  # only called once shipping began
+        self._upload_queue.add(
+            Batch(name=key, files=[(path, key)], priority=LOGS, remove_files=True)
+        )

@@ -15,7 +15,7 @@ from container.contract.clock import Clock
 from container.contract.recipe import Upload
 from container.storage.bucket import Bucket
 from container.storage.checkpoint_uploader import CheckpointShipper
-from container.storage.upload_queue import Batch, Uploader
+from container.storage.upload_queue import Batch, UploadQueue
 from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import LiveStatus
 from tests.container.test_decisions import write_step
@@ -24,14 +24,16 @@ Usage = namedtuple("Usage", ("total", "used", "free"))
 
 
 def shipper(folder: Path, bucket: Bucket, said: list[str]) -> CheckpointShipper:
-    uploader = Uploader(bucket, clock=Clock(), say=said.append)  # not started: nothing arrives
+    upload_queue = UploadQueue(
+        bucket, clock=Clock(), say=said.append
+    )  # not started: nothing arrives
     return CheckpointShipper(
         stage="base",
         folder=folder,
         key="checkpoints/base",
         upload=Upload(local="base_checkpoints", key="checkpoints/base", kind="checkpoint"),
         bucket=bucket,
-        uploader=uploader,
+        upload_queue=upload_queue,
         world_size=2,
         attempt=1,
         say=said.append,
@@ -49,7 +51,7 @@ def test_a_log_that_cannot_be_kept_costs_the_log_and_is_said_once(bucket: Bucket
     run_log = RunLog(
         folder=tmp_path / "not-a-folder", live_status=live_status, clock=Clock(), out=out
     )
-    run_log.begin(attempt=1, uploader=Uploader(bucket, clock=Clock(), say=lambda _: None))
+    run_log.begin(attempt=1, upload_queue=UploadQueue(bucket, clock=Clock(), say=lambda _: None))
     run_log.line("base", "one")
     run_log.line("base", "two")
     run_log.cut()
@@ -137,12 +139,12 @@ def test_a_stage_is_recorded_although_an_earlier_step_went_unsent(
     assert newest is not None
     recorded: list[bool] = []
     record = Batch(name="record", after=[newest], finish=lambda _: recorded.append(True))
-    one.uploader.add(record)
-    one.uploader.start()
+    one.upload_queue.add(record)
+    one.upload_queue.start()
     try:
-        assert one.uploader.wait_empty(20), said
+        assert one.upload_queue.wait_empty(20), said
     finally:
-        one.uploader.stop()
+        one.upload_queue.stop()
     assert recorded == [True]
     assert bucket.get("checkpoints/base/d2/complete_000200.json")
     assert bucket.get("checkpoints/base/d2/complete_000100.json") is None
@@ -152,7 +154,7 @@ def test_what_was_logged_is_on_disk_before_its_segment_is_cut(bucket: Bucket, tm
     """A killed container lost up to 8 kB that stood in a buffer."""
     live_status = LiveStatus(run="m", recipe="r", price_usd_per_hour=Decimal(1), clock=Clock())
     run_log = RunLog(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())
-    run_log.begin(attempt=1, uploader=Uploader(bucket, clock=Clock(), say=lambda _: None))
+    run_log.begin(attempt=1, upload_queue=UploadQueue(bucket, clock=Clock(), say=lambda _: None))
     run_log.line("base", "the last words")
     (segment,) = (tmp_path / "logs").iterdir()
     assert segment.read_text() == "the last words\n"

@@ -17,7 +17,7 @@ from container.storage.bucket import Bucket, BucketUnavailableError
 from container.storage.download import fetch
 from container.storage.multipart import FileSender
 from container.storage.resume import Found, StageRecord, look
-from container.storage.upload_queue import Batch, Uploader
+from container.storage.upload_queue import Batch, UploadQueue
 from container.supervisor import verdict
 from container.supervisor.verdict import settle
 from localcloud.object_store.faults import FaultyStore
@@ -168,8 +168,8 @@ def test_a_mistake_in_the_uploader_is_said_and_does_not_keep_the_run_from_its_en
 ):
     """The thread died, and the flush waited for it until the hours were over."""
     said: list[str] = []
-    uploader = Uploader(bucket, clock=Clock(), say=said.append)
-    uploader.start()
+    upload_queue = UploadQueue(bucket, clock=Clock(), say=said.append)
+    upload_queue.start()
 
     def fails(_: list[Artifact]) -> None:
         raise TypeError("nobody foresaw this")
@@ -179,11 +179,11 @@ def test_a_mistake_in_the_uploader_is_said_and_does_not_keep_the_run_from_its_en
     follower = Batch(name="its record", after=[bad], finish=lambda _: None)
     good = Batch(name="good", files=[(tmp_path / "x", "y")])
     for batch in (bad, follower, good):
-        uploader.add(batch)
+        upload_queue.add(batch)
     try:
-        assert uploader.wait_empty(20)
+        assert upload_queue.wait_empty(20)
     finally:
-        uploader.stop()
+        upload_queue.stop()
     assert "upload of bad given up: TypeError in the uploader" in said
     assert "its record is left out: TypeError in the uploader" in said
     assert bucket.get("y") == b"x"

@@ -11,7 +11,7 @@ import pytest
 from container.contract.clock import Clock
 from container.storage import part_limiter
 from container.storage.part_limiter import Slots, at_once
-from container.storage.upload_queue import CHECKPOINT, Batch, Uploader
+from container.storage.upload_queue import CHECKPOINT, Batch, UploadQueue
 from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import bucket_at, wait_for
 from tests.container.s3_server import S3Server
@@ -105,12 +105,12 @@ def test_on_a_slow_line_the_first_checkpoint_arrives_first_and_no_part_goes_twic
         bucket.client.meta.events.register(
             "before-send.s3.UploadPart", lambda request, **_: sent.append(request.url)
         )
-        uploader = Uploader(bucket, clock=Clock(), say=lambda _: None, part_bytes=part)
+        upload_queue = UploadQueue(bucket, clock=Clock(), say=lambda _: None, part_bytes=part)
         arrived: list[tuple[int, int]] = []
         for step in range(3):
             path = tmp_path / f"{step}.pt"
             path.write_bytes(os.urandom(part + MIB))
-            uploader.add(
+            upload_queue.add(
                 Batch(
                     name=str(step),
                     files=[(path, path.name)],
@@ -118,11 +118,11 @@ def test_on_a_slow_line_the_first_checkpoint_arrives_first_and_no_part_goes_twic
                     finish=lambda _, step=step: arrived.append((step, len(sent))),
                 )
             )
-        uploader.start()
+        upload_queue.start()
         try:
-            assert uploader.wait_empty(60)
+            assert upload_queue.wait_empty(60)
         finally:
-            uploader.stop()
+            upload_queue.stop()
     assert [step for step, _ in arrived] == [0, 1, 2]
     assert len(sent) == 6
     # While the first was on its way hardly anything else was.
