@@ -1,4 +1,4 @@
-"""One stage to its end: from the newest checkpoint, again after a failure, its outputs shipped."""
+"""One stage to its end: from the newest checkpoint, again after a failure, its outputs uploaded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from container.contract.records import Artifact, Metric
 from container.stages.context import RunContext, StoppedError
 from container.stages.retry_policy import Tries, decide
 from container.stages.stage_process import StageCommand, StageEnd, run_stage
-from container.storage.checkpoint_uploader import CheckpointShipper
+from container.storage.checkpoint_uploader import CheckpointUploader
 from container.storage.checkpoints import CheckpointMarker
 from container.storage.download import fetch, local_path
 from container.storage.resume import StageRecord
@@ -40,14 +40,14 @@ class StageWork:
         self._stage = stage
         self._total_steps: int | None = None
         self._abandon = abandon or threading.Event()  # set: nobody waits for this stage any more
-        self._shippers = [
-            self._shipper(upload) for upload in stage.uploads if upload.kind == "checkpoint"
+        self._uploaders = [
+            self._uploader(upload) for upload in stage.uploads if upload.kind == "checkpoint"
         ]
 
     def look(self) -> None:
         """Queue checkpoints that became complete."""
-        for shipper in self._shippers:
-            shipper.look()
+        for uploader in self._uploaders:
+            uploader.look()
 
     def to_the_end(self) -> float:
         """Run until done, return the seconds; raises StageFailedError or StoppedError."""
@@ -57,7 +57,7 @@ class StageWork:
         finally:
             self._look_finally()
         elapsed_s = self._context.clock.monotonic() - begin
-        self._ship_outputs(elapsed_s=elapsed_s)
+        self._upload_outputs(elapsed_s=elapsed_s)
         return elapsed_s
 
     def _until_done(self) -> None:
@@ -106,14 +106,14 @@ class StageWork:
                 return True
         for marker in markers:
             self._forget(marker)
-        for shipper in self._shippers:
-            shipper.clear(tag)
+        for uploader in self._uploaders:
+            uploader.clear(tag)
         return False
 
     def _is_saved(self) -> bool:
         """Whether the last step is complete on disk: the one that is saved at all, or N of N."""
         tag = self._context.fill("{tag}")
-        steps = [step.step for one in self._shippers if (step := one.newest(tag)) is not None]
+        steps = [step.step for one in self._uploaders if (step := one.newest(tag)) is not None]
         return bool(steps) and (self._stage.saves_once or max(steps) == self._total_steps)
 
     def _once(self, step: int | None) -> StageEnd:
@@ -160,7 +160,7 @@ class StageWork:
             return end
         missing = self._context.missing_outputs(self._stage)
         tag = self._context.fill("{tag}")
-        if any(shipper.newest(tag) is None for shipper in self._shippers):
+        if any(uploader.newest(tag) is None for uploader in self._uploaders):
             missing.append(f"complete checkpoint of {tag}")
         if not missing:
             return end
@@ -170,8 +170,8 @@ class StageWork:
     def _resume_step(self) -> int | None:
         """Return the newest complete step, on disk or fetched; broken files are cleared away."""
         tag = self._context.fill("{tag}")
-        for shipper in self._shippers:
-            newest = shipper.newest(tag)
+        for uploader in self._uploaders:
+            newest = uploader.newest(tag)
             if not self._stage.resume_argv:
                 continue
             markers = self._context.found.markers.get(self._stage.name, [])
@@ -207,15 +207,15 @@ class StageWork:
         if not context.persist(bring, what=f"cannot fetch step {marker.step}"):
             return True
         self._forget(marker)
-        for shipper in self._shippers:
-            shipper.newest(marker.tag)  # clears the files that did arrive
+        for uploader in self._uploaders:
+            uploader.newest(marker.tag)  # clears the files that did arrive
         return False
 
     def _forget(self, marker: CheckpointMarker) -> None:
         context = self._context
         context.persist(lambda: context.bucket.delete(marker.key), what="cannot delete a marker")
-        for shipper in self._shippers:
-            shipper.forget(marker)
+        for uploader in self._uploaders:
+            uploader.forget(marker)
 
     def _shrink(self, device_batch_size: int) -> None:
         """Go on with a smaller device batch, and remember it for a later attempt."""
@@ -234,7 +234,7 @@ class StageWork:
 
         context.upload_queue.add(Batch(name=record.key, priority=RECORDS, finish=write))
 
-    def _ship_outputs(self, *, elapsed_s: float) -> None:
+    def _upload_outputs(self, *, elapsed_s: float) -> None:
         """Queue the stage's files, and after all its uploads the record that it is done."""
         context, stage = self._context, self._stage
         files: list[tuple[Path, str]] = []
@@ -243,10 +243,12 @@ class StageWork:
                 files += self._files(upload)
         outputs = Batch(name=f"outputs of {stage.name}", files=files, priority=REPORT)
         # Earlier steps may still be on their way: what the stage made is its newest.
-        checkpoints = [batch for one in self._shippers if (batch := one.newest_batch()) is not None]
+        checkpoints = [
+            batch for one in self._uploaders if (batch := one.newest_batch()) is not None
+        ]
 
         def write(_: list[Artifact]) -> None:
-            newest = [one for shipper in self._shippers for one in shipper.newest_artifacts()]
+            newest = [one for uploader in self._uploaders for one in uploader.newest_artifacts()]
             record = StageRecord(
                 stage=stage.name,
                 done=True,
@@ -302,12 +304,12 @@ class StageWork:
             )
 
     def _look_finally(self) -> None:
-        for shipper in self._shippers:
-            shipper.look(nobody_writes=True)
+        for uploader in self._uploaders:
+            uploader.look(nobody_writes=True)
 
-    def _shipper(self, upload: Upload) -> CheckpointShipper:
+    def _uploader(self, upload: Upload) -> CheckpointUploader:
         context, stage = self._context, self._stage
-        shipper = CheckpointShipper(
+        uploader = CheckpointUploader(
             stage=stage.name,
             folder=context.work_dir / context.fill(upload.local),
             key=context.fill(upload.key).rstrip("/"),
@@ -318,5 +320,5 @@ class StageWork:
             attempt=context.found.attempt,
             say=lambda text: context.run_log.event(text, stage=stage.name),
         )
-        shipper.know(context.found.markers.get(stage.name, []))
-        return shipper
+        uploader.know(context.found.markers.get(stage.name, []))
+        return uploader

@@ -48,18 +48,18 @@ class RunLog:
         self._upload_queue: UploadQueue | None = None
         self._open: dict[Segment, IO[bytes]] = {}  # by the first segment of its kind and stage
         self._sequence: dict[Segment, int] = {}
-        # A container that only serves never begins to ship.
+        # A container that only serves never begins to upload.
         self._early: deque[tuple[str, str]] = deque(maxlen=5000)
         self._full_disk = False
 
     def begin(self, *, attempt: int, upload_queue: UploadQueue) -> None:
-        """Start shipping: what an earlier start of this container left on disk goes first."""
+        """Start uploading: what an earlier start of this container left on disk goes first."""
         with self._lock:
             self._attempt = attempt
             self._upload_queue = upload_queue
             for path in sorted(self._folder.glob("*/*")):
                 if path.is_file():
-                    self._ship(path, self._key_of(path))
+                    self._queue_upload(path, self._key_of(path))
             for stage, text in self._early:
                 self._write_log(stage, text)
             self._early.clear()
@@ -100,7 +100,7 @@ class RunLog:
                 self._append(MetricSegment(attempt=self._attempt), line)
 
     def cut(self) -> None:
-        """Ship what is written since the last cut."""
+        """Queue what is written since the last cut."""
         with self._lock:
             for first in list(self._open):
                 self._cut_one(first)
@@ -133,7 +133,7 @@ class RunLog:
         except OSError:
             return
         self._sequence[first] = self._sequence.get(first, 0) + 1
-        self._ship(path, self._key_of(path))
+        self._queue_upload(path, self._key_of(path))
 
     def _path(self, first: Segment) -> Path:
         return self._folder / replace(first, sequence=self._sequence.get(first, 0)).key
@@ -141,8 +141,8 @@ class RunLog:
     def _key_of(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
 
-    def _ship(self, path: Path, key: str) -> None:
-        assert self._upload_queue is not None  # noqa: S101  # only called once shipping began
+    def _queue_upload(self, path: Path, key: str) -> None:
+        assert self._upload_queue is not None  # noqa: S101  # only called once uploads began
         self._upload_queue.add(
             Batch(name=key, files=[(path, key)], priority=LOGS, remove_files=True)
         )

@@ -14,7 +14,7 @@ import pytest
 from container.contract.clock import Clock
 from container.contract.recipe import Upload
 from container.storage.bucket import Bucket
-from container.storage.checkpoint_uploader import CheckpointShipper
+from container.storage.checkpoint_uploader import CheckpointUploader
 from container.storage.upload_queue import Batch, UploadQueue
 from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import LiveStatus
@@ -23,11 +23,11 @@ from tests.container.test_decisions import write_step
 Usage = namedtuple("Usage", ("total", "used", "free"))
 
 
-def shipper(folder: Path, bucket: Bucket, said: list[str]) -> CheckpointShipper:
+def checkpoint_uploader(folder: Path, bucket: Bucket, said: list[str]) -> CheckpointUploader:
     upload_queue = UploadQueue(
         bucket, clock=Clock(), say=said.append
     )  # not started: nothing arrives
-    return CheckpointShipper(
+    return CheckpointUploader(
         stage="base",
         folder=folder,
         key="checkpoints/base",
@@ -61,7 +61,7 @@ def test_a_log_that_cannot_be_kept_costs_the_log_and_is_said_once(bucket: Bucket
 
 def test_while_there_is_room_a_step_stays_until_it_is_uploaded(bucket: Bucket, tmp_path: Path):
     said: list[str] = []
-    one = shipper(tmp_path, bucket, said)
+    one = checkpoint_uploader(tmp_path, bucket, said)
     for step in (100, 200):
         write_step(tmp_path / "d2", step)
     one.look(nobody_writes=True)
@@ -73,7 +73,7 @@ def test_when_the_disk_is_short_a_superseded_step_goes_and_that_is_said(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     said: list[str] = []
-    one = shipper(tmp_path, bucket, said)
+    one = checkpoint_uploader(tmp_path, bucket, said)
     for step in (100, 200):
         write_step(tmp_path / "d2", step)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1000, 1000, 0))
@@ -84,7 +84,7 @@ def test_when_the_disk_is_short_a_superseded_step_goes_and_that_is_said(
 
 def test_a_step_that_is_still_being_written_is_not_taken(bucket: Bucket, tmp_path: Path):
     said: list[str] = []
-    one = shipper(tmp_path, bucket, said)
+    one = checkpoint_uploader(tmp_path, bucket, said)
     write_step(tmp_path / "d2", 100)
     one.look()
     assert one.newest_batch() is None
@@ -99,11 +99,11 @@ def test_on_a_short_disk_the_step_that_is_on_its_way_goes_last(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The oldest was nearest to the bucket and went first: behind a slow line none ever arrived."""
-    one = shipper(tmp_path, bucket, [])
+    one = checkpoint_uploader(tmp_path, bucket, [])
     for step in (100, 200, 300):
         write_step(tmp_path / "d2", step)
     one.look(nobody_writes=True)
-    on_its_way = one.shipped["d2", 100]
+    on_its_way = one.batches["d2", 100]
     assert on_its_way is not None
     on_its_way.after[0].begun = True
     frees = iter([0, 10**9])  # one step less is enough
@@ -115,7 +115,7 @@ def test_on_a_short_disk_the_step_that_is_on_its_way_goes_last(
 def test_a_removed_step_takes_no_room_although_an_upload_has_it_open(
     bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    one = shipper(tmp_path, bucket, [])
+    one = checkpoint_uploader(tmp_path, bucket, [])
     for step in (100, 200):
         write_step(tmp_path / "d2", step)
     with (tmp_path / "d2" / "model_000100.pt").open("rb") as reader:
@@ -130,7 +130,7 @@ def test_a_stage_is_recorded_although_an_earlier_step_went_unsent(
 ):
     """Without its record a stage that is done is entered again by the next machine."""
     said: list[str] = []
-    one = shipper(tmp_path, bucket, said)
+    one = checkpoint_uploader(tmp_path, bucket, said)
     for step in (100, 200):
         write_step(tmp_path / "d2", step)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(1000, 1000, 0))
