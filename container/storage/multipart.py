@@ -25,7 +25,7 @@ from container.storage.bucket import (
     ObjectChangedError,
     translated,
 )
-from container.storage.part_limiter import Order, Slots
+from container.storage.part_limiter import Order, PartLimiter
 from container.storage.retry import retry_briefly
 
 PART_BYTES = 16 * 2**20
@@ -48,10 +48,10 @@ class _Part:
 class FileSender:
     """Sends files; safe to call from several threads."""
 
-    def __init__(self, bucket: Bucket, *, pool: Executor, slots: int, part_bytes: int) -> None:
+    def __init__(self, bucket: Bucket, *, pool: Executor, most_parts: int, part_bytes: int) -> None:
         self._bucket = bucket
         self._pool = pool
-        self._slots = Slots(most=slots, part_bytes=part_bytes)
+        self._limiter = PartLimiter(most=most_parts, part_bytes=part_bytes)
         self._part_bytes = part_bytes
 
     def send(
@@ -103,14 +103,14 @@ class FileSender:
             for number in range(1, -(-size // part_bytes) + 1):
                 start = (number - 1) * part_bytes
                 slice_ = _Slice(file.fileno(), start, min(part_bytes, size - start))
-                self._slots.acquire(order)
+                self._limiter.acquire(order)
                 try:
                     for block in slice_.blocks():
                         digest.update(block)
                     call = self._part(key, upload_id, number, slice_, there.get(number, ""))
                     future = self._pool.submit(call)
                 except BaseException:
-                    self._slots.release()
+                    self._limiter.release()
                     raise
                 futures.append(future)
                 if any(one.done() and one.exception() for one in futures[-64:]):
@@ -168,13 +168,13 @@ class FileSender:
                         Body=cast("IO[bytes]", slice_),
                     )
             except BucketUnavailableError:
-                self._slots.failed()
+                self._limiter.failed()
                 raise
-            self._slots.arrived(len(slice_), took_s=time.monotonic() - begun[-1])
+            self._limiter.arrived(len(slice_), took_s=time.monotonic() - begun[-1])
             return answer["ETag"]
 
         def was_cut() -> bool:
-            """Whether the line was too slow; the slot is better given to fewer at once."""
+            """Whether the line was too slow; fewer at once are better then."""
             return time.monotonic() - begun[-1] > SLOW_REFUSAL_S
 
         def send() -> _Part:
@@ -185,7 +185,7 @@ class FileSender:
                 _same(etag, slice_.md5_of_read(), f"part {number} of {key}")
                 return _Part(number, etag)
             finally:
-                self._slots.release()
+                self._limiter.release()
 
         return send
 

@@ -79,7 +79,7 @@ class UploadQueue:
         self._failing_since: float | None = None
         self._parts = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="part")
         self._sender = FileSender(
-            bucket, pool=self._parts, slots=PARTS_AT_ONCE, part_bytes=part_bytes
+            bucket, pool=self._parts, most_parts=PARTS_AT_ONCE, part_bytes=part_bytes
         )
         self.artifacts: dict[str, Artifact] = {}  # by key; all that is known to be in the bucket
         self._threads = [

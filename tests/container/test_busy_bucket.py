@@ -103,7 +103,7 @@ def test_with_half_of_all_requests_refused_a_large_file_arrives(
     path = tmp_path / "optim.pt"
     path.write_bytes(os.urandom(4 * PART + 5))
     with ThreadPoolExecutor(4) as pool:
-        sender = FileSender(refusing, pool=pool, slots=4, part_bytes=PART)
+        sender = FileSender(refusing, pool=pool, most_parts=4, part_bytes=PART)
         sender.send(path, "optim.pt")
     assert bucket.get("optim.pt") == path.read_bytes()
 

@@ -208,7 +208,7 @@ def test_a_file_whose_last_answer_was_lost_is_not_sent_once_more(
 
     monkeypatch.setattr(bucket.client, "complete_multipart_upload", lossy)
     with ThreadPoolExecutor(4) as pool:
-        sender = FileSender(bucket, pool=pool, slots=4, part_bytes=PART)
+        sender = FileSender(bucket, pool=pool, most_parts=4, part_bytes=PART)
         sender.send(path, "model.pt")
     assert len(sent) == 3
     assert bucket.get("model.pt") == path.read_bytes()

@@ -10,7 +10,7 @@ import pytest
 
 from container.contract.clock import Clock
 from container.storage import part_limiter
-from container.storage.part_limiter import Slots, at_once
+from container.storage.part_limiter import PartLimiter, at_once
 from container.storage.upload_queue import CHECKPOINT, Batch, UploadQueue
 from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import bucket_at, wait_for
@@ -29,7 +29,7 @@ def test_a_line_gets_as_many_parts_as_it_carries_in_twenty_seconds(
     assert at_once(mib_per_s * MIB, part_bytes=16 * MIB, most=10) == expected
 
 
-def arrive(one: Slots, *, mib_per_s: float, times: int = 1) -> None:
+def arrive(one: PartLimiter, *, mib_per_s: float, times: int = 1) -> None:
     for _ in range(times):
         one.acquire((0, 0))
         one.arrived(16 * MIB, took_s=16 / mib_per_s)
@@ -37,7 +37,7 @@ def arrive(one: Slots, *, mib_per_s: float, times: int = 1) -> None:
 
 
 def test_with_each_part_that_arrives_in_time_one_more_may_go() -> None:
-    one = Slots(most=4, part_bytes=16 * MIB)
+    one = PartLimiter(most=4, part_bytes=16 * MIB)
     seen = [one.limit]
     for _ in range(5):
         arrive(one, mib_per_s=100)
@@ -46,13 +46,13 @@ def test_with_each_part_that_arrives_in_time_one_more_may_go() -> None:
 
 
 def test_a_slow_line_carries_one_part_at_a_time() -> None:
-    one = Slots(most=10, part_bytes=16 * MIB)
+    one = PartLimiter(most=10, part_bytes=16 * MIB)
     arrive(one, mib_per_s=0.2, times=5)
     assert one.limit == 1
 
 
 def test_a_line_that_became_slow_is_noticed_within_few_parts() -> None:
-    one = Slots(most=10, part_bytes=16 * MIB)
+    one = PartLimiter(most=10, part_bytes=16 * MIB)
     arrive(one, mib_per_s=100, times=20)
     assert one.limit == 10
     arrive(one, mib_per_s=0.4, times=2)
@@ -60,7 +60,7 @@ def test_a_line_that_became_slow_is_noticed_within_few_parts() -> None:
 
 
 def test_each_part_that_fails_halves_what_is_on_its_way_but_one_may_always_go() -> None:
-    one = Slots(most=10, part_bytes=16 * MIB)
+    one = PartLimiter(most=10, part_bytes=16 * MIB)
     arrive(one, mib_per_s=100, times=20)
     seen: list[int] = []
     for _ in range(4):
@@ -72,7 +72,7 @@ def test_each_part_that_fails_halves_what_is_on_its_way_but_one_may_always_go() 
 
 
 def test_who_was_queued_first_goes_first_whoever_asked_first() -> None:
-    one = Slots(most=10, part_bytes=16 * MIB)
+    one = PartLimiter(most=10, part_bytes=16 * MIB)
     one.acquire((0, 0))
     went: list[int] = []
 

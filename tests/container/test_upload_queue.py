@@ -46,7 +46,7 @@ def make_queue(bucket: Bucket) -> Iterator[Make]:
 @pytest.fixture
 def sender(bucket: Bucket) -> Iterator[FileSender]:
     with ThreadPoolExecutor(4) as pool:
-        yield FileSender(bucket, pool=pool, slots=4, part_bytes=PART)
+        yield FileSender(bucket, pool=pool, most_parts=4, part_bytes=PART)
 
 
 def file(folder: Path, name: str, size: int) -> Path:
@@ -171,7 +171,7 @@ def test_a_part_whose_sending_was_cut_is_sent_again_from_its_beginning(
     """botocore goes back to the body's beginning; the hash of what was sent begins anew too."""
     with FaultyStore(s3.endpoint, seed=5) as store, ThreadPoolExecutor(4) as pool:
         bucket = bucket_at(store.url, f"cut-{tmp_path.name}")
-        sender = FileSender(bucket, pool=pool, slots=4, part_bytes=PART)
+        sender = FileSender(bucket, pool=pool, most_parts=4, part_bytes=PART)
         path = file(tmp_path, "model.pt", 3 * PART + 9)
         store.faults.refused_share = 0.4
         while True:
