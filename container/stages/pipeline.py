@@ -12,7 +12,7 @@ from pathlib import Path
 from container.contract.recipe import Stage
 from container.contract.records import Artifact
 from container.stages.context import RunContext, StoppedError
-from container.stages.stage_runner import StageFailedError, StageWork
+from container.stages.stage_runner import StageFailedError, StageRunner
 from container.storage.download import fetch, local_path
 
 BACKGROUND_ENDS_WITHIN_S = 5.0
@@ -25,7 +25,7 @@ class Pipeline:
     context: RunContext
     abandon: threading.Event = field(default_factory=threading.Event)  # ends background stages
     optional_failures: list[str] = field(default_factory=list[str])
-    _working: list[StageWork] = field(default_factory=list[StageWork])
+    _running: list[StageRunner] = field(default_factory=list[StageRunner])
     _background: list[_Background] = field(default_factory=list["_Background"])
 
     def run(self) -> None:
@@ -53,8 +53,8 @@ class Pipeline:
 
     def look_for_checkpoints(self) -> None:
         """Queue what became complete; called every second or so while stages run."""
-        for work in list(self._working):
-            work.look()
+        for runner in list(self._running):
+            runner.look()
 
     def run_stage(self, stage: Stage, *, background: bool = False) -> None:
         """Run one stage to its end, or skip it."""
@@ -63,10 +63,10 @@ class Pipeline:
             return
         context.live_status.begin_stage(stage.name, background=background)
         context.run_log.event("stage started", stage=stage.name)
-        work = StageWork(context, stage, abandon=self.abandon)
-        self._working.append(work)
+        runner = StageRunner(context, stage, abandon=self.abandon)
+        self._running.append(runner)
         try:
-            elapsed_s = work.to_the_end()
+            elapsed_s = runner.to_the_end()
         except StageFailedError as error:
             context.live_status.end_stage(stage.name, "failed")
             if background:
@@ -80,7 +80,7 @@ class Pipeline:
             context.run_log.event(f"goes on without it: {error.reason}", stage=stage.name)
             return
         finally:
-            self._working.remove(work)
+            self._running.remove(runner)
         context.live_status.end_stage(stage.name, "done")
         context.run_log.event(f"stage done in {elapsed_s:.0f} s", stage=stage.name)
         context.run_log.cut()

@@ -30,7 +30,7 @@ class StageFailedError(Exception):
         self.reason = reason
 
 
-class StageWork:
+class StageRunner:
     """Runs one stage of one attempt."""
 
     def __init__(
