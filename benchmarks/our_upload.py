@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from container.contract.clock import Clock
-from container.storage.bucket import Bucket, make_client
+from container.storage.bucket import RunBucket, make_client
 from container.storage.upload_queue import Batch, UploadQueue
 
 
@@ -19,7 +19,7 @@ def main(folder: str, bucket: str, prefix: str) -> None:
         secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"],
     )
     upload_queue = UploadQueue(
-        Bucket(client, name=bucket, prefix=prefix),
+        RunBucket(client, name=bucket, prefix=prefix),
         clock=Clock(),
         say=lambda line: print(line, file=sys.stderr),
     )

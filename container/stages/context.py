@@ -12,7 +12,7 @@ from typing import TypeVar
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
 from container.contract.recipe import Recipe, SettingValue, Stage, render
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 from container.storage.resume import Found
 from container.storage.retry import EndedError, doubling, retry_until
 from container.storage.upload_queue import UploadQueue
@@ -36,7 +36,7 @@ class RunContext:
     recipe: Recipe
     environment: RunEnvironment
     found: Found
-    bucket: Bucket
+    bucket: RunBucket
     upload_queue: UploadQueue
     live_status: LiveStatus
     run_log: RunLog

@@ -71,7 +71,7 @@ def make_client(*, endpoint: str, access_key_id: str, secret_access_key: str) ->
     )
 
 
-class Bucket:
+class RunBucket:
     """Objects below one run prefix. Keys given and returned are relative to it."""
 
     def __init__(self, client: S3Client, *, name: str, prefix: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from container.contract.keys import MarkerKey
 from container.contract.recipe import Upload
 from container.contract.records import Artifact, RecordError
-from container.storage.bucket import Bucket, ObjectChangedError
+from container.storage.bucket import ObjectChangedError, RunBucket
 from container.storage.checkpoints import (
     CheckpointMarker,
     LocalStep,
@@ -36,7 +36,7 @@ class CheckpointUploader:
     folder: Path
     key: str
     upload: Upload
-    bucket: Bucket
+    bucket: RunBucket
     upload_queue: UploadQueue
     world_size: int
     attempt: int

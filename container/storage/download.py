@@ -10,7 +10,7 @@ from pathlib import Path
 
 from container.contract.recipe import Stage
 from container.contract.records import Artifact
-from container.storage.bucket import Bucket, BucketUnavailableError
+from container.storage.bucket import BucketUnavailableError, RunBucket
 from container.storage.retry import retry_stream
 
 FILES_AT_ONCE = 8
@@ -21,7 +21,7 @@ class DiskError(Exception):
 
 
 def fetch(
-    bucket: Bucket,
+    bucket: RunBucket,
     wanted: Sequence[tuple[Artifact, Path]],
     *,
     say: Callable[[str], None],
@@ -67,7 +67,9 @@ def _has(path: Path, artifact: Artifact) -> bool:
         return False
 
 
-def _download(bucket: Bucket, artifact: Artifact, path: Path, give_up: Callable[[], bool]) -> bool:
+def _download(
+    bucket: RunBucket, artifact: Artifact, path: Path, give_up: Callable[[], bool]
+) -> bool:
     part = path.with_name(path.name + ".download")
     digest, size = hashlib.sha256(), 0
 

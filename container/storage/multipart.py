@@ -20,9 +20,9 @@ from typing import IO, cast
 from container.contract.records import Artifact
 from container.storage.bucket import (
     AbsentError,
-    Bucket,
     BucketUnavailableError,
     ObjectChangedError,
+    RunBucket,
     translated,
 )
 from container.storage.part_limiter import Order, PartLimiter
@@ -48,7 +48,9 @@ class _Part:
 class FileSender:
     """Sends files; safe to call from several threads."""
 
-    def __init__(self, bucket: Bucket, *, pool: Executor, most_parts: int, part_bytes: int) -> None:
+    def __init__(
+        self, bucket: RunBucket, *, pool: Executor, most_parts: int, part_bytes: int
+    ) -> None:
         self._bucket = bucket
         self._pool = pool
         self._limiter = PartLimiter(most=most_parts, part_bytes=part_bytes)

@@ -20,7 +20,7 @@ from container.contract.keys import (
 )
 from container.contract.recipe import Recipe, Stage
 from container.contract.records import Artifact, Attempt, Record, RecordError, RunRecord, RunStatus
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 from container.storage.checkpoints import CheckpointMarker
 from container.storage.retry import retry_briefly
 
@@ -96,7 +96,7 @@ class Found:
         return count
 
 
-def look(bucket: Bucket) -> Found:
+def look(bucket: RunBucket) -> Found:
     """Read the run prefix; raises BucketError when it cannot be read."""
     listing = retry_briefly(bucket.list)
     notes: list[str] = []
@@ -162,7 +162,7 @@ def differences(earlier: RunRecord, now: RunRecord) -> list[str]:
 
 
 def _records(
-    bucket: Bucket, listing: dict[str, int], prefix: str, kind: type[R], notes: list[str]
+    bucket: RunBucket, listing: dict[str, int], prefix: str, kind: type[R], notes: list[str]
 ) -> list[R]:
     found: list[R] = []
     for key in listing:
@@ -174,7 +174,7 @@ def _records(
     return found
 
 
-def _one(bucket: Bucket, key: str, kind: type[R]) -> R | None:
+def _one(bucket: RunBucket, key: str, kind: type[R]) -> R | None:
     raw = _get(bucket, key)
     try:
         return kind.from_json(raw) if raw is not None else None
@@ -182,9 +182,9 @@ def _one(bucket: Bucket, key: str, kind: type[R]) -> R | None:
         return None
 
 
-def _get(bucket: Bucket, key: str) -> bytes | None:
+def _get(bucket: RunBucket, key: str) -> bytes | None:
     return retry_briefly(lambda: bucket.get(key))
 
 
-def _delete(bucket: Bucket, key: str) -> None:
+def _delete(bucket: RunBucket, key: str) -> None:
     retry_briefly(lambda: bucket.delete(key))

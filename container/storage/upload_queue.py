@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from container.contract.clock import Clock
 from container.contract.records import Artifact
-from container.storage.bucket import Bucket, BucketError
+from container.storage.bucket import BucketError, RunBucket
 from container.storage.multipart import PART_BYTES, FileChangedError, FileSender
 from container.storage.part_limiter import Order
 from container.storage.retry import EndedError, doubling, jittered, retry_until
@@ -56,7 +56,7 @@ class UploadQueue:
 
     def __init__(
         self,
-        bucket: Bucket,
+        bucket: RunBucket,
         *,
         clock: Clock,
         say: Callable[[str], None],

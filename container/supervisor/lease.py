@@ -17,7 +17,7 @@ from pathlib import Path
 from container.contract.clock import Clock
 from container.contract.keys import LEASE_KEY
 from container.contract.records import Lease, RecordError
-from container.storage.bucket import Bucket, BucketError, ObjectChangedError
+from container.storage.bucket import BucketError, ObjectChangedError, RunBucket
 
 TTL_S = 45.0
 BEAT_S = 10.0  # R2 allows one write a second to a key
@@ -28,7 +28,7 @@ class LeaseKeeper:
 
     def __init__(
         self,
-        bucket: Bucket,
+        bucket: RunBucket,
         *,
         holder: str,
         clock: Clock,

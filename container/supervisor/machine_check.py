@@ -21,10 +21,10 @@ from container.contract.environment import RunEnvironment
 from container.contract.keys import PROBE_PREFIX
 from container.contract.recipe import Recipe
 from container.storage.bucket import (
-    Bucket,
     BucketError,
     BucketRefusedError,
     ObjectChangedError,
+    RunBucket,
     translated,
 )
 from container.storage.retry import retry_briefly
@@ -56,7 +56,7 @@ class Gpu:
 
 
 def verify(
-    environment: RunEnvironment, recipe: Recipe, bucket: Bucket, *, clock: Clock
+    environment: RunEnvironment, recipe: Recipe, bucket: RunBucket, *, clock: Clock
 ) -> tuple[list[Check], list[Gpu]]:
     """Run all checks; never raises for what it finds."""
     gpus = list_gpus()
@@ -150,7 +150,7 @@ def _shm(recipe: Recipe, *, world_size: int) -> Check:
     return Check("shared memory", "passed" if enough else "refused", detail)
 
 
-def _bucket_checks(bucket: Bucket, *, clock: Clock, key: str) -> list[Check]:
+def _bucket_checks(bucket: RunBucket, *, clock: Clock, key: str) -> list[Check]:
     body = os.urandom(PROBE_BYTES)
     checks: list[Check] = []
     try:
@@ -178,7 +178,7 @@ def _bucket_checks(bucket: Bucket, *, clock: Clock, key: str) -> list[Check]:
     return checks
 
 
-def _conditions(bucket: Bucket, key: str) -> Check:
+def _conditions(bucket: RunBucket, key: str) -> Check:
     """The lease stands on conditional writes: does the server honour them?"""
     try:
         bucket.put(key, b"", only_if_absent=True)
@@ -187,7 +187,7 @@ def _conditions(bucket: Bucket, key: str) -> Check:
     return Check("conditional writes", "unknown", "not honoured: two containers could both train")
 
 
-def _skew(bucket: Bucket, key: str, clock: Clock) -> Check:
+def _skew(bucket: RunBucket, key: str, clock: Clock) -> Check:
     with translated("look at", key):
         answer = bucket.client.head_object(Bucket=bucket.name, Key=bucket.full(key))
     date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")

@@ -13,8 +13,8 @@ from container.contract.recipe import Recipe, RecipeError, apply_settings, load_
 from container.contract.records import RecordError, Verdict
 from container.stages.context import RunContext, StoppedError
 from container.storage.bucket import (
-    Bucket,
     BucketError,
+    RunBucket,
     make_client,
 )
 from container.storage.multipart import PART_BYTES
@@ -83,7 +83,7 @@ class Supervisor:
             access_key_id=environment.access_key_id,
             secret_access_key=environment.secret_access_key,
         )
-        self.bucket = Bucket(client, name=environment.bucket, prefix=environment.prefix)
+        self.bucket = RunBucket(client, name=environment.bucket, prefix=environment.prefix)
         self._lease = LeaseKeeper(
             self.bucket,
             holder=holder or container_id(environment.work_dir),

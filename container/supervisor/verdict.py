@@ -21,11 +21,11 @@ from container.contract.keys import (
 )
 from container.contract.records import Artifact, Manifest, Verdict
 from container.storage.bucket import (
-    Bucket,
     BucketError,
     BucketRefusedError,
     BucketUnavailableError,
     ObjectChangedError,
+    RunBucket,
 )
 from container.storage.retry import (
     STEADY_PAUSE_S,
@@ -44,7 +44,7 @@ _SMALL = (LOGS_PREFIX, METRICS_PREFIX, ATTEMPTS_PREFIX, STAGES_PREFIX)
 
 
 def write_manifest(
-    bucket: Bucket,
+    bucket: RunBucket,
     *,
     run: str,
     known: dict[str, Artifact],
@@ -77,7 +77,7 @@ def write_manifest(
 
 
 def settle(
-    bucket: Bucket,
+    bucket: RunBucket,
     verdict: Verdict,
     *,
     known: dict[str, Artifact],
@@ -115,7 +115,7 @@ def settle(
     return held
 
 
-def write_verdict(bucket: Bucket, verdict: Verdict) -> Verdict:
+def write_verdict(bucket: RunBucket, verdict: Verdict) -> Verdict:
     """Write the verdict if there is none; return the one that holds; raises BucketError."""
     try:
         bucket.put(VERDICT_KEY, verdict.to_json(), only_if_absent=True)
@@ -124,13 +124,13 @@ def write_verdict(bucket: Bucket, verdict: Verdict) -> Verdict:
     return verdict
 
 
-def set_aside(bucket: Bucket, verdict: Verdict) -> None:
+def set_aside(bucket: RunBucket, verdict: Verdict) -> None:
     """Keep a verdict `stopped` under another name, so that the run can go on; BucketError."""
     retry_briefly(lambda: bucket.put(stopped_key(verdict.attempt), verdict.to_json()))
     retry_briefly(lambda: bucket.delete(VERDICT_KEY))
 
 
-def read_verdict(bucket: Bucket) -> Verdict | None:
+def read_verdict(bucket: RunBucket) -> Verdict | None:
     """Return the verdict, None when there is none; raises BucketError or RecordError."""
     raw = bucket.get(VERDICT_KEY)
     return Verdict.from_json(raw) if raw is not None else None
@@ -141,7 +141,7 @@ def _is_small(key: str) -> bool:
 
 
 def wait_for_verdict(
-    bucket: Bucket, *, stop: threading.Event, clock: Clock, say: Callable[[str], None]
+    bucket: RunBucket, *, stop: threading.Event, clock: Clock, say: Callable[[str], None]
 ) -> Verdict | None:
     """Return the verdict, None when there is none; asks until the bucket answers.
 
@@ -173,7 +173,7 @@ def _require_lease(may_write: Callable[[], bool]) -> None:
         raise BucketUnavailableError("the lease was not renewed in time")
 
 
-def _abort_uploads(bucket: Bucket, *, say: Callable[[str], None]) -> None:
+def _abort_uploads(bucket: RunBucket, *, say: Callable[[str], None]) -> None:
     """Abort uploads that nobody will complete: their parts would be stored, and billed, unseen."""
     try:
         aborted = retry_briefly(bucket.abort_uploads)
@@ -184,7 +184,7 @@ def _abort_uploads(bucket: Bucket, *, say: Callable[[str], None]) -> None:
         say(f"aborted uploads that were never completed: {', '.join(aborted)}")
 
 
-def _sha256(bucket: Bucket, key: str) -> str:
+def _sha256(bucket: RunBucket, key: str) -> str:
     head = bucket.head(key)
     known = head[1].get("sha256", "") if head else ""
     return known or hashlib.sha256(bucket.get(key) or b"").hexdigest()

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from container.contract.keys import METRICS_PREFIX, STATUS_KEY
 from container.contract.metrics import in_order, merge, parse
 from container.contract.records import RecordError, RunStatus
-from container.storage.bucket import Bucket, BucketError
+from container.storage.bucket import BucketError, RunBucket
 from container.telemetry.run_status import LiveStatus
 
 READS_AT_ONCE = 8
 
 
-def show_past(live_status: LiveStatus, bucket: Bucket) -> threading.Thread:
+def show_past(live_status: LiveStatus, bucket: RunBucket) -> threading.Thread:
     """Show what earlier attempts did; a bucket that does not answer costs the view of it.
 
     The curve, thousands of objects after some hours, is read in the thread that is returned:
@@ -33,7 +33,7 @@ def show_past(live_status: LiveStatus, bucket: Bucket) -> threading.Thread:
     return thread
 
 
-def _read_curve(live_status: LiveStatus, bucket: Bucket) -> None:
+def _read_curve(live_status: LiveStatus, bucket: RunBucket) -> None:
     try:
         with ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="past") as pool:
             segments = list(pool.map(bucket.get, in_order(bucket.list(METRICS_PREFIX))))

@@ -18,7 +18,7 @@ import pytest
 from container.contract.environment import RunEnvironment
 from container.contract.keys import VERDICT_KEY
 from container.contract.records import Manifest, RunStatus, Verdict
-from container.storage.bucket import Bucket, make_client
+from container.storage.bucket import RunBucket, make_client
 from container.supervisor.attempt import Timing
 from container.supervisor.supervisor import Supervisor
 from tests.container.recipes import fake_recipe
@@ -37,14 +37,14 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-def bucket_at(endpoint: str, prefix: str) -> Bucket:
+def bucket_at(endpoint: str, prefix: str) -> RunBucket:
     """Return the tests' bucket as seen at an address: the server's, or a proxy's before it."""
     client = make_client(endpoint=endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY)
-    return Bucket(client, name=BUCKET, prefix=prefix)
+    return RunBucket(client, name=BUCKET, prefix=prefix)
 
 
 @pytest.fixture
-def bucket(s3: S3Server) -> Bucket:
+def bucket(s3: S3Server) -> RunBucket:
     return bucket_at(s3.endpoint, f"dev-main-{next(_numbers):08x}")
 
 
@@ -106,7 +106,7 @@ Launch = Callable[..., Running]
 
 
 @pytest.fixture
-def launch(bucket: Bucket, s3: S3Server, tmp_path: Path) -> Iterator[Launch]:
+def launch(bucket: RunBucket, s3: S3Server, tmp_path: Path) -> Iterator[Launch]:
     """Start supervisors on this test's prefix; what still runs at the end is stopped."""
     running: list[Running] = []
 

@@ -13,7 +13,7 @@ import pytest
 
 from container.contract.clock import Clock
 from container.contract.recipe import Upload
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 from container.storage.checkpoint_uploader import CheckpointUploader
 from container.storage.upload_queue import Batch, UploadQueue
 from container.telemetry.run_log import RunLog
@@ -23,7 +23,7 @@ from tests.container.test_decisions import write_step
 Usage = namedtuple("Usage", ("total", "used", "free"))
 
 
-def checkpoint_uploader(folder: Path, bucket: Bucket, said: list[str]) -> CheckpointUploader:
+def checkpoint_uploader(folder: Path, bucket: RunBucket, said: list[str]) -> CheckpointUploader:
     upload_queue = UploadQueue(
         bucket, clock=Clock(), say=said.append
     )  # not started: nothing arrives
@@ -44,7 +44,9 @@ def steps(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "d2").glob("model_*"))
 
 
-def test_a_log_that_cannot_be_kept_costs_the_log_and_is_said_once(bucket: Bucket, tmp_path: Path):
+def test_a_log_that_cannot_be_kept_costs_the_log_and_is_said_once(
+    bucket: RunBucket, tmp_path: Path
+):
     live_status = LiveStatus(run="m", recipe="r", price_usd_per_hour=Decimal(1), clock=Clock())
     out = io.StringIO()
     (tmp_path / "not-a-folder").touch()
@@ -59,7 +61,7 @@ def test_a_log_that_cannot_be_kept_costs_the_log_and_is_said_once(bucket: Bucket
     assert out.getvalue().endswith("two\n")
 
 
-def test_while_there_is_room_a_step_stays_until_it_is_uploaded(bucket: Bucket, tmp_path: Path):
+def test_while_there_is_room_a_step_stays_until_it_is_uploaded(bucket: RunBucket, tmp_path: Path):
     said: list[str] = []
     one = checkpoint_uploader(tmp_path, bucket, said)
     for step in (100, 200):
@@ -70,7 +72,7 @@ def test_while_there_is_room_a_step_stays_until_it_is_uploaded(bucket: Bucket, t
 
 
 def test_when_the_disk_is_short_a_superseded_step_goes_and_that_is_said(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: RunBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     said: list[str] = []
     one = checkpoint_uploader(tmp_path, bucket, said)
@@ -82,7 +84,7 @@ def test_when_the_disk_is_short_a_superseded_step_goes_and_that_is_said(
     assert any("removed before it was uploaded; step 200 supersedes it" in line for line in said)
 
 
-def test_a_step_that_is_still_being_written_is_not_taken(bucket: Bucket, tmp_path: Path):
+def test_a_step_that_is_still_being_written_is_not_taken(bucket: RunBucket, tmp_path: Path):
     said: list[str] = []
     one = checkpoint_uploader(tmp_path, bucket, said)
     write_step(tmp_path / "d2", 100)
@@ -96,7 +98,7 @@ def test_a_step_that_is_still_being_written_is_not_taken(bucket: Bucket, tmp_pat
 
 
 def test_on_a_short_disk_the_step_that_is_on_its_way_goes_last(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: RunBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """The oldest was nearest to the bucket and went first: behind a slow line none ever arrived."""
     one = checkpoint_uploader(tmp_path, bucket, [])
@@ -113,7 +115,7 @@ def test_on_a_short_disk_the_step_that_is_on_its_way_goes_last(
 
 
 def test_a_removed_step_takes_no_room_although_an_upload_has_it_open(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: RunBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     one = checkpoint_uploader(tmp_path, bucket, [])
     for step in (100, 200):
@@ -126,7 +128,7 @@ def test_a_removed_step_takes_no_room_although_an_upload_has_it_open(
 
 
 def test_a_stage_is_recorded_although_an_earlier_step_went_unsent(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: RunBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """Without its record a stage that is done is entered again by the next machine."""
     said: list[str] = []
@@ -150,7 +152,7 @@ def test_a_stage_is_recorded_although_an_earlier_step_went_unsent(
     assert bucket.get("checkpoints/base/d2/complete_000100.json") is None
 
 
-def test_what_was_logged_is_on_disk_before_its_segment_is_cut(bucket: Bucket, tmp_path: Path):
+def test_what_was_logged_is_on_disk_before_its_segment_is_cut(bucket: RunBucket, tmp_path: Path):
     """A killed container lost up to 8 kB that stood in a buffer."""
     live_status = LiveStatus(run="m", recipe="r", price_usd_per_hour=Decimal(1), clock=Clock())
     run_log = RunLog(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())

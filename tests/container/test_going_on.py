@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectionClosedError
 
 from container.contract.clock import Clock
 from container.contract.records import Artifact, Attempt, Manifest, Outcome, Verdict
-from container.storage.bucket import Bucket, BucketUnavailableError
+from container.storage.bucket import BucketUnavailableError, RunBucket
 from container.storage.download import fetch
 from container.storage.multipart import FileSender
 from container.storage.resume import Found, StageRecord, look
@@ -84,7 +84,7 @@ def test_a_token_that_is_refused_for_long_and_then_works_lets_the_run_begin(
 
 
 def test_a_run_that_was_stopped_goes_on_when_its_container_is_started_again(
-    launch: Launch, bucket: Bucket, tmp_path: Path
+    launch: Launch, bucket: RunBucket, tmp_path: Path
 ):
     """Platforms restart containers; on a verdict `stopped` the machine billed and did nothing."""
     gate = tmp_path / "gate"
@@ -105,7 +105,7 @@ def test_a_run_that_was_stopped_goes_on_when_its_container_is_started_again(
 
 @pytest.mark.parametrize(("outcome", "asked"), [("stopped", 0), ("succeeded", 20)])
 def test_a_stopped_run_asks_for_no_hash_of_earlier_attempts(
-    bucket: Bucket, outcome: Outcome, asked: int
+    bucket: RunBucket, outcome: Outcome, asked: int
 ):
     """Thousands of log segments took longer than the platform leaves: there was no verdict."""
     for number in range(20):
@@ -129,7 +129,7 @@ def test_a_stopped_run_asks_for_no_hash_of_earlier_attempts(
     assert len(manifest.artifacts) == asked
 
 
-def test_fetching_a_checkpoint_ends_when_the_run_is_stopped(bucket: Bucket, tmp_path: Path):
+def test_fetching_a_checkpoint_ends_when_the_run_is_stopped(bucket: RunBucket, tmp_path: Path):
     bucket.put("big", b"x" * 1000)
     wanted = [(Artifact(key="big", size_bytes=1000, sha256=""), tmp_path / "big")]
     with pytest.raises(BucketUnavailableError, match="given up"):
@@ -164,7 +164,7 @@ def test_a_file_whose_download_is_cut_goes_on_where_it_was(s3: S3Server, tmp_pat
 
 
 def test_a_mistake_in_the_uploader_is_said_and_does_not_keep_the_run_from_its_end(
-    bucket: Bucket, tmp_path: Path
+    bucket: RunBucket, tmp_path: Path
 ):
     """The thread died, and the flush waited for it until the hours were over."""
     said: list[str] = []
@@ -190,7 +190,7 @@ def test_a_mistake_in_the_uploader_is_said_and_does_not_keep_the_run_from_its_en
 
 
 def test_a_file_whose_last_answer_was_lost_is_not_sent_once_more(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: RunBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "model.pt"
     path.write_bytes(b"m" * (2 * PART + 7))
@@ -214,14 +214,14 @@ def test_a_file_whose_last_answer_was_lost_is_not_sent_once_more(
     assert bucket.get("model.pt") == path.read_bytes()
 
 
-def test_a_start_that_ended_while_it_verified_keeps_its_log(bucket: Bucket):
+def test_a_start_that_ended_while_it_verified_keeps_its_log(bucket: RunBucket):
     """The next one had the same number and wrote over it."""
     bucket.put("attempts/1.json", _attempt(1))
     bucket.put("logs/2-verify-00000.log", b"what it saw")
     assert look(bucket).attempt == 3
 
 
-def test_a_stage_that_the_run_can_do_without_is_no_point_to_get_beyond(bucket: Bucket):
+def test_a_stage_that_the_run_can_do_without_is_no_point_to_get_beyond(bucket: RunBucket):
     """It leaves no record when it fails: three lost machines later the run was given up."""
     shaky = replace(file_stage("eval", local="e", key="e"), optional=True)
     recipe = fake_recipe(trainer_stage(), shaky, trainer_stage("sft"))

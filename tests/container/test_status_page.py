@@ -16,7 +16,7 @@ import requests
 from container.contract.clock import Clock
 from container.contract.keys import MetricSegment
 from container.contract.records import RunStatus
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 from container.telemetry.history import show_past
 from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import CURVE_POINTS, LiveStatus
@@ -130,7 +130,7 @@ def test_a_step_that_is_done_again_replaces_what_came_after_it_in_a_thinned_curv
 
 
 def test_the_curve_of_twelve_attempts_loses_none_of_them(
-    live_status: LiveStatus, bucket: Bucket
+    live_status: LiveStatus, bucket: RunBucket
 ) -> None:
     """Segments came in order of their keys: attempt 2 after 12, which lost all from 10 on."""
     for attempt in range(1, 13):

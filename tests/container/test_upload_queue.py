@@ -17,7 +17,7 @@ from botocore.compat import HTTPHeaders
 
 from container.contract.clock import Clock
 from container.contract.records import Artifact
-from container.storage.bucket import Bucket, BucketError
+from container.storage.bucket import BucketError, RunBucket
 from container.storage.multipart import FileChangedError, FileSender
 from container.storage.upload_queue import CHECKPOINT, LOGS, RECORDS, Batch, UploadQueue
 from localcloud.object_store.faults import FaultyStore
@@ -29,7 +29,7 @@ Make = Callable[..., UploadQueue]
 
 
 @pytest.fixture
-def make_queue(bucket: Bucket) -> Iterator[Make]:
+def make_queue(bucket: RunBucket) -> Iterator[Make]:
     made: list[UploadQueue] = []
 
     def make(**changes: Any) -> UploadQueue:
@@ -44,7 +44,7 @@ def make_queue(bucket: Bucket) -> Iterator[Make]:
 
 
 @pytest.fixture
-def sender(bucket: Bucket) -> Iterator[FileSender]:
+def sender(bucket: RunBucket) -> Iterator[FileSender]:
     with ThreadPoolExecutor(4) as pool:
         yield FileSender(bucket, pool=pool, most_parts=4, part_bytes=PART)
 
@@ -55,7 +55,7 @@ def file(folder: Path, name: str, size: int) -> Path:
     return path
 
 
-def count_calls(bucket: Bucket, operation: str) -> list[str]:
+def count_calls(bucket: RunBucket, operation: str) -> list[str]:
     calls: list[str] = []
     bucket.client.meta.events.register(
         f"before-call.s3.{operation}", lambda params, **_: calls.append(params["url_path"])
@@ -64,7 +64,7 @@ def count_calls(bucket: Bucket, operation: str) -> list[str]:
 
 
 def test_a_large_file_arrives_whole_with_the_hash_taken_while_reading(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     path = file(tmp_path, "model.pt", 3 * PART + 17)
     artifact = sender.send(path, "model.pt")
@@ -73,7 +73,7 @@ def test_a_large_file_arrives_whole_with_the_hash_taken_while_reading(
 
 
 def test_parts_that_are_there_are_not_sent_again(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     path = file(tmp_path, "model.pt", 4 * PART + 5)
     full = bucket.full("model.pt")
@@ -90,7 +90,7 @@ def test_parts_that_are_there_are_not_sent_again(
     assert bucket.get("model.pt") == content
 
 
-def test_a_part_of_other_content_is_replaced(sender: FileSender, bucket: Bucket, tmp_path: Path):
+def test_a_part_of_other_content_is_replaced(sender: FileSender, bucket: RunBucket, tmp_path: Path):
     path = file(tmp_path, "model.pt", 2 * PART)
     full = bucket.full("model.pt")
     upload_id = bucket.client.create_multipart_upload(Bucket=BUCKET, Key=full)["UploadId"]
@@ -102,7 +102,7 @@ def test_a_part_of_other_content_is_replaced(sender: FileSender, bucket: Bucket,
 
 
 def test_what_the_bucket_answers_with_the_right_hash_is_not_asked_for_again(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     looks = count_calls(bucket, "HeadObject")
     sender.send(file(tmp_path, "small", 100), "small")
@@ -111,7 +111,7 @@ def test_what_the_bucket_answers_with_the_right_hash_is_not_asked_for_again(
 
 
 def test_a_server_whose_etags_say_nothing_of_the_content_is_asked_for_the_size(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     """As R2 and S3 answer for objects that they encrypt with a customer's key."""
 
@@ -127,7 +127,7 @@ def test_a_server_whose_etags_say_nothing_of_the_content_is_asked_for_the_size(
 
 
 def test_bytes_that_changed_on_their_way_are_not_taken_for_the_file(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     def other(parsed: dict[str, Any], **_: object) -> None:
         parsed["ETag"] = f'"{"0" * 32}"'
@@ -138,7 +138,7 @@ def test_bytes_that_changed_on_their_way_are_not_taken_for_the_file(
 
 
 def test_a_file_that_is_known_to_be_there_is_not_sent(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     path = file(tmp_path, "a.txt", 100)
     known = sender.send(path, "a.txt")
@@ -186,7 +186,7 @@ def test_a_part_whose_sending_was_cut_is_sent_again_from_its_beginning(
 
 
 def test_a_record_is_written_after_all_the_files_that_it_vouches_for(
-    make_queue: Make, bucket: Bucket, tmp_path: Path
+    make_queue: Make, bucket: RunBucket, tmp_path: Path
 ):
     upload_queue = make_queue()
     seen: list[tuple[list[str], list[str]]] = []
@@ -203,7 +203,7 @@ def test_a_record_is_written_after_all_the_files_that_it_vouches_for(
     assert seen == [(["k/1", "k/2"], ["k/1", "k/2"])]
 
 
-def test_models_go_before_logs(make_queue: Make, bucket: Bucket, tmp_path: Path):
+def test_models_go_before_logs(make_queue: Make, bucket: RunBucket, tmp_path: Path):
     upload_queue = make_queue()
     calls = count_calls(bucket, "PutObject")
     for n in range(12):
@@ -216,7 +216,7 @@ def test_models_go_before_logs(make_queue: Make, bucket: Bucket, tmp_path: Path)
 
 
 def test_while_the_server_is_away_nothing_is_lost_and_nobody_waits(
-    make_queue: Make, bucket: Bucket, s3: S3Server, tmp_path: Path
+    make_queue: Make, bucket: RunBucket, s3: S3Server, tmp_path: Path
 ):
     said: list[str] = []
     upload_queue = make_queue(say=said.append)
@@ -237,7 +237,7 @@ def test_while_the_server_is_away_nothing_is_lost_and_nobody_waits(
 
 
 def test_a_server_that_answers_503_half_of_the_time_gets_it_all_in_the_end(
-    make_queue: Make, bucket: Bucket, tmp_path: Path
+    make_queue: Make, bucket: RunBucket, tmp_path: Path
 ):
     turn = {"n": 0}
     lock = threading.Lock()
@@ -263,7 +263,7 @@ def test_a_server_that_answers_503_half_of_the_time_gets_it_all_in_the_end(
 
 
 def test_nothing_is_written_while_the_lease_is_not_sure(
-    make_queue: Make, bucket: Bucket, tmp_path: Path
+    make_queue: Make, bucket: RunBucket, tmp_path: Path
 ):
     sure = threading.Event()
     upload_queue = make_queue(may_write=sure.is_set)
@@ -287,7 +287,7 @@ def test_files_are_removed_only_when_asked_and_when_they_arrived(make_queue: Mak
 
 
 def test_a_followers_record_is_not_written_when_a_file_was_given_up(
-    make_queue: Make, bucket: Bucket, tmp_path: Path
+    make_queue: Make, bucket: RunBucket, tmp_path: Path
 ):
     upload_queue = make_queue()
     upload_queue.start()
@@ -304,7 +304,7 @@ def test_a_followers_record_is_not_written_when_a_file_was_given_up(
     assert bucket.get("marker") is None
 
 
-def test_errors_name_the_key_but_no_address_and_no_credential(bucket: Bucket, s3: S3Server):
+def test_errors_name_the_key_but_no_address_and_no_credential(bucket: RunBucket, s3: S3Server):
     s3.stop()
     try:
         with pytest.raises(BucketError) as caught:
