@@ -23,8 +23,8 @@ from container.supervisor.machine_check import Gpu, gpu_memory_in_use, verify
 OWN_STAGES_BEFORE, OWN_STAGES_AFTER = ("verify",), ("flush", "verdict")
 
 
-class RefusedError(Exception):
-    """This container must not touch the run that it found on its prefix; there is no verdict."""
+class ForeignRunError(Exception):
+    """The prefix holds another run, which this container must not touch; there is no verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Timing:
 
 
 def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
-    """Run all stages; raises RefusedError, or StoppedError when another container took over."""
+    """Run all stages; raises ForeignRunError, or StoppedError when another container took over."""
     live_status, found = context.live_status, context.found
     names = [stage.name for stage in context.recipe.stages]
     live_status.plan([*OWN_STAGES_BEFORE, *names, *OWN_STAGES_AFTER])
@@ -133,7 +133,7 @@ def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
     if found.run is not None:
         mixed = differences(found.run, record)
         if mixed:
-            raise RefusedError(f"this prefix belongs to another run: {'; '.join(mixed)}")
+            raise ForeignRunError(f"this prefix belongs to another run: {'; '.join(mixed)}")
     stage, _, step = point.partition("@")
     markers = found.markers.get(stage, [])
     attempt = Attempt(

@@ -21,7 +21,7 @@ from container.storage.multipart import PART_BYTES
 from container.storage.resume import Found, look
 from container.storage.retry import EndedError, retry_until, steady
 from container.storage.upload_queue import UploadQueue
-from container.supervisor.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
+from container.supervisor.attempt import ForeignRunError, RunEnd, Timing, put_status, run_attempt
 from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.supervisor.serving import serve_model
 from container.supervisor.verdict import set_aside, settle, wait_for_verdict
@@ -130,13 +130,17 @@ class Supervisor:
         if verdict is not None and verdict.outcome == "stopped":
             self._go_on_after(verdict)
             verdict = None
-        context = self._context()
+        context, problem = None, ""
+        try:
+            context = self._context()
+        except RecipeError as error:
+            problem = str(error)
         show_past(self.live_status, self.bucket)
         if verdict is not None:
             self._lease.release()
             return self._serve(verdict, context)
-        if isinstance(context, str):
-            return self._close(RunEnd(outcome="failed", stage="verify", reason=context), None)
+        if context is None:
+            return self._close(RunEnd(outcome="failed", stage="verify", reason=problem), None)
         self._lease.attempt = context.found.attempt
         self._upload_queue.know(context.found.artifacts)
         self._upload_queue.start()
@@ -146,7 +150,7 @@ class Supervisor:
         )
         try:
             end = run_attempt(context, timing=self._timing)
-        except RefusedError as error:
+        except ForeignRunError as error:
             self._lease.release()
             return self._only_serve(f"refused: {error}")
         return self._close(end, context)
@@ -176,15 +180,11 @@ class Supervisor:
         )
         self.run_log.event(f"attempt {verdict.attempt} was stopped: this one goes on")
 
-    def _context(self) -> RunContext | str:
-        """Build what the attempt needs; a text says why there cannot be one."""
+    def _context(self) -> RunContext:
+        """Build what the attempt needs; raises RecipeError."""
         environment = self.environment
-        try:
-            recipe = apply_settings(
-                self._recipe or load_recipe(environment.recipe), environment.settings
-            )
-        except RecipeError as error:
-            return str(error)
+        recipe = self._recipe or load_recipe(environment.recipe)
+        recipe = apply_settings(recipe, environment.settings)
         found = self._look()
         ordered = environment.device_batch_size or recipe.device_batch_size
         shrunk = [one.device_batch_size for one in found.stages.values() if one.device_batch_size]
@@ -255,13 +255,13 @@ class Supervisor:
             self._show_end(verdict)
             put_status(context)
         self._lease.release()
-        return self._serve(verdict, context or end.reason)
+        return self._serve(verdict, context)
 
     def _show_end(self, verdict: Verdict) -> None:
         self.live_status.end(verdict.outcome, elapsed_s=verdict.elapsed_s)
         self.live_status.say(f"{verdict.outcome}: {verdict.reason}")
 
-    def _serve(self, verdict: Verdict, context: RunContext | str) -> int:
+    def _serve(self, verdict: Verdict, context: RunContext | None) -> int:
         """Keep the page up until SIGTERM, and the model with it when asked to."""
         self.live_status.count_earlier(attempt=verdict.attempt, elapsed_s=verdict.elapsed_s)
         self._show_end(verdict)
@@ -270,7 +270,7 @@ class Supervisor:
         if (
             self.environment.keep_alive
             and verdict.outcome == "succeeded"
-            and isinstance(context, RunContext)
+            and context is not None
             and not self.stop.is_set()
         ):
             fresh = replace(context, found=self._look())
