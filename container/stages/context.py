@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,7 +13,7 @@ from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
 from container.contract.recipe import Recipe, SettingValue, Stage, render
 from container.storage.bucket import RunBucket
-from container.storage.resume import Found
+from container.storage.resume import PastAttempts, Reusable
 from container.storage.retry import EndedError, doubling, retry_until
 from container.storage.upload_queue import UploadQueue
 from container.system.stop import StopBudget
@@ -35,7 +35,7 @@ class RunContext:
 
     recipe: Recipe
     environment: RunEnvironment
-    found: Found
+    past: PastAttempts
     bucket: RunBucket
     upload_queue: UploadQueue
     live_status: LiveStatus
@@ -46,6 +46,10 @@ class RunContext:
     kill: threading.Event
     process_env: Mapping[str, str]
     device_batch_size: int
+    reusable: Reusable = field(init=False)  # of `past`; shrinks as damage comes to light
+
+    def __post_init__(self) -> None:
+        self.reusable = Reusable(self.past)
 
     @property
     def work_dir(self) -> Path:

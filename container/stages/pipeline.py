@@ -100,11 +100,11 @@ class Pipeline:
 
     def _skips(self, stage: Stage) -> bool:
         """Whether the stage need not run; brings its artefacts back."""
-        found = self.context.found
-        if stage.only_for and all(found.done(name) for name in stage.only_for):
+        reusable = self.context.reusable
+        if stage.only_for and all(reusable.done(name) for name in stage.only_for):
             self._skip(stage, f"only {', '.join(stage.only_for)} needed it")
             return True
-        if not found.done(stage.name):
+        if not reusable.done(stage.name):
             return False
         if not stage.outputs and not stage.uploads:
             # What it fetched cannot be looked for, and this may be another machine's disk.
@@ -126,22 +126,19 @@ class Pipeline:
 
         Later checkpoints were made of it; whether they may be used is decided by their stage.
         """
-        found = self.context.found
+        reusable = self.context.reusable
         names = [one.name for one in self.context.recipe.stages]
-        for name in names[names.index(stage.name) :]:
-            found.stages.pop(name, None)
-        keys = {artifact.key for artifact in bad}
-        for markers in found.markers.values():
-            for marker in [m for m in markers if keys & {one.key for one in m.artifacts}]:
-                self.context.persist(
-                    lambda key=marker.key: self.context.bucket.delete(key), what="damaged marker"
-                )
-                markers.remove(marker)
+        reusable.forget_stages(names[names.index(stage.name) :])
+        for marker in reusable.markers_of({artifact.key for artifact in bad}):
+            self.context.persist(
+                lambda key=marker.key: self.context.bucket.delete(key), what="damaged marker"
+            )
+            reusable.forget_marker(marker)
 
 
 def restore(context: RunContext, stage: Stage) -> list[Artifact]:
     """Fetch what a stage left in the bucket; return what is not as recorded."""
-    record = context.found.stages.get(stage.name)
+    record = context.reusable.record(stage.name)
     wanted: list[tuple[Artifact, Path]] = []
     for artifact in record.artifacts if record else []:
         path = local_path(artifact.key, stage, work_dir=context.work_dir, fill=context.fill)

@@ -98,8 +98,8 @@ class StageRunner:
         if not stage.saves_once:
             return False
         tag = context.fill("{tag}")
-        markers = context.found.markers.get(stage.name, [])
-        if context.found.done_before(stage, context.recipe):
+        markers = context.reusable.markers(stage.name)
+        if context.reusable.done_before(stage, context.recipe):
             there = [marker for marker in markers if marker.tag == tag]
             if self._is_saved() or any(self._fetch(marker) for marker in there[:1]):
                 context.run_log.event("its model was saved by an earlier start", stage=stage.name)
@@ -174,13 +174,11 @@ class StageRunner:
             newest = uploader.newest(tag)
             if not self._stage.resume_argv:
                 continue
-            markers = self._context.found.markers.get(self._stage.name, [])
-            for marker in list(markers):
+            for marker in self._context.reusable.markers(self._stage.name):
                 if marker.tag != tag or (newest is not None and marker.step <= newest.step):
                     continue
                 if self._fetch(marker):
                     return marker.step
-                markers.remove(marker)
             if newest is not None:
                 return newest.step
         return None
@@ -214,6 +212,7 @@ class StageRunner:
     def _forget(self, marker: CheckpointMarker) -> None:
         context = self._context
         context.persist(lambda: context.bucket.delete(marker.key), what="cannot delete a marker")
+        context.reusable.forget_marker(marker)
         for uploader in self._uploaders:
             uploader.forget(marker)
 
@@ -225,7 +224,7 @@ class StageRunner:
         record = StageRecord(
             stage=self._stage.name,
             done=False,
-            attempt=context.found.attempt,
+            attempt=context.past.attempt,
             device_batch_size=device_batch_size,
         )
 
@@ -252,7 +251,7 @@ class StageRunner:
             record = StageRecord(
                 stage=stage.name,
                 done=True,
-                attempt=context.found.attempt,
+                attempt=context.past.attempt,
                 device_batch_size=context.device_batch_size,
                 elapsed_s=round(elapsed_s, 1),
                 artifacts=sorted([*outputs.artifacts, *newest], key=lambda one: one.key),
@@ -317,8 +316,8 @@ class StageRunner:
             bucket=context.bucket,
             upload_queue=context.upload_queue,
             world_size=context.environment.world_size,
-            attempt=context.found.attempt,
+            attempt=context.past.attempt,
             say=lambda text: context.run_log.event(text, stage=stage.name),
         )
-        uploader.know(context.found.markers.get(stage.name, []))
+        uploader.know(context.reusable.markers(stage.name))
         return uploader

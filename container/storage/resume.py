@@ -5,7 +5,10 @@ Getting it back onto the disk is `download`'s.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from container.contract.keys import (
@@ -51,27 +54,22 @@ class StageRecord(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """The state of the run prefix when this attempt began."""
+class PastAttempts:
+    """The state of the run prefix when this attempt began; does not change with it."""
 
     attempt: int  # this one's number
     earlier_s: float
     run: RunRecord | None
-    stages: dict[str, StageRecord]
-    markers: dict[str, list[CheckpointMarker]]  # by stage, newest first, complete by size
-    artifacts: list[Artifact]  # all that markers and stage records vouch for
-    points: list[str]  # of the earlier attempts, oldest first
-    notes: list[str]  # to be logged
+    stages: Mapping[str, StageRecord]
+    markers: Mapping[str, Sequence[CheckpointMarker]]  # by stage, newest first, complete by size
+    artifacts: Sequence[Artifact]  # all that markers and stage records vouch for
+    points: Sequence[str]  # of the earlier attempts, oldest first
+    notes: Sequence[str]  # to be logged
 
     def done(self, stage: str) -> bool:
         """Whether an earlier attempt finished that stage."""
         record = self.stages.get(stage)
         return record is not None and record.done
-
-    def done_before(self, stage: Stage, recipe: Recipe) -> bool:
-        """Whether all that a stage is made of was there when this attempt began."""
-        earlier = recipe.stages[: recipe.stages.index(stage)]
-        return all(self.done(one.name) for one in earlier if one.uploads and not one.optional)
 
     def point(self, recipe: Recipe) -> str:
         """Return where the run goes on: the first stage that is not done, and its checkpoint.
@@ -96,7 +94,57 @@ class Found:
         return count
 
 
-def look(bucket: RunBucket) -> Found:
+class Reusable:
+    """What of the past this attempt may still use: less, with each thing that proves damaged.
+
+    For several threads: stages run in the background too.
+    """
+
+    def __init__(self, past: PastAttempts) -> None:
+        self._lock = threading.Lock()
+        self._records = dict(past.stages)
+        self._markers = {stage: tuple(markers) for stage, markers in past.markers.items()}
+
+    def record(self, stage: str) -> StageRecord | None:
+        """Return what a stage left, None when nothing of it may be used."""
+        with self._lock:
+            return self._records.get(stage)
+
+    def done(self, stage: str) -> bool:
+        """Whether an earlier attempt finished that stage, and what it left is whole."""
+        record = self.record(stage)
+        return record is not None and record.done
+
+    def done_before(self, stage: Stage, recipe: Recipe) -> bool:
+        """Whether all that a stage is made of is from before this attempt."""
+        earlier = recipe.stages[: recipe.stages.index(stage)]
+        return all(self.done(one.name) for one in earlier if one.uploads and not one.optional)
+
+    def markers(self, stage: str) -> tuple[CheckpointMarker, ...]:
+        """Return the checkpoints of a stage in the bucket, newest first."""
+        with self._lock:
+            return self._markers.get(stage, ())
+
+    def markers_of(self, keys: Set[str]) -> list[CheckpointMarker]:
+        """Return the markers, of any stage, that vouch for one of these artefacts."""
+        with self._lock:
+            every = [marker for markers in self._markers.values() for marker in markers]
+        return [marker for marker in every if keys & {one.key for one in marker.artifacts}]
+
+    def forget_stages(self, stages: Iterable[str]) -> None:
+        """These stages are to be done again."""
+        with self._lock:
+            for stage in stages:
+                self._records.pop(stage, None)
+
+    def forget_marker(self, marker: CheckpointMarker) -> None:
+        """This checkpoint is damaged, or was made of what is."""
+        with self._lock:
+            markers = self._markers.get(marker.stage, ())
+            self._markers[marker.stage] = tuple(one for one in markers if one != marker)
+
+
+def look(bucket: RunBucket) -> PastAttempts:
     """Read the run prefix; raises BucketError when it cannot be read."""
     listing = retry_briefly(bucket.list)
     notes: list[str] = []
@@ -121,8 +169,8 @@ def look(bucket: RunBucket) -> Found:
             _delete(bucket, key)
             continue
         markers.setdefault(marker.stage, []).append(marker)
-    for found in markers.values():
-        found.sort(key=lambda marker: marker.step, reverse=True)
+    for of_stage in markers.values():
+        of_stage.sort(key=lambda marker: marker.step, reverse=True)
     kept = {one.key: one for some in markers.values() for m in some for one in m.artifacts}
     for name, record in list(stages.items()):
         bad = [one.key for one in record.artifacts if listing.get(one.key) != one.size_bytes]
@@ -135,15 +183,15 @@ def look(bucket: RunBucket) -> Found:
     attempts.sort(key=lambda attempt: attempt.number)
     # A start that ended while it verified has left a log, but no record of itself.
     logged = [segment.attempt for key in listing if (segment := LogSegment.parse(key))]
-    return Found(
+    return PastAttempts(
         attempt=max([*(one.number for one in attempts), *logged], default=0) + 1,
         earlier_s=status.elapsed_s if status else 0.0,
         run=_one(bucket, RUN_KEY, RunRecord),
-        stages=stages,
-        markers=markers,
-        artifacts=list(kept.values()),
-        points=[one.point for one in attempts],
-        notes=notes,
+        stages=MappingProxyType(stages),
+        markers=MappingProxyType({stage: tuple(some) for stage, some in markers.items()}),
+        artifacts=tuple(kept.values()),
+        points=tuple(one.point for one in attempts),
+        notes=tuple(notes),
     )
 
 
@@ -164,14 +212,14 @@ def differences(earlier: RunRecord, now: RunRecord) -> list[str]:
 def _records(
     bucket: RunBucket, listing: dict[str, int], prefix: str, kind: type[R], notes: list[str]
 ) -> list[R]:
-    found: list[R] = []
+    records: list[R] = []
     for key in listing:
         if key.startswith(prefix):
             try:
-                found.append(kind.from_json(_get(bucket, key) or b""))
+                records.append(kind.from_json(_get(bucket, key) or b""))
             except RecordError as error:
                 notes.append(f"{key} ignored: {error}")
-    return found
+    return records
 
 
 def _one(bucket: RunBucket, key: str, kind: type[R]) -> R | None:

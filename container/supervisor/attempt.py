@@ -50,7 +50,7 @@ class Timing:
 
 def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
     """Run all stages; raises ForeignRunError, or StoppedError when another container took over."""
-    live_status, found = context.live_status, context.found
+    live_status, past = context.live_status, context.past
     names = [stage.name for stage in context.recipe.stages]
     live_status.plan([*OWN_STAGES_BEFORE, *names, *OWN_STAGES_AFTER])
     live_status.begin_stage("verify")
@@ -58,9 +58,9 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
     helpers = _Helpers(context, pipeline, timing)
     helpers.start()
     try:
-        for note in found.notes:
+        for note in past.notes:
             context.run_log.event(note)
-        point = found.point(context.recipe)
+        point = past.point(context.recipe)
         checks, gpus = verify(
             context.environment, context.recipe, context.bucket, clock=context.clock
         )
@@ -71,7 +71,7 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
         if refused:
             reason = f"the machine is not what was ordered: {'; '.join(refused)}"
             return RunEnd(outcome="failed", stage="verify", reason=reason)
-        times = found.times_at(point)
+        times = past.times_at(point)
         if times >= SAME_POINT_LIMIT:
             reason = f"{times} attempts in a row ended without getting beyond {point}"
             return RunEnd(outcome="failed", stage=point.partition("@")[0], reason=reason)
@@ -116,7 +116,7 @@ def _flush(context: RunContext, pipeline: Pipeline) -> RunEnd:
 
 def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
     """Write `run.json` (the first attempt) and `attempts/<n>.json`."""
-    environment, found = context.environment, context.found
+    environment, past = context.environment, context.past
     models = [gpu.model for gpu in gpus]
     record = RunRecord(
         run=environment.run,
@@ -130,32 +130,32 @@ def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
         duration_hours=environment.duration_hours,
         created_at=context.live_status.started_at,
     )
-    if found.run is not None:
-        mixed = differences(found.run, record)
+    if past.run is not None:
+        mixed = differences(past.run, record)
         if mixed:
             raise ForeignRunError(f"this prefix belongs to another run: {'; '.join(mixed)}")
     stage, _, step = point.partition("@")
-    markers = found.markers.get(stage, [])
+    markers = past.markers.get(stage, [])
     attempt = Attempt(
-        number=found.attempt,
+        number=past.attempt,
         started_at=context.live_status.started_at,
         host=socket.gethostname(),
-        reason="first start" if found.attempt == 1 else "restarted without a verdict",
+        reason="first start" if past.attempt == 1 else "restarted without a verdict",
         gpus=models,
         resumed_from=markers[0].key if markers else "",
         point=point,
         device_batch_size=context.device_batch_size,
     )
-    if found.attempt > 1:
-        context.run_log.event(f"attempt {found.attempt} goes on with {stage}, step {step}")
+    if past.attempt > 1:
+        context.run_log.event(f"attempt {past.attempt} goes on with {stage}, step {step}")
 
     def write() -> None:
-        if found.run is None:
+        if past.run is None:
             try:
                 context.bucket.put(RUN_KEY, record.to_json(), only_if_absent=True)
             except ObjectChangedError:
                 context.run_log.event("run.json is there already")
-        context.bucket.put(attempt_key(found.attempt), attempt.to_json())
+        context.bucket.put(attempt_key(past.attempt), attempt.to_json())
 
     context.persist(write, what="cannot write the start of the attempt")
 

@@ -21,7 +21,7 @@ def serve_model(context: RunContext, page: StatusPage) -> ChatServer | None:
         return None
     try:
         for stage in context.recipe.stages:
-            if context.found.done(stage.name) and context.missing_outputs(stage):
+            if context.reusable.done(stage.name) and context.missing_outputs(stage):
                 restore(context, stage)
     except DiskError as error:
         context.run_log.event(f"the model is not served: {error}", stage="serve")

@@ -18,7 +18,7 @@ from container.storage.bucket import (
     make_client,
 )
 from container.storage.multipart import PART_BYTES
-from container.storage.resume import Found, look
+from container.storage.resume import PastAttempts, look
 from container.storage.retry import EndedError, retry_until, steady
 from container.storage.upload_queue import UploadQueue
 from container.supervisor.attempt import ForeignRunError, RunEnd, Timing, put_status, run_attempt
@@ -141,12 +141,12 @@ class Supervisor:
             return self._serve(verdict, context)
         if context is None:
             return self._close(RunEnd(outcome="failed", stage="verify", reason=problem), None)
-        self._lease.attempt = context.found.attempt
-        self._upload_queue.know(context.found.artifacts)
+        self._lease.attempt = context.past.attempt
+        self._upload_queue.know(context.past.artifacts)
         self._upload_queue.start()
-        self.run_log.begin(attempt=context.found.attempt, upload_queue=self._upload_queue)
+        self.run_log.begin(attempt=context.past.attempt, upload_queue=self._upload_queue)
         self.live_status.count_earlier(
-            attempt=context.found.attempt, elapsed_s=context.found.earlier_s
+            attempt=context.past.attempt, elapsed_s=context.past.earlier_s
         )
         try:
             end = run_attempt(context, timing=self._timing)
@@ -185,13 +185,13 @@ class Supervisor:
         environment = self.environment
         recipe = self._recipe or load_recipe(environment.recipe)
         recipe = apply_settings(recipe, environment.settings)
-        found = self._look()
+        past = self._look()
         ordered = environment.device_batch_size or recipe.device_batch_size
-        shrunk = [one.device_batch_size for one in found.stages.values() if one.device_batch_size]
+        shrunk = [one.device_batch_size for one in past.stages.values() if one.device_batch_size]
         return RunContext(
             recipe=recipe,
             environment=environment,
-            found=found,
+            past=past,
             bucket=self.bucket,
             upload_queue=self._upload_queue,
             live_status=self.live_status,
@@ -204,7 +204,7 @@ class Supervisor:
             device_batch_size=min([ordered, *shrunk]),
         )
 
-    def _look(self) -> Found:
+    def _look(self) -> PastAttempts:
         return self._until_answered(
             lambda: look(self.bucket),
             say=lambda error: self.run_log.event(
@@ -229,7 +229,7 @@ class Supervisor:
                     break
         verdict: Verdict | None = Verdict(
             run=self.environment.run,
-            attempt=context.found.attempt if context else 0,
+            attempt=context.past.attempt if context else 0,
             outcome=end.outcome,
             stage=end.stage,
             reason=end.reason,
@@ -273,7 +273,7 @@ class Supervisor:
             and context is not None
             and not self.stop.is_set()
         ):
-            fresh = replace(context, found=self._look())
+            fresh = replace(context, past=self._look())
             chat = serve_model(fresh, self.page)
         self.stop.wait()
         if chat is not None:

@@ -16,7 +16,7 @@ from container.contract.records import Artifact, Attempt, Manifest, Outcome, Ver
 from container.storage.bucket import BucketUnavailableError, RunBucket
 from container.storage.download import fetch
 from container.storage.multipart import FileSender
-from container.storage.resume import Found, StageRecord, look
+from container.storage.resume import PastAttempts, StageRecord, look
 from container.storage.upload_queue import Batch, UploadQueue
 from container.supervisor import verdict
 from container.supervisor.verdict import settle
@@ -225,18 +225,18 @@ def test_a_stage_that_the_run_can_do_without_is_no_point_to_get_beyond(bucket: R
     """It leaves no record when it fails: three lost machines later the run was given up."""
     shaky = replace(file_stage("eval", local="e", key="e"), optional=True)
     recipe = fake_recipe(trainer_stage(), shaky, trainer_stage("sft"))
-    found = Found(
+    past = PastAttempts(
         attempt=2,
         earlier_s=0.0,
         run=None,
         stages={},
         markers={},
-        artifacts=[],
-        points=[],
-        notes=[],
+        artifacts=(),
+        points=(),
+        notes=(),
     )
-    assert found.point(recipe) == "base@0"
-    after = replace(found, stages={"base": _done("base")})
+    assert past.point(recipe) == "base@0"
+    after = replace(past, stages={"base": _done("base")})
     assert after.point(recipe) == "sft@0"
 
 
