@@ -37,12 +37,12 @@ class Record:
     def from_json(cls, raw: bytes | str) -> Self:
         """Parse a stored record; raise RecordError when it is of another kind or too new."""
         try:
-            found = json.loads(raw)
+            parsed = json.loads(raw)
         except ValueError as error:
             raise RecordError(f"{cls.__name__}: not JSON ({error})") from None
-        if not isinstance(found, dict):
+        if not isinstance(parsed, dict):
             raise RecordError(f"{cls.__name__}: not a JSON object")
-        members = typing.cast("dict[str, Any]", found)
+        members = typing.cast("dict[str, Any]", parsed)
         schema = members.get("schema")
         if not isinstance(schema, int) or schema > SCHEMA:
             raise RecordError(

@@ -203,18 +203,18 @@ class _Run:
             self._killed_rank = "; a rank was killed: the host's memory may have run out"
         if says_disk_full(line):
             self._disk_full = f"; the disk is full: {line.strip()[:300]}"
-        found = parse_line(line) if self._command.watches_steps else None
-        if found is None:
+        progress = parse_line(line) if self._command.watches_steps else None
+        if progress is None:
             return False
-        if isinstance(found, Evaluation):
+        if isinstance(progress, Evaluation):
             self._moved_at = self._clock.monotonic()
-        elif isinstance(found, TrainingStep) and found.step != self._last_step:
-            self._last_step = found.step
+        elif isinstance(progress, TrainingStep) and progress.step != self._last_step:
+            self._last_step = progress.step
             self._moved_at = self._clock.monotonic()
-        if isinstance(found, TrainingStep):
-            self._bad_losses = 0 if found.loss is not None else self._bad_losses + 1
-        self._on_progress(found)
-        return isinstance(found, TrainingStep)
+        if isinstance(progress, TrainingStep):
+            self._bad_losses = 0 if progress.loss is not None else self._bad_losses + 1
+        self._on_progress(progress)
+        return isinstance(progress, TrainingStep)
 
     def _stall(self, now: float) -> str:
         silence_limit_s = self._command.silence_limit_s

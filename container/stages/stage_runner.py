@@ -279,27 +279,32 @@ class StageRunner:
             if path.is_file()
         ]
 
-    def _progress(self, found: Progress) -> None:
+    def _progress(self, progress: Progress) -> None:
         context, name = self._context, self._stage.name
-        if not isinstance(found, Evaluation) and found.total_steps:
-            self._total_steps = found.total_steps
+        if not isinstance(progress, Evaluation) and progress.total_steps:
+            self._total_steps = progress.total_steps
         if context.live_status.stage == name:
-            context.live_status.progress(found)
-        if isinstance(found, TrainingStep):
+            context.live_status.progress(progress)
+        if isinstance(progress, TrainingStep):
             metric = Metric(
                 stage=name,
-                step=found.step,
+                step=progress.step,
                 at=context.clock.stamp(),
-                total_steps=found.total_steps,
-                loss=found.loss,
-                tokens_per_s=found.tokens_per_s,
-                dt_ms=found.dt_ms,
-                mfu=found.mfu,
+                total_steps=progress.total_steps,
+                loss=progress.loss,
+                tokens_per_s=progress.tokens_per_s,
+                dt_ms=progress.dt_ms,
+                mfu=progress.mfu,
             )
             context.run_log.metric(metric)
-        elif isinstance(found, Evaluation) and found.val_bpb is not None:
+        elif isinstance(progress, Evaluation) and progress.val_bpb is not None:
             context.run_log.metric(
-                Metric(stage=name, step=found.step, at=context.clock.stamp(), val_bpb=found.val_bpb)
+                Metric(
+                    stage=name,
+                    step=progress.step,
+                    at=context.clock.stamp(),
+                    val_bpb=progress.val_bpb,
+                )
             )
 
     def _look_finally(self) -> None:

@@ -36,8 +36,8 @@ class LocalStep:
 
     def signature(self) -> tuple[tuple[int, int], ...]:
         """Return sizes and times: equal in two looks means that nobody is writing."""
-        found = [path.stat() for path in self.files]
-        return tuple((one.st_size, one.st_mtime_ns) for one in found)
+        stats = [path.stat() for path in self.files]
+        return tuple((one.st_size, one.st_mtime_ns) for one in stats)
 
     def size_bytes(self) -> int:
         return sum(path.stat().st_size for path in self.files)
@@ -68,15 +68,15 @@ class CheckpointMarker(Record):
 
 def complete_steps(folder: Path, upload: Upload, *, world_size: int) -> list[LocalStep]:
     """Return the complete steps of one tag folder, oldest first."""
-    found: list[LocalStep] = []
+    steps: list[LocalStep] = []
     for path in _listing(folder):
         match = _MODEL.match(path.name)
         if match is None:
             continue
         files = _expected(folder, match[1], upload, world_size=world_size)
         if all(_whole(file) for file in files):
-            found.append(LocalStep(folder, int(match[1]), tuple(files)))
-    return sorted(found, key=lambda step: step.step)
+            steps.append(LocalStep(folder, int(match[1]), tuple(files)))
+    return sorted(steps, key=lambda step: step.step)
 
 
 def remove_broken(folder: Path, upload: Upload, *, world_size: int) -> list[int]:

@@ -291,10 +291,10 @@ def _same(etag: str, md5: str, what: str) -> bool:
     """Compare what the bucket received; False when it cannot be told from the ETag."""
     # Both R2 and SeaweedFS answer the MD5 as ETag of a plain object and of a part; a server that
     # answers something else (encryption) cannot be checked this way.
-    found = etag.strip('"')
-    if len(found) != 32:
+    received = etag.strip('"')
+    if len(received) != 32:
         return False
-    if found != md5:
+    if received != md5:
         raise ObjectChangedError(f"{what}: the bucket received other bytes than were sent")
     return True
 

@@ -77,12 +77,12 @@ def list_gpus() -> list[Gpu] | None:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    found: list[Gpu] = []
+    gpus: list[Gpu] = []
     for line in answer.stdout.splitlines():
         parts = [part.strip() for part in line.split(",")]
         if len(parts) == 3 and parts[1].isdigit():
-            found.append(Gpu(parts[0], int(parts[1]) * 2**20, parts[2]))
-    return found
+            gpus.append(Gpu(parts[0], int(parts[1]) * 2**20, parts[2]))
+    return gpus
 
 
 def gpu_memory_in_use() -> int | None:
@@ -201,8 +201,8 @@ def _skew(bucket: RunBucket, key: str, clock: Clock) -> Check:
 
 def _timed(call: Callable[[], object]) -> tuple[float, object]:
     begin = time.monotonic()
-    found = call()
-    return max(time.monotonic() - begin, 1e-6), found
+    answer = call()
+    return max(time.monotonic() - begin, 1e-6), answer
 
 
 def _rate(seconds: float) -> str:
