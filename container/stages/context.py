@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from container.contract.clock import Clock
-from container.contract.environment import RunEnvironment
-from container.contract.recipe import Recipe, SettingValue, Stage, render
+from container.contract.environment import RunEnvironment, stage_environment
+from container.contract.recipe import Recipe, SettingValue, Stage, render, render_argv
+from container.stages.stage_process import StageCommand
 from container.storage.bucket import RunBucket
 from container.storage.resume import PastAttempts, Reusable
 from container.storage.retry import EndedError, doubling, retry_until
@@ -79,6 +80,30 @@ class RunContext:
     def fill(self, template: str) -> str:
         """Fill a template that names no resume step."""
         return render(template, self.values())
+
+    def command(self, stage: Stage, *, resume_step: int | None) -> StageCommand:
+        """Return a stage's command with everything filled in; from the start for no step."""
+        argv, values = list(stage.argv), self.values()
+        if resume_step is not None:
+            argv += stage.resume_argv
+            values["resume_step"] = resume_step
+        env = stage_environment(
+            self.process_env, credentials=stage.needs_credentials, bare=stage.runs_model_code
+        )
+        env |= {name: render(text, values) for name, text in stage.env.items()}
+        # The limits are for as many GPUs as the recipe names.
+        slower = max(self.recipe.gpus / self.environment.world_size, 1.0)
+        return StageCommand(
+            name=stage.name,
+            argv=render_argv(argv, values),
+            env=env,
+            cwd=render(stage.cwd, values),
+            time_limit_s=stage.time_limit_s * slower,
+            first_step_limit_s=stage.first_step_limit_s,
+            step_limit_s=stage.step_limit_s * slower,
+            watches_steps=stage.progress == "nanochat",
+            silence_limit_s=stage.silence_limit_s * slower,
+        )
 
     def missing_outputs(self, stage: Stage) -> list[str]:
         """Return a stage's expected outputs that are not on disk."""

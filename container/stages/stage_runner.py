@@ -6,12 +6,11 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from container.contract.environment import stage_environment
-from container.contract.recipe import SettingValue, Stage, Upload, render, render_argv
+from container.contract.recipe import Stage, Upload
 from container.contract.records import Artifact, Metric
 from container.stages.context import RunContext, StoppedError
 from container.stages.retry_policy import Tries, decide
-from container.stages.stage_process import StageCommand, StageEnd, run_stage
+from container.stages.stage_process import StageEnd, run_stage
 from container.storage.checkpoint_uploader import CheckpointUploader
 from container.storage.checkpoints import CheckpointMarker
 from container.storage.download import fetch, local_path
@@ -118,32 +117,10 @@ class StageRunner:
 
     def _once(self, step: int | None) -> StageEnd:
         context, stage = self._context, self._stage
-        more: dict[str, SettingValue] = {}
-        argv = list(stage.argv)
         if step is not None:
-            argv += stage.resume_argv
-            more["resume_step"] = step
             context.run_log.event(f"goes on from step {step}", stage=stage.name)
-        values = context.values(**more)
-        env = stage_environment(
-            context.process_env, credentials=stage.needs_credentials, bare=stage.runs_model_code
-        )
-        env |= {name: render(text, values) for name, text in stage.env.items()}
-        # The limits are for as many GPUs as the recipe names.
-        slower = max(context.recipe.gpus / context.environment.world_size, 1.0)
-        command = StageCommand(
-            name=stage.name,
-            argv=render_argv(argv, values),
-            env=env,
-            cwd=render(stage.cwd, values),
-            time_limit_s=stage.time_limit_s * slower,
-            first_step_limit_s=stage.first_step_limit_s,
-            step_limit_s=stage.step_limit_s * slower,
-            watches_steps=stage.progress == "nanochat",
-            silence_limit_s=stage.silence_limit_s * slower,
-        )
         end = run_stage(
-            command,
+            context.command(stage, resume_step=step),
             on_line=lambda line: context.run_log.line(stage.name, line),
             on_progress=self._progress,
             stop=context.stop,
