@@ -69,7 +69,7 @@ class RunEnvironment:
     def from_env(cls, env: Mapping[str, str]) -> RunEnvironment:
         """Read the variables; raises one BadEnvironmentError that names every bad one."""
         reader = _Reader(env)
-        environment = cls(
+        found = cls(
             run=reader.text("RUN_NAME", "main"),
             prefix=reader.required("RUN_PREFIX").strip("/"),
             recipe=reader.required("RECIPE"),
@@ -98,7 +98,7 @@ class RunEnvironment:
             raise BadEnvironmentError(
                 "the container's environment is not usable: " + "; ".join(reader.problems)
             )
-        return environment
+        return found
 
 
 def stage_environment(
@@ -167,11 +167,11 @@ class _Reader:
     def json_object(self, name: str) -> dict[str, Any]:
         value = self._env.get(name, "") or "{}"
         try:
-            parsed: object = json.loads(value)
+            found: object = json.loads(value)
         except ValueError as error:
             self.problems.append(f"{name} is not JSON ({error})")
             return {}
-        if not isinstance(parsed, dict):
+        if not isinstance(found, dict):
             self.problems.append(f"{name} is not a JSON object")
             return {}
-        return cast("dict[str, Any]", parsed)
+        return cast("dict[str, Any]", found)
