@@ -9,7 +9,8 @@ import requests
 
 from benchmarks.figures import Figure, seconds_of
 from benchmarks.world import STACK, local_world, stack
-from container.contract.records import VERDICT_KEY, Verdict
+from container.contract.keys import VERDICT_KEY
+from container.contract.records import Verdict
 from container.recipes.rehearsal import TEST_SETTINGS
 from localcloud.place import ACCOUNT_ID
 from runs.source.source import Source

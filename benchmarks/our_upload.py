@@ -1,4 +1,4 @@
-"""`python -m benchmarks.our_upload FOLDER BUCKET PREFIX`: the container's uploader as a program."""
+"""`python -m benchmarks.our_upload FOLDER BUCKET PREFIX`: the container's upload as a program."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from container.contract.clock import Clock
-from container.storage.bucket import Bucket
-from container.storage.upload_queue import Batch, Uploader
+from container.storage.bucket import RunBucket
+from container.storage.upload_queue import Batch, UploadQueue
 from container.transport.r2 import make_client
 
 
@@ -19,18 +19,18 @@ def main(folder: str, bucket: str, prefix: str) -> None:
         access_key_id=os.environ["AWS_ACCESS_KEY_ID"],
         secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"],
     )
-    uploader = Uploader(
-        Bucket(client, name=bucket, prefix=prefix),
+    upload_queue = UploadQueue(
+        RunBucket(client, name=bucket, prefix=prefix),
         clock=Clock(),
         say=lambda line: print(line, file=sys.stderr),
     )
-    uploader.start()
+    upload_queue.start()
     files = [(path, path.name) for path in sorted(Path(folder).iterdir())]
-    uploader.add(Batch(name="benchmark", files=files))
-    uploader.wait_empty()
-    uploader.stop()
-    if len(uploader.artifacts) != len(files):
-        raise SystemExit(f"{len(files) - len(uploader.artifacts)} files did not arrive")
+    upload_queue.add(Batch(name="benchmark", files=files))
+    upload_queue.wait_empty()
+    upload_queue.stop()
+    if len(upload_queue.artifacts) != len(files):
+        raise SystemExit(f"{len(files) - len(upload_queue.artifacts)} files did not arrive")
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from threading import Thread
 from benchmarks.figures import ROOT, Figure
 from benchmarks.upload import OTHERS, install_others, s3_keys
 from benchmarks.world import bucket, local_world, say
-from container.contract.records import VERDICT_KEY, Verdict
-from container.storage.bucket import Bucket
+from container.contract.keys import VERDICT_KEY
+from container.contract.records import Verdict
+from container.storage.bucket import RunBucket
 from container.telemetry.nanochat_log import TrainingStep, parse_line
 from localcloud.object_store.faults import FaultyStore
 from localcloud.place import Place, load_place
@@ -64,7 +65,7 @@ def measure(_cold: bool) -> list[Figure]:
             }.items()
         }
         paid = dict.fromkeys(sides, 0.0)
-        run = Bucket(client, name=BUCKET, prefix="ours")
+        run = RunBucket(client, name=BUCKET, prefix="ours")
         while not all(paid.values()):
             if not paid["ours"] and has_succeeded(run, sides["ours"]):
                 paid["ours"] = time.monotonic() - begin
@@ -91,7 +92,7 @@ def measure(_cold: bool) -> list[Figure]:
     ]
 
 
-def has_succeeded(run: Bucket, supervisor: subprocess.Popen[bytes]) -> bool:
+def has_succeeded(run: RunBucket, supervisor: subprocess.Popen[bytes]) -> bool:
     """Tell whether our side has its verdict; raises when it is a bad one, or when none can come."""
     status = supervisor.poll()  # before the look: a verdict is written before the end
     raw = run.get(VERDICT_KEY)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from container.contract.records import VERDICT_KEY
+from container.contract.keys import VERDICT_KEY
 from runs.errors import RunsError
 from runs.source.bucket import AbsentError, Bucket
 

@@ -14,6 +14,8 @@ PLACES = ("components", "container", "localcloud", "runs")
 # What one place may import of another, and why.
 ALLOWED = {
     ("runs", "container.contract.records"),  # readers of what the supervisor writes
+    ("runs", "container.contract.keys"),  # and where it lies
+    ("runs", "container.contract.metrics"),  # the page and the terminal show the same curve
     ("runs", "components.ionet.models"),  # the vendor's wire types and glossary
     # A machine that no state knows is found and given back by the same calls as one that is: a
     # second client would have its own idea of what "gone" means.
@@ -24,6 +26,7 @@ ALLOWED = {
     ("localcloud", "container.contract.records"),
     ("localcloud", "components.ionet.models"),
     ("components", "container.contract.records"),  # is there a verdict already?
+    ("components", "container.contract.keys"),
     (
         "components",
         "container.contract.recipe",

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from components.errors import TrainstackError
 from components.r2 import cloudflare
 from components.r2.cloudflare import S3Access
-from container.contract.records import VERDICT_KEY, RecordError, Verdict, stopped_key
+from container.contract.keys import VERDICT_KEY, stopped_key
+from container.contract.records import RecordError, Verdict
 from container.transport.r2 import PROGRAM, code_of, kind_of, make_client
 
 if TYPE_CHECKING:

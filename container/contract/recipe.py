@@ -166,10 +166,10 @@ def load_recipe(name: str) -> Recipe:
     known = known_recipes()
     if name not in known:
         raise RecipeError(f"recipe {name!r} is unknown; known are: {', '.join(known)}")
-    found = importlib.import_module(f"container.recipes.{name.replace('-', '_')}").RECIPE
-    if not isinstance(found, Recipe) or found.name != name:
+    recipe = importlib.import_module(f"container.recipes.{name.replace('-', '_')}").RECIPE
+    if not isinstance(recipe, Recipe) or recipe.name != name:
         raise RecipeError(f"container/recipes: RECIPE of {name!r} is not a Recipe of that name")
-    return found
+    return recipe
 
 
 def known_recipes() -> list[str]:

@@ -1,4 +1,4 @@
-"""The run's records: what stands under a run prefix in the bucket, as types; no I/O.
+"""The run's records: what stands under a run prefix in the bucket, as types; no I/O, no keys.
 
 Writers are the supervisor's; readers are the supervisor, `runs/`, `components/` and `localcloud/`.
 Each JSON object carries `schema`; a reader accepts its own version and older ones, and ignores
@@ -14,21 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
 SCHEMA = 1
-
-RUN_KEY = "run.json"
-STATUS_KEY = "status.json"
-MANIFEST_KEY = "manifest.json"
-LEASE_KEY = "lease.json"
-VERDICT_KEY = "verdict.json"
-ATTEMPTS_PREFIX = "attempts/"
-METRICS_PREFIX = "metrics/"
-LOGS_PREFIX = "logs/"
-
-
-def stopped_key(attempt: int) -> str:
-    """Return where the verdict `stopped` of an attempt is kept when the run goes on."""
-    return f"verdicts/{attempt}-stopped.json"
-
 
 Outcome = Literal["succeeded", "failed", "stopped"]
 StageState = Literal["waiting", "running", "done", "skipped", "failed"]
@@ -52,12 +37,12 @@ class Record:
     def from_json(cls, raw: bytes | str) -> Self:
         """Parse a stored record; raise RecordError when it is of another kind or too new."""
         try:
-            found = json.loads(raw)
+            parsed = json.loads(raw)
         except ValueError as error:
             raise RecordError(f"{cls.__name__}: not JSON ({error})") from None
-        if not isinstance(found, dict):
+        if not isinstance(parsed, dict):
             raise RecordError(f"{cls.__name__}: not a JSON object")
-        members = typing.cast("dict[str, Any]", found)
+        members = typing.cast("dict[str, Any]", parsed)
         schema = members.get("schema")
         if not isinstance(schema, int) or schema > SCHEMA:
             raise RecordError(

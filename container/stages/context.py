@@ -5,18 +5,21 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from container.contract.clock import Clock
-from container.contract.environment import RunEnvironment
-from container.contract.recipe import Recipe, SettingValue, Stage, render
-from container.storage.bucket import Bucket, BucketError
-from container.storage.resume import Found
-from container.storage.upload_queue import Uploader
-from container.telemetry.run_log import Journal
-from container.telemetry.run_status import Board
+from container.contract.environment import RunEnvironment, stage_environment
+from container.contract.recipe import Recipe, SettingValue, Stage, render, render_argv
+from container.stages.stage_process import StageCommand
+from container.storage.bucket import RunBucket
+from container.storage.resume import PastAttempts, Reusable
+from container.storage.retry import EndedError, doubling, retry_until
+from container.storage.upload_queue import UploadQueue
+from container.system.stop import StopBudget
+from container.telemetry.run_log import RunLog
+from container.telemetry.run_status import LiveStatus
 
 APP = Path(__file__).resolve().parents[2]
 
@@ -33,16 +36,21 @@ class RunContext:
 
     recipe: Recipe
     environment: RunEnvironment
-    found: Found
-    bucket: Bucket
-    uploader: Uploader
-    board: Board
-    journal: Journal
+    past: PastAttempts
+    bucket: RunBucket
+    upload_queue: UploadQueue
+    live_status: LiveStatus
+    run_log: RunLog
     clock: Clock
     stop: threading.Event
+    stop_budget: StopBudget
     kill: threading.Event
     process_env: Mapping[str, str]
     device_batch_size: int
+    reusable: Reusable = field(init=False)  # of `past`; shrinks as damage comes to light
+
+    def __post_init__(self) -> None:
+        self.reusable = Reusable(self.past)
 
     @property
     def work_dir(self) -> Path:
@@ -73,6 +81,30 @@ class RunContext:
         """Fill a template that names no resume step."""
         return render(template, self.values())
 
+    def command(self, stage: Stage, *, resume_step: int | None) -> StageCommand:
+        """Return a stage's command with everything filled in; from the start for no step."""
+        argv, values = list(stage.argv), self.values()
+        if resume_step is not None:
+            argv += stage.resume_argv
+            values["resume_step"] = resume_step
+        env = stage_environment(
+            self.process_env, credentials=stage.needs_credentials, bare=stage.runs_model_code
+        )
+        env |= {name: render(text, values) for name, text in stage.env.items()}
+        # The limits are for as many GPUs as the recipe names.
+        slower = max(self.recipe.gpus / self.environment.world_size, 1.0)
+        return StageCommand(
+            name=stage.name,
+            argv=render_argv(argv, values),
+            env=env,
+            cwd=render(stage.cwd, values),
+            time_limit_s=stage.time_limit_s * slower,
+            first_step_limit_s=stage.first_step_limit_s,
+            step_limit_s=stage.step_limit_s * slower,
+            watches_steps=stage.progress == "nanochat",
+            silence_limit_s=stage.silence_limit_s * slower,
+        )
+
     def missing_outputs(self, stage: Stage) -> list[str]:
         """Return a stage's expected outputs that are not on disk."""
         patterns = [self.fill(output) for output in stage.outputs]
@@ -80,12 +112,13 @@ class RunContext:
 
     def persist(self, call: Callable[[], T], *, what: str) -> T:
         """Call until the bucket answers; raises StoppedError when the attempt is to end."""
-        pause_s = 1.0
-        while not self.ending:
-            try:
-                return call()
-            except BucketError as error:
-                self.journal.event(f"{what}: {error}; retrying")
-            self.stop.wait(pause_s)
-            pause_s = min(pause_s * 2, 30.0)
-        raise StoppedError
+        try:
+            return retry_until(
+                call,
+                ended=lambda: self.ending,
+                wait=self.stop.wait,
+                pauses=doubling(),
+                say=lambda error: self.run_log.event(f"{what}: {error}; retrying"),
+            )
+        except EndedError:
+            raise StoppedError from None

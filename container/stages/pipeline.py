@@ -12,8 +12,8 @@ from pathlib import Path
 from container.contract.recipe import Stage
 from container.contract.records import Artifact
 from container.stages.context import RunContext, StoppedError
-from container.stages.stage_runner import StageFailedError, StageWork
-from container.storage.resume import fetch, local_path
+from container.stages.stage_runner import StageFailedError, StageRunner
+from container.storage.download import fetch, local_path
 
 BACKGROUND_ENDS_WITHIN_S = 5.0
 
@@ -25,7 +25,7 @@ class Pipeline:
     context: RunContext
     abandon: threading.Event = field(default_factory=threading.Event)  # ends background stages
     optional_failures: list[str] = field(default_factory=list[str])
-    _working: list[StageWork] = field(default_factory=list[StageWork])
+    _running: list[StageRunner] = field(default_factory=list[StageRunner])
     _background: list[_Background] = field(default_factory=list["_Background"])
 
     def run(self) -> None:
@@ -53,35 +53,37 @@ class Pipeline:
 
     def look_for_checkpoints(self) -> None:
         """Queue what became complete; called every second or so while stages run."""
-        for work in list(self._working):
-            work.look()
+        for runner in list(self._running):
+            runner.look()
 
     def run_stage(self, stage: Stage, *, background: bool = False) -> None:
         """Run one stage to its end, or skip it."""
         context = self.context
         if self._skips(stage):
             return
-        context.board.begin_stage(stage.name, background=background)
-        context.journal.event("stage started", stage=stage.name)
-        work = StageWork(context, stage, abandon=self.abandon)
-        self._working.append(work)
+        context.live_status.begin_stage(stage.name, background=background)
+        context.run_log.event("stage started", stage=stage.name)
+        runner = StageRunner(context, stage, abandon=self.abandon)
+        self._running.append(runner)
         try:
-            elapsed_s = work.to_the_end()
+            elapsed_s = runner.to_the_end()
         except StageFailedError as error:
-            context.board.end_stage(stage.name, "failed")
+            context.live_status.end_stage(stage.name, "failed")
             if background:
-                context.board.say(f"{stage.name} failed: {error.reason}; once more when needed")
-                context.journal.event(f"failed: {error.reason}", stage=stage.name)
+                context.live_status.say(
+                    f"{stage.name} failed: {error.reason}; once more when needed"
+                )
+                context.run_log.event(f"failed: {error.reason}", stage=stage.name)
             if not stage.optional or background:
                 raise
             self.optional_failures.append(f"{stage.name}: {error.reason}")
-            context.journal.event(f"goes on without it: {error.reason}", stage=stage.name)
+            context.run_log.event(f"goes on without it: {error.reason}", stage=stage.name)
             return
         finally:
-            self._working.remove(work)
-        context.board.end_stage(stage.name, "done")
-        context.journal.event(f"stage done in {elapsed_s:.0f} s", stage=stage.name)
-        context.journal.cut()
+            self._running.remove(runner)
+        context.live_status.end_stage(stage.name, "done")
+        context.run_log.event(f"stage done in {elapsed_s:.0f} s", stage=stage.name)
+        context.run_log.cut()
 
     def _join(self, *, before: str) -> None:
         """Wait for the background stages that the named one needs; all of them for ""."""
@@ -91,18 +93,18 @@ class Pipeline:
                 self._background.remove(background)
                 if isinstance(background.error, StageFailedError) and not self.context.ending:
                     # Its source may be back by now, and hours of training may hang on it.
-                    self.context.journal.event("once more: it is needed now", stage=background.name)
+                    self.context.run_log.event("once more: it is needed now", stage=background.name)
                     self.run_stage(background.stage)
                 elif background.error is not None:
                     raise background.error
 
     def _skips(self, stage: Stage) -> bool:
         """Whether the stage need not run; brings its artefacts back."""
-        found = self.context.found
-        if stage.only_for and all(found.done(name) for name in stage.only_for):
+        reusable = self.context.reusable
+        if stage.only_for and all(reusable.done(name) for name in stage.only_for):
             self._skip(stage, f"only {', '.join(stage.only_for)} needed it")
             return True
-        if not found.done(stage.name):
+        if not reusable.done(stage.name):
             return False
         if not stage.outputs and not stage.uploads:
             # What it fetched cannot be looked for, and this may be another machine's disk.
@@ -116,30 +118,27 @@ class Pipeline:
         return True
 
     def _skip(self, stage: Stage, why: str) -> None:
-        self.context.board.end_stage(stage.name, "skipped")
-        self.context.journal.event(f"stage skipped: {why}", stage=stage.name)
+        self.context.live_status.end_stage(stage.name, "skipped")
+        self.context.run_log.event(f"stage skipped: {why}", stage=stage.name)
 
     def _forget(self, stage: Stage, bad: list[Artifact]) -> None:
         """A stage whose artefacts are damaged is not done, nor is what came after it.
 
         Later checkpoints were made of it; whether they may be used is decided by their stage.
         """
-        found = self.context.found
+        reusable = self.context.reusable
         names = [one.name for one in self.context.recipe.stages]
-        for name in names[names.index(stage.name) :]:
-            found.stages.pop(name, None)
-        keys = {artifact.key for artifact in bad}
-        for markers in found.markers.values():
-            for marker in [m for m in markers if keys & {one.key for one in m.artifacts}]:
-                self.context.persist(
-                    lambda key=marker.key: self.context.bucket.delete(key), what="damaged marker"
-                )
-                markers.remove(marker)
+        reusable.forget_stages(names[names.index(stage.name) :])
+        for marker in reusable.markers_of({artifact.key for artifact in bad}):
+            self.context.persist(
+                lambda key=marker.key: self.context.bucket.delete(key), what="damaged marker"
+            )
+            reusable.forget_marker(marker)
 
 
 def restore(context: RunContext, stage: Stage) -> list[Artifact]:
     """Fetch what a stage left in the bucket; return what is not as recorded."""
-    record = context.found.stages.get(stage.name)
+    record = context.reusable.record(stage.name)
     wanted: list[tuple[Artifact, Path]] = []
     for artifact in record.artifacts if record else []:
         path = local_path(artifact.key, stage, work_dir=context.work_dir, fill=context.fill)
@@ -149,7 +148,7 @@ def restore(context: RunContext, stage: Stage) -> list[Artifact]:
         lambda: fetch(
             context.bucket,
             wanted,
-            say=context.journal.event,
+            say=context.run_log.event,
             give_up=lambda: context.ending,
         ),
         what=f"cannot fetch what {stage.name} left",

@@ -22,6 +22,7 @@ from typing import IO, Literal
 
 from container.contract.clock import Clock
 from container.system.process_group import MARK, catches, exit_reason, members, signal_all
+from container.system.stop import StopBudget
 from container.telemetry.nanochat_log import (
     Evaluation,
     Progress,
@@ -36,10 +37,8 @@ from container.telemetry.nanochat_log import (
 End = Literal["done", "failed", "out of memory", "stalled", "timed out", "diverged", "stopped"]
 
 TAIL_LINES = 200
-NEXT_STEP_WAIT_S = 1.5  # how long a stop waits for the running step to end
-TERMINATE_WAIT_S = 1.0  # for SIGTERM, which no trainer catches; of a grace period of 5 s
 KILL_WAIT_S = 10.0  # a process in the driver may not end: the run must
-DRAIN_S, DRAIN_WHEN_STOPPED_S = 2.0, 0.3
+DRAIN_S = 2.0  # when nobody asked to stop
 LONGEST_LINE = 16_384
 MOST_BAD_LOSSES = 20  # nanochat trains on with a loss that is no number, and exits with 0
 HOOKS = Path(__file__).resolve().parent / "hooks"
@@ -77,6 +76,7 @@ def run_stage(
     on_line: Callable[[str], None],
     on_progress: Callable[[Progress], None],
     stop: threading.Event,
+    stop_budget: StopBudget,
     clock: Clock,
     kill: Sequence[threading.Event] = (),
 ) -> StageEnd:
@@ -98,7 +98,8 @@ def run_stage(
     except OSError as error:
         reason = f"cannot start {command.argv[0]}: {error.strerror}"
         return StageEnd(end="failed", exit_code=127, reason=reason, tail=[reason])
-    return _Run(command, process, mark, on_line, on_progress, stop, kill, clock).to_the_end()
+    run = _Run(command, process, mark, on_line, on_progress, stop, stop_budget, kill, clock)
+    return run.to_the_end()
 
 
 class _Run:
@@ -110,6 +111,7 @@ class _Run:
         on_line: Callable[[str], None],
         on_progress: Callable[[Progress], None],
         stop: threading.Event,
+        stop_budget: StopBudget,
         kill: Sequence[threading.Event],
         clock: Clock,
     ) -> None:
@@ -119,6 +121,7 @@ class _Run:
         self._on_line = on_line
         self._on_progress = on_progress
         self._stop = stop
+        self._stop_budget = stop_budget
         self._kill = kill
         self._clock = clock
         self._lines: queue.Queue[str | None] = queue.Queue(maxsize=10_000)
@@ -141,7 +144,7 @@ class _Run:
         if end == "stalled":
             self._dump_stacks()
         self._end_all()
-        self._drain(DRAIN_WHEN_STOPPED_S if end == "stopped" else DRAIN_S)
+        self._drain(self._stop_budget.drain_s if end == "stopped" else DRAIN_S)
         code = self._process.returncode
         code = -signal.SIGKILL if code is None else code
         if end == "done" and self._stop.is_set() and code != 0:
@@ -178,7 +181,7 @@ class _Run:
             if self._stop.is_set():
                 if self._stop_asked_at is None:
                     self._stop_asked_at = now
-                waited = now - self._stop_asked_at > NEXT_STEP_WAIT_S
+                waited = now - self._stop_asked_at > self._stop_budget.next_step_s
                 if stepped or waited or not self._command.watches_steps:
                     return "stopped", "stopped on request"
             if self._bad_losses >= MOST_BAD_LOSSES:
@@ -200,18 +203,18 @@ class _Run:
             self._killed_rank = "; a rank was killed: the host's memory may have run out"
         if says_disk_full(line):
             self._disk_full = f"; the disk is full: {line.strip()[:300]}"
-        found = parse_line(line) if self._command.watches_steps else None
-        if found is None:
+        progress = parse_line(line) if self._command.watches_steps else None
+        if progress is None:
             return False
-        if isinstance(found, Evaluation):
+        if isinstance(progress, Evaluation):
             self._moved_at = self._clock.monotonic()
-        elif isinstance(found, TrainingStep) and found.step != self._last_step:
-            self._last_step = found.step
+        elif isinstance(progress, TrainingStep) and progress.step != self._last_step:
+            self._last_step = progress.step
             self._moved_at = self._clock.monotonic()
-        if isinstance(found, TrainingStep):
-            self._bad_losses = 0 if found.loss is not None else self._bad_losses + 1
-        self._on_progress(found)
-        return isinstance(found, TrainingStep)
+        if isinstance(progress, TrainingStep):
+            self._bad_losses = 0 if progress.loss is not None else self._bad_losses + 1
+        self._on_progress(progress)
+        return isinstance(progress, TrainingStep)
 
     def _stall(self, now: float) -> str:
         silence_limit_s = self._command.silence_limit_s
@@ -249,7 +252,7 @@ class _Run:
         if self._process.poll() is None:
             signal_all(self._members(), signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(TERMINATE_WAIT_S)
+                self._process.wait(self._stop_budget.terminate_s)
         deadline = time.monotonic() + KILL_WAIT_S
         while (left := self._members()) and time.monotonic() < deadline:
             signal_all(left, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""One stage to its end: from the newest checkpoint, again after a failure, its outputs shipped."""
+"""One stage to its end: from the newest checkpoint, again after a failure, its outputs uploaded."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
-from container.contract.environment import stage_environment
-from container.contract.recipe import SettingValue, Stage, Upload, render, render_argv
+from container.contract.recipe import Stage, Upload
 from container.contract.records import Artifact, Metric
 from container.stages.context import RunContext, StoppedError
 from container.stages.retry_policy import Tries, decide
-from container.stages.stage_process import StageCommand, StageEnd, run_stage
-from container.storage.checkpoint_uploader import CheckpointShipper
+from container.stages.stage_process import StageEnd, run_stage
+from container.storage.checkpoint_uploader import CheckpointUploader
 from container.storage.checkpoints import CheckpointMarker
-from container.storage.resume import StageRecord, fetch, local_path
+from container.storage.download import fetch, local_path
+from container.storage.resume import StageRecord
 from container.storage.upload_queue import RECORDS, REPORT, Batch
 from container.telemetry.nanochat_log import Evaluation, Progress, TrainingStep
 
@@ -29,7 +29,7 @@ class StageFailedError(Exception):
         self.reason = reason
 
 
-class StageWork:
+class StageRunner:
     """Runs one stage of one attempt."""
 
     def __init__(
@@ -39,14 +39,14 @@ class StageWork:
         self._stage = stage
         self._total_steps: int | None = None
         self._abandon = abandon or threading.Event()  # set: nobody waits for this stage any more
-        self._shippers = [
-            self._shipper(upload) for upload in stage.uploads if upload.kind == "checkpoint"
+        self._uploaders = [
+            self._uploader(upload) for upload in stage.uploads if upload.kind == "checkpoint"
         ]
 
     def look(self) -> None:
         """Queue checkpoints that became complete."""
-        for shipper in self._shippers:
-            shipper.look()
+        for uploader in self._uploaders:
+            uploader.look()
 
     def to_the_end(self) -> float:
         """Run until done, return the seconds; raises StageFailedError or StoppedError."""
@@ -56,7 +56,7 @@ class StageWork:
         finally:
             self._look_finally()
         elapsed_s = self._context.clock.monotonic() - begin
-        self._ship_outputs(elapsed_s=elapsed_s)
+        self._upload_outputs(elapsed_s=elapsed_s)
         return elapsed_s
 
     def _until_done(self) -> None:
@@ -72,7 +72,7 @@ class StageWork:
             if end.end in ("failed", "stalled", "timed out") and self._is_saved():
                 # nanochat's report fails when base is resumed at its last step; and to train once
                 # more would make another model of the same name, after this one was sent.
-                context.journal.event(f"{end.reason}, after its model was saved", stage=stage.name)
+                context.run_log.event(f"{end.reason}, after its model was saved", stage=stage.name)
                 return
             end = self._missing(end)
             decision = decide(stage, end, tries, device_batch_size=context.device_batch_size)
@@ -84,8 +84,8 @@ class StageWork:
                 raise StageFailedError(stage.name, end, decision.reason)
             if decision.device_batch_size is not None:
                 self._shrink(decision.device_batch_size)
-            context.journal.event(f"starts again: {decision.reason}", stage=stage.name)
-            context.board.say(f"{stage.name} started again: {decision.reason}")
+            context.run_log.event(f"starts again: {decision.reason}", stage=stage.name)
+            context.live_status.say(f"{stage.name} started again: {decision.reason}")
             self._look_finally()
 
     def _saved_before(self) -> bool:
@@ -97,59 +97,38 @@ class StageWork:
         if not stage.saves_once:
             return False
         tag = context.fill("{tag}")
-        markers = context.found.markers.get(stage.name, [])
-        if context.found.done_before(stage, context.recipe):
+        markers = context.reusable.markers(stage.name)
+        if context.reusable.done_before(stage, context.recipe):
             there = [marker for marker in markers if marker.tag == tag]
             if self._is_saved() or any(self._fetch(marker) for marker in there[:1]):
-                context.journal.event("its model was saved by an earlier start", stage=stage.name)
+                context.run_log.event("its model was saved by an earlier start", stage=stage.name)
                 return True
         for marker in markers:
             self._forget(marker)
-        for shipper in self._shippers:
-            shipper.clear(tag)
+        for uploader in self._uploaders:
+            uploader.clear(tag)
         return False
 
     def _is_saved(self) -> bool:
         """Whether the last step is complete on disk: the one that is saved at all, or N of N."""
         tag = self._context.fill("{tag}")
-        steps = [step.step for one in self._shippers if (step := one.newest(tag)) is not None]
+        steps = [step.step for one in self._uploaders if (step := one.newest(tag)) is not None]
         return bool(steps) and (self._stage.saves_once or max(steps) == self._total_steps)
 
     def _once(self, step: int | None) -> StageEnd:
         context, stage = self._context, self._stage
-        more: dict[str, SettingValue] = {}
-        argv = list(stage.argv)
         if step is not None:
-            argv += stage.resume_argv
-            more["resume_step"] = step
-            context.journal.event(f"goes on from step {step}", stage=stage.name)
-        values = context.values(**more)
-        env = stage_environment(
-            context.process_env, credentials=stage.needs_credentials, bare=stage.runs_model_code
-        )
-        env |= {name: render(text, values) for name, text in stage.env.items()}
-        # The limits are for as many GPUs as the recipe names.
-        slower = max(context.recipe.gpus / context.environment.world_size, 1.0)
-        command = StageCommand(
-            name=stage.name,
-            argv=render_argv(argv, values),
-            env=env,
-            cwd=render(stage.cwd, values),
-            time_limit_s=stage.time_limit_s * slower,
-            first_step_limit_s=stage.first_step_limit_s,
-            step_limit_s=stage.step_limit_s * slower,
-            watches_steps=stage.progress == "nanochat",
-            silence_limit_s=stage.silence_limit_s * slower,
-        )
+            context.run_log.event(f"goes on from step {step}", stage=stage.name)
         end = run_stage(
-            command,
-            on_line=lambda line: context.journal.line(stage.name, line),
+            context.command(stage, resume_step=step),
+            on_line=lambda line: context.run_log.line(stage.name, line),
             on_progress=self._progress,
             stop=context.stop,
+            stop_budget=context.stop_budget,
             kill=(context.kill, self._abandon),
             clock=context.clock,
         )
-        mask = context.journal.mask  # the end goes into the verdict
+        mask = context.run_log.mask  # the end goes into the verdict
         return replace(end, reason=mask(end.reason), tail=[mask(line) for line in end.tail])
 
     def _missing(self, end: StageEnd) -> StageEnd:
@@ -158,7 +137,7 @@ class StageWork:
             return end
         missing = self._context.missing_outputs(self._stage)
         tag = self._context.fill("{tag}")
-        if any(shipper.newest(tag) is None for shipper in self._shippers):
+        if any(uploader.newest(tag) is None for uploader in self._uploaders):
             missing.append(f"complete checkpoint of {tag}")
         if not missing:
             return end
@@ -168,17 +147,15 @@ class StageWork:
     def _resume_step(self) -> int | None:
         """Return the newest complete step, on disk or fetched; broken files are cleared away."""
         tag = self._context.fill("{tag}")
-        for shipper in self._shippers:
-            newest = shipper.newest(tag)
+        for uploader in self._uploaders:
+            newest = uploader.newest(tag)
             if not self._stage.resume_argv:
                 continue
-            markers = self._context.found.markers.get(self._stage.name, [])
-            for marker in list(markers):
+            for marker in self._context.reusable.markers(self._stage.name):
                 if marker.tag != tag or (newest is not None and marker.step <= newest.step):
                     continue
                 if self._fetch(marker):
                     return marker.step
-                markers.remove(marker)
             if newest is not None:
                 return newest.step
         return None
@@ -198,41 +175,42 @@ class StageWork:
             return fetch(
                 context.bucket,
                 wanted,
-                say=context.journal.event,
+                say=context.run_log.event,
                 give_up=lambda: context.ending or self._abandon.is_set(),
             )
 
         if not context.persist(bring, what=f"cannot fetch step {marker.step}"):
             return True
         self._forget(marker)
-        for shipper in self._shippers:
-            shipper.newest(marker.tag)  # clears the files that did arrive
+        for uploader in self._uploaders:
+            uploader.newest(marker.tag)  # clears the files that did arrive
         return False
 
     def _forget(self, marker: CheckpointMarker) -> None:
         context = self._context
         context.persist(lambda: context.bucket.delete(marker.key), what="cannot delete a marker")
-        for shipper in self._shippers:
-            shipper.forget(marker)
+        context.reusable.forget_marker(marker)
+        for uploader in self._uploaders:
+            uploader.forget(marker)
 
     def _shrink(self, device_batch_size: int) -> None:
         """Go on with a smaller device batch, and remember it for a later attempt."""
         context = self._context
         context.device_batch_size = device_batch_size
-        context.journal.event(f"device batch size is now {device_batch_size}")
+        context.run_log.event(f"device batch size is now {device_batch_size}")
         record = StageRecord(
             stage=self._stage.name,
             done=False,
-            attempt=context.found.attempt,
+            attempt=context.past.attempt,
             device_batch_size=device_batch_size,
         )
 
         def write(_: list[Artifact]) -> None:
             context.bucket.put(record.key, record.to_json())
 
-        context.uploader.add(Batch(name=record.key, priority=RECORDS, finish=write))
+        context.upload_queue.add(Batch(name=record.key, priority=RECORDS, finish=write))
 
-    def _ship_outputs(self, *, elapsed_s: float) -> None:
+    def _upload_outputs(self, *, elapsed_s: float) -> None:
         """Queue the stage's files, and after all its uploads the record that it is done."""
         context, stage = self._context, self._stage
         files: list[tuple[Path, str]] = []
@@ -241,22 +219,24 @@ class StageWork:
                 files += self._files(upload)
         outputs = Batch(name=f"outputs of {stage.name}", files=files, priority=REPORT)
         # Earlier steps may still be on their way: what the stage made is its newest.
-        checkpoints = [batch for one in self._shippers if (batch := one.newest_batch()) is not None]
+        checkpoints = [
+            batch for one in self._uploaders if (batch := one.newest_batch()) is not None
+        ]
 
         def write(_: list[Artifact]) -> None:
-            newest = [one for shipper in self._shippers for one in shipper.newest_artifacts()]
+            newest = [one for uploader in self._uploaders for one in uploader.newest_artifacts()]
             record = StageRecord(
                 stage=stage.name,
                 done=True,
-                attempt=context.found.attempt,
+                attempt=context.past.attempt,
                 device_batch_size=context.device_batch_size,
                 elapsed_s=round(elapsed_s, 1),
                 artifacts=sorted([*outputs.artifacts, *newest], key=lambda one: one.key),
             )
             context.bucket.put(record.key, record.to_json())
 
-        context.uploader.add(outputs)
-        context.uploader.add(
+        context.upload_queue.add(outputs)
+        context.upload_queue.add(
             Batch(
                 name=f"record of {stage.name}",
                 priority=RECORDS,
@@ -276,45 +256,50 @@ class StageWork:
             if path.is_file()
         ]
 
-    def _progress(self, found: Progress) -> None:
+    def _progress(self, progress: Progress) -> None:
         context, name = self._context, self._stage.name
-        if not isinstance(found, Evaluation) and found.total_steps:
-            self._total_steps = found.total_steps
-        if context.board.stage == name:
-            context.board.progress(found)
-        if isinstance(found, TrainingStep):
+        if not isinstance(progress, Evaluation) and progress.total_steps:
+            self._total_steps = progress.total_steps
+        if context.live_status.stage == name:
+            context.live_status.progress(progress)
+        if isinstance(progress, TrainingStep):
             metric = Metric(
                 stage=name,
-                step=found.step,
+                step=progress.step,
                 at=context.clock.stamp(),
-                total_steps=found.total_steps,
-                loss=found.loss,
-                tokens_per_s=found.tokens_per_s,
-                dt_ms=found.dt_ms,
-                mfu=found.mfu,
+                total_steps=progress.total_steps,
+                loss=progress.loss,
+                tokens_per_s=progress.tokens_per_s,
+                dt_ms=progress.dt_ms,
+                mfu=progress.mfu,
             )
-            context.journal.metric(metric)
-        elif isinstance(found, Evaluation) and found.val_bpb is not None:
-            context.journal.metric(
-                Metric(stage=name, step=found.step, at=context.clock.stamp(), val_bpb=found.val_bpb)
+            context.run_log.metric(metric)
+        elif isinstance(progress, Evaluation) and progress.val_bpb is not None:
+            context.run_log.metric(
+                Metric(
+                    stage=name,
+                    step=progress.step,
+                    at=context.clock.stamp(),
+                    val_bpb=progress.val_bpb,
+                )
             )
 
     def _look_finally(self) -> None:
-        for shipper in self._shippers:
-            shipper.look(nobody_writes=True)
+        for uploader in self._uploaders:
+            uploader.look(nobody_writes=True)
 
-    def _shipper(self, upload: Upload) -> CheckpointShipper:
+    def _uploader(self, upload: Upload) -> CheckpointUploader:
         context, stage = self._context, self._stage
-        shipper = CheckpointShipper(
+        uploader = CheckpointUploader(
             stage=stage.name,
             folder=context.work_dir / context.fill(upload.local),
             key=context.fill(upload.key).rstrip("/"),
             upload=upload,
             bucket=context.bucket,
-            uploader=context.uploader,
+            upload_queue=context.upload_queue,
             world_size=context.environment.world_size,
-            attempt=context.found.attempt,
-            say=lambda text: context.journal.event(text, stage=stage.name),
+            attempt=context.past.attempt,
+            say=lambda text: context.run_log.event(text, stage=stage.name),
         )
-        shipper.know(context.found.markers.get(stage.name, []))
-        return shipper
+        uploader.know(context.reusable.markers(stage.name))
+        return uploader

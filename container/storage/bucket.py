@@ -40,7 +40,7 @@ class ObjectChangedError(BucketError):
     """A conditional write met an object that is not the expected one."""
 
 
-class Bucket:
+class RunBucket:
     """Objects below one run prefix. Keys given and returned are relative to it."""
 
     def __init__(self, client: S3Client, *, name: str, prefix: str) -> None:
@@ -118,14 +118,14 @@ class Bucket:
 
     def list(self, prefix: str = "") -> dict[str, int]:
         """Return keys (relative to the run prefix) and sizes, in key order."""
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         cut = len(self.prefix) + 1
         with translated("list", prefix or "(all)"):
             pages = self.client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.name, Prefix=self.full(prefix)):
                 for entry in page.get("Contents", []):
-                    found[entry.get("Key", "")[cut:]] = entry.get("Size", 0)
-        return found
+                    sizes[entry.get("Key", "")[cut:]] = entry.get("Size", 0)
+        return sizes
 
     def delete(self, key: str) -> None:
         """Delete an object; silent when it is not there."""
@@ -138,14 +138,14 @@ class Bucket:
             pages = self.client.get_paginator("list_multipart_uploads").paginate(
                 Bucket=self.name, Prefix=self.full("")
             )
-            found = [upload for page in pages for upload in page.get("Uploads", [])]
-        for upload in found:
+            unfinished = [upload for page in pages for upload in page.get("Uploads", [])]
+        for upload in unfinished:
             key = upload.get("Key", "")
             with suppress(AbsentError), translated("abort the upload of", key):
                 self.client.abort_multipart_upload(
                     Bucket=self.name, Key=key, UploadId=upload.get("UploadId", "")
                 )
-        return [upload.get("Key", "")[len(self.full("")) :] for upload in found]
+        return [upload.get("Key", "")[len(self.full("")) :] for upload in unfinished]
 
 
 def content_type(key: str) -> str:

@@ -1,6 +1,6 @@
 """Takes complete checkpoint steps from disk to the bucket, and clears the disk behind them.
 
-One `CheckpointShipper` a checkpoint folder; it looks when it is told to, from any thread.
+One `CheckpointUploader` a checkpoint folder; it looks when it is told to, from any thread.
 """
 
 from __future__ import annotations
@@ -13,35 +13,35 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from container.contract.keys import MarkerKey
 from container.contract.recipe import Upload
 from container.contract.records import Artifact, RecordError
-from container.storage.bucket import Bucket, ObjectChangedError
+from container.storage.bucket import ObjectChangedError, RunBucket
 from container.storage.checkpoints import (
     CheckpointMarker,
     LocalStep,
     complete_steps,
-    marker_name,
     remove_broken,
 )
-from container.storage.upload_queue import CHECKPOINT, RECORDS, Batch, Uploader
+from container.storage.upload_queue import CHECKPOINT, RECORDS, Batch, UploadQueue
 
 SPARE_STEPS = 1.5  # free disk below this many steps: a superseded step goes before it is uploaded
 
 
 @dataclass(kw_only=True)
-class CheckpointShipper:
-    """Ships the steps below `folder` (one sub-folder a tag) to `key`."""
+class CheckpointUploader:
+    """Uploads the steps below `folder` (one sub-folder a tag) to `key`."""
 
     stage: str
     folder: Path
     key: str
     upload: Upload
-    bucket: Bucket
-    uploader: Uploader
+    bucket: RunBucket
+    upload_queue: UploadQueue
     world_size: int
     attempt: int
     say: Callable[[str], None]
-    shipped: dict[tuple[str, int], Batch | None] = field(
+    batches: dict[tuple[str, int], Batch | None] = field(
         default_factory=dict[tuple[str, int], "Batch | None"]
     )  # None: was in the bucket before this attempt
     artifacts: dict[int, list[Artifact]] = field(default_factory=dict[int, list[Artifact]])
@@ -54,7 +54,7 @@ class CheckpointShipper:
         """Take note of steps that are in the bucket."""
         with self._lock:
             for marker in markers:
-                self.shipped.setdefault((marker.tag, marker.step), None)
+                self.batches.setdefault((marker.tag, marker.step), None)
                 self.artifacts[marker.step] = marker.artifacts
 
     def look(self, *, nobody_writes: bool = False) -> None:
@@ -68,14 +68,14 @@ class CheckpointShipper:
                 steps = complete_steps(folder, self.upload, world_size=self.world_size)
                 for step in steps:
                     name = (step.tag, step.step)
-                    earlier = self.shipped.get(name)
+                    earlier = self.batches.get(name)
                     if earlier is not None and earlier.done.is_set() and earlier.dropped:
-                        del self.shipped[name]  # it was written to after all: once more
-                    if name in self.shipped:
+                        del self.batches[name]  # it was written to after all: once more
+                    if name in self.batches:
                         continue
                     signature = step.signature()
                     if nobody_writes or self._signatures.get(name) == signature:
-                        self._ship(step)
+                        self._queue(step)
                     self._signatures[name] = signature
                 self._clear(steps)
 
@@ -92,21 +92,21 @@ class CheckpointShipper:
     def newest_batch(self) -> Batch | None:
         """Return the batch of the newest step, None when it was in the bucket before."""
         with self._lock:
-            newest = max(self.shipped, key=lambda name: name[1], default=None)
-            return self.shipped[newest] if newest else None
+            newest = max(self.batches, key=lambda name: name[1], default=None)
+            return self.batches[newest] if newest else None
 
     def clear(self, tag: str) -> None:
         """Remove all steps of a tag from disk, to be made again. Nobody writes."""
         self.newest(tag)
         with self._lock:
             for step in complete_steps(self.folder / tag, self.upload, world_size=self.world_size):
-                self.shipped.pop((tag, step.step), None)
+                self.batches.pop((tag, step.step), None)
                 _remove(step)
 
     def forget(self, marker: CheckpointMarker) -> None:
-        """A step turned out to be damaged in the bucket: when it is made again it is shipped."""
+        """A step turned out to be damaged in the bucket: when it is made again it is uploaded."""
         with self._lock:
-            self.shipped.pop((marker.tag, marker.step), None)
+            self.batches.pop((marker.tag, marker.step), None)
             self.artifacts.pop(marker.step, None)
 
     def newest_artifacts(self) -> list[Artifact]:
@@ -114,7 +114,7 @@ class CheckpointShipper:
         with self._lock:
             return self.artifacts[max(self.artifacts)] if self.artifacts else []
 
-    def _ship(self, step: LocalStep) -> None:
+    def _queue(self, step: LocalStep) -> None:
         files = [(path, f"{self.key}/{step.tag}/{path.name}") for path in step.files]
         name = f"{self.key}/{step.tag} step {step.step}"
         weights = Batch(name=name, files=files[:2], priority=CHECKPOINT)
@@ -124,13 +124,13 @@ class CheckpointShipper:
             self._mark(step, [*weights.artifacts, *optimizer.artifacts])
 
         marker = Batch(name=name, priority=RECORDS, after=[weights, optimizer], finish=finish)
-        self.shipped[step.tag, step.step] = marker
+        self.batches[step.tag, step.step] = marker
         for batch in (weights, optimizer, marker):
-            self.uploader.add(batch)
+            self.upload_queue.add(batch)
         self.say(f"checkpoint {step.tag} step {step.step} is complete ({_mib(step.size_bytes())})")
 
     def _mark(self, step: LocalStep, artifacts: list[Artifact]) -> None:
-        key = f"{self.key}/{step.tag}/{marker_name(step.step)}"
+        key = MarkerKey(folder=f"{self.key}/{step.tag}", step=step.step).key
         marker = CheckpointMarker(
             stage=self.stage,
             tag=step.tag,
@@ -166,12 +166,12 @@ class CheckpointShipper:
         waiting: list[LocalStep] = []
         for step in steps[:-1]:
             name = (step.tag, step.step)
-            batch = self.shipped.get(name)
-            if name in self.shipped and (batch is None or _arrived(batch)):
+            batch = self.batches.get(name)
+            if name in self.batches and (batch is None or _arrived(batch)):
                 _remove(step)
             elif batch is not None and not batch.dropped:
                 waiting.append(step)
-        waiting.sort(key=lambda step: _is_on_its_way(self.shipped[step.tag, step.step]))
+        waiting.sort(key=lambda step: _is_on_its_way(self.batches[step.tag, step.step]))
         for step in waiting:
             if not self._short_of_disk(steps):
                 return
@@ -206,7 +206,7 @@ def _is_on_its_way(batch: Batch | None) -> bool:
 
 def _remove(step: LocalStep) -> None:
     for path in reversed(step.files):  # the model last: a loader finds steps by it
-        # An uploader that has the file open would keep its blocks from the disk.
+        # An upload that has the file open would keep its blocks from the disk.
         with suppress(FileNotFoundError):
             os.truncate(path, 0)
         path.unlink(missing_ok=True)

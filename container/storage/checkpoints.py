@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from container.contract.keys import MarkerKey
 from container.contract.recipe import Upload
 from container.contract.records import Artifact, Record
 
 _MODEL = re.compile(r"^model_(\d{6,})\.pt$")
 _STEP_FILE = re.compile(r"^(?:model|meta|optim)_(\d{6,})(?:_rank\d+)?\.(?:pt|json)$")
-_MARKER = re.compile(r"^complete_(\d{6,})\.json$")
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class LocalStep:
 
     def signature(self) -> tuple[tuple[int, int], ...]:
         """Return sizes and times: equal in two looks means that nobody is writing."""
-        found = [path.stat() for path in self.files]
-        return tuple((one.st_size, one.st_mtime_ns) for one in found)
+        stats = [path.stat() for path in self.files]
+        return tuple((one.st_size, one.st_mtime_ns) for one in stats)
 
     def size_bytes(self) -> int:
         return sum(path.stat().st_size for path in self.files)
@@ -63,30 +63,20 @@ class CheckpointMarker(Record):
     def key(self) -> str:
         """The marker's own key: beside its files."""
         folder = self.artifacts[0].key.rpartition("/")[0] if self.artifacts else ""
-        return f"{folder}/{marker_name(self.step)}"
-
-
-def marker_name(step: int) -> str:
-    """Return the marker's file name."""
-    return f"complete_{step:06d}.json"
-
-
-def is_marker(key: str) -> bool:
-    """Whether a key is a checkpoint's marker."""
-    return key.startswith("checkpoints/") and _MARKER.match(key.rpartition("/")[2]) is not None
+        return MarkerKey(folder=folder, step=self.step).key
 
 
 def complete_steps(folder: Path, upload: Upload, *, world_size: int) -> list[LocalStep]:
     """Return the complete steps of one tag folder, oldest first."""
-    found: list[LocalStep] = []
+    steps: list[LocalStep] = []
     for path in _listing(folder):
         match = _MODEL.match(path.name)
         if match is None:
             continue
         files = _expected(folder, match[1], upload, world_size=world_size)
         if all(_whole(file) for file in files):
-            found.append(LocalStep(folder, int(match[1]), tuple(files)))
-    return sorted(found, key=lambda step: step.step)
+            steps.append(LocalStep(folder, int(match[1]), tuple(files)))
+    return sorted(steps, key=lambda step: step.step)
 
 
 def remove_broken(folder: Path, upload: Upload, *, world_size: int) -> list[int]:

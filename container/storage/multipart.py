@@ -20,13 +20,13 @@ from typing import IO, cast
 from container.contract.records import Artifact
 from container.storage.bucket import (
     AbsentError,
-    Bucket,
     BucketUnavailableError,
     ObjectChangedError,
+    RunBucket,
     translated,
 )
-from container.storage.part_limiter import Order, Slots
-from container.storage.retry import patiently
+from container.storage.part_limiter import Order, PartLimiter
+from container.storage.retry import retry_briefly
 
 PART_BYTES = 16 * 2**20
 SMALL_BYTES = 4 * 2**20  # up to here one request, from memory
@@ -48,10 +48,12 @@ class _Part:
 class FileSender:
     """Sends files; safe to call from several threads."""
 
-    def __init__(self, bucket: Bucket, *, pool: Executor, slots: int, part_bytes: int) -> None:
+    def __init__(
+        self, bucket: RunBucket, *, pool: Executor, most_parts: int, part_bytes: int
+    ) -> None:
         self._bucket = bucket
         self._pool = pool
-        self._slots = Slots(most=slots, part_bytes=part_bytes)
+        self._limiter = PartLimiter(most=most_parts, part_bytes=part_bytes)
         self._part_bytes = part_bytes
 
     def send(
@@ -103,14 +105,14 @@ class FileSender:
             for number in range(1, -(-size // part_bytes) + 1):
                 start = (number - 1) * part_bytes
                 slice_ = _Slice(file.fileno(), start, min(part_bytes, size - start))
-                self._slots.acquire(order)
+                self._limiter.acquire(order)
                 try:
                     for block in slice_.blocks():
                         digest.update(block)
                     call = self._part(key, upload_id, number, slice_, there.get(number, ""))
                     future = self._pool.submit(call)
                 except BaseException:
-                    self._slots.release()
+                    self._limiter.release()
                     raise
                 futures.append(future)
                 if any(one.done() and one.exception() for one in futures[-64:]):
@@ -122,8 +124,8 @@ class FileSender:
 
     def _find_or_begin(self, key: str, part_bytes: int, size: int) -> tuple[str, dict[int, str]]:
         """Return an upload to go on with, and the ETags of its parts of the right size."""
-        found = patiently(lambda: self._find(key, part_bytes, size))
-        return found or (patiently(lambda: self._begin(key)), {})
+        found = retry_briefly(lambda: self._find(key, part_bytes, size))
+        return found or (retry_briefly(lambda: self._begin(key)), {})
 
     def _find(self, key: str, part_bytes: int, size: int) -> tuple[str, dict[int, str]] | None:
         bucket = self._bucket
@@ -168,24 +170,24 @@ class FileSender:
                         Body=cast("IO[bytes]", slice_),
                     )
             except BucketUnavailableError:
-                self._slots.failed()
+                self._limiter.failed()
                 raise
-            self._slots.arrived(len(slice_), took_s=time.monotonic() - begun[-1])
+            self._limiter.arrived(len(slice_), took_s=time.monotonic() - begun[-1])
             return answer["ETag"]
 
         def was_cut() -> bool:
-            """Whether the line was too slow; the slot is better given to fewer at once."""
+            """Whether the line was too slow; fewer at once are better then."""
             return time.monotonic() - begun[-1] > SLOW_REFUSAL_S
 
         def send() -> _Part:
             try:
                 if there and there.strip('"') == slice_.md5():
                     return _Part(number, there)
-                etag = patiently(send_once, give_up=was_cut)
+                etag = retry_briefly(send_once, give_up=was_cut)
                 _same(etag, slice_.md5_of_read(), f"part {number} of {key}")
                 return _Part(number, etag)
             finally:
-                self._slots.release()
+                self._limiter.release()
 
         return send
 
@@ -203,7 +205,7 @@ class FileSender:
             return answer.get("ETag", "")
 
         try:
-            etag = patiently(complete)
+            etag = retry_briefly(complete)
         except AbsentError:
             # No such upload: completed before, by a call whose answer was lost?
             etag = self._bucket.etag(key)
@@ -289,10 +291,10 @@ def _same(etag: str, md5: str, what: str) -> bool:
     """Compare what the bucket received; False when it cannot be told from the ETag."""
     # Both R2 and SeaweedFS answer the MD5 as ETag of a plain object and of a part; a server that
     # answers something else (encryption) cannot be checked this way.
-    found = etag.strip('"')
-    if len(found) != 32:
+    received = etag.strip('"')
+    if len(received) != 32:
         return False
-    if found != md5:
+    if received != md5:
         raise ObjectChangedError(f"{what}: the bucket received other bytes than were sent")
     return True
 

@@ -22,7 +22,7 @@ def at_once(bytes_per_s: float, *, part_bytes: int, most: int) -> int:
     return max(1, min(most, math.ceil(bytes_per_s * PART_S / part_bytes)))
 
 
-class Slots:
+class PartLimiter:
     """Lets parts go in their order, as many at once as the line carries; for several threads."""
 
     def __init__(self, *, most: int, part_bytes: int) -> None:
@@ -42,7 +42,7 @@ class Slots:
             return self._limit
 
     def acquire(self, order: Order) -> None:
-        """Wait for a slot; the smallest order that waits gets the next one."""
+        """Wait until one more part may go; of those that wait, the smallest order goes first."""
         with self._condition:
             ticket = (order, next(self._numbers))
             heapq.heappush(self._waiting, ticket)
@@ -54,7 +54,7 @@ class Slots:
             self._condition.notify_all()
 
     def release(self) -> None:
-        """Give a slot back."""
+        """A part is no longer on its way."""
         with self._condition:
             self._taken -= 1
             self._condition.notify_all()

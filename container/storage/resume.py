@@ -1,48 +1,35 @@
-"""What earlier attempts left in the bucket, and getting it back onto the disk.
+"""What earlier attempts left in the bucket; only what was read here and matches by size counts.
 
-Only what was read here and matches by size counts; what is fetched must match by hash.
+Getting it back onto the disk is `download`'s.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+import threading
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
-from container.contract.recipe import Recipe, Stage
-from container.contract.records import (
+from container.contract.keys import (
     ATTEMPTS_PREFIX,
-    LOGS_PREFIX,
+    PROBE_PREFIX,
     RUN_KEY,
+    STAGES_PREFIX,
     STATUS_KEY,
-    Artifact,
-    Attempt,
-    Record,
-    RecordError,
-    RunRecord,
-    RunStatus,
+    LogSegment,
+    MarkerKey,
+    stage_key,
 )
-from container.storage.bucket import Bucket, BucketUnavailableError
-from container.storage.checkpoints import CheckpointMarker, is_marker
-from container.storage.retry import PAUSES_S, patiently
+from container.contract.recipe import Recipe, Stage
+from container.contract.records import Artifact, Attempt, Record, RecordError, RunRecord, RunStatus
+from container.storage.bucket import RunBucket
+from container.storage.checkpoints import CheckpointMarker
+from container.storage.retry import retry_briefly
 
 R = TypeVar("R", bound=Record)
 
-STAGES_PREFIX = "stages/"
-PROBE_PREFIX = "probe-"
 SAME_POINT_LIMIT = 3
-FILES_AT_ONCE = 8
-_LOG = re.compile(rf"{LOGS_PREFIX}(\d+)-")
-
-
-class DiskError(Exception):
-    """What is needed from the bucket cannot be written to this machine's disk; says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,31 +50,26 @@ class StageRecord(Record):
 
     @property
     def key(self) -> str:
-        return f"{STAGES_PREFIX}{self.stage}.json"
+        return stage_key(self.stage)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
-    """The state of the run prefix when this attempt began."""
+class PastAttempts:
+    """The state of the run prefix when this attempt began; does not change with it."""
 
     attempt: int  # this one's number
     earlier_s: float
     run: RunRecord | None
-    stages: dict[str, StageRecord]
-    markers: dict[str, list[CheckpointMarker]]  # by stage, newest first, complete by size
-    artifacts: list[Artifact]  # all that markers and stage records vouch for
-    points: list[str]  # of the earlier attempts, oldest first
-    notes: list[str]  # to be logged
+    stages: Mapping[str, StageRecord]
+    markers: Mapping[str, Sequence[CheckpointMarker]]  # by stage, newest first, complete by size
+    artifacts: Sequence[Artifact]  # all that markers and stage records vouch for
+    points: Sequence[str]  # of the earlier attempts, oldest first
+    notes: Sequence[str]  # to be logged
 
     def done(self, stage: str) -> bool:
         """Whether an earlier attempt finished that stage."""
         record = self.stages.get(stage)
         return record is not None and record.done
-
-    def done_before(self, stage: Stage, recipe: Recipe) -> bool:
-        """Whether all that a stage is made of was there when this attempt began."""
-        earlier = recipe.stages[: recipe.stages.index(stage)]
-        return all(self.done(one.name) for one in earlier if one.uploads and not one.optional)
 
     def point(self, recipe: Recipe) -> str:
         """Return where the run goes on: the first stage that is not done, and its checkpoint.
@@ -112,9 +94,59 @@ class Found:
         return count
 
 
-def look(bucket: Bucket) -> Found:
+class Reusable:
+    """What of the past this attempt may still use: less, with each thing that proves damaged.
+
+    For several threads: stages run in the background too.
+    """
+
+    def __init__(self, past: PastAttempts) -> None:
+        self._lock = threading.Lock()
+        self._records = dict(past.stages)
+        self._markers = {stage: tuple(markers) for stage, markers in past.markers.items()}
+
+    def record(self, stage: str) -> StageRecord | None:
+        """Return what a stage left, None when nothing of it may be used."""
+        with self._lock:
+            return self._records.get(stage)
+
+    def done(self, stage: str) -> bool:
+        """Whether an earlier attempt finished that stage, and what it left is whole."""
+        record = self.record(stage)
+        return record is not None and record.done
+
+    def done_before(self, stage: Stage, recipe: Recipe) -> bool:
+        """Whether all that a stage is made of is from before this attempt."""
+        earlier = recipe.stages[: recipe.stages.index(stage)]
+        return all(self.done(one.name) for one in earlier if one.uploads and not one.optional)
+
+    def markers(self, stage: str) -> tuple[CheckpointMarker, ...]:
+        """Return the checkpoints of a stage in the bucket, newest first."""
+        with self._lock:
+            return self._markers.get(stage, ())
+
+    def markers_of(self, keys: Set[str]) -> list[CheckpointMarker]:
+        """Return the markers, of any stage, that vouch for one of these artefacts."""
+        with self._lock:
+            every = [marker for markers in self._markers.values() for marker in markers]
+        return [marker for marker in every if keys & {one.key for one in marker.artifacts}]
+
+    def forget_stages(self, stages: Iterable[str]) -> None:
+        """These stages are to be done again."""
+        with self._lock:
+            for stage in stages:
+                self._records.pop(stage, None)
+
+    def forget_marker(self, marker: CheckpointMarker) -> None:
+        """This checkpoint is damaged, or was made of what is."""
+        with self._lock:
+            markers = self._markers.get(marker.stage, ())
+            self._markers[marker.stage] = tuple(one for one in markers if one != marker)
+
+
+def look(bucket: RunBucket) -> PastAttempts:
     """Read the run prefix; raises BucketError when it cannot be read."""
-    listing = patiently(bucket.list)
+    listing = retry_briefly(bucket.list)
     notes: list[str] = []
     attempts = _records(bucket, listing, ATTEMPTS_PREFIX, Attempt, notes)
     stages = {
@@ -124,7 +156,7 @@ def look(bucket: Bucket) -> Found:
     for key in listing:
         if key.startswith(PROBE_PREFIX):
             _delete(bucket, key)  # of an attempt that ended while it verified
-        if not is_marker(key):
+        if MarkerKey.parse(key) is None:
             continue
         try:
             marker = CheckpointMarker.from_json(_get(bucket, key) or b"")
@@ -137,8 +169,8 @@ def look(bucket: Bucket) -> Found:
             _delete(bucket, key)
             continue
         markers.setdefault(marker.stage, []).append(marker)
-    for found in markers.values():
-        found.sort(key=lambda marker: marker.step, reverse=True)
+    for of_stage in markers.values():
+        of_stage.sort(key=lambda marker: marker.step, reverse=True)
     kept = {one.key: one for some in markers.values() for m in some for one in m.artifacts}
     for name, record in list(stages.items()):
         bad = [one.key for one in record.artifacts if listing.get(one.key) != one.size_bytes]
@@ -150,16 +182,16 @@ def look(bucket: Bucket) -> Found:
     status = _one(bucket, STATUS_KEY, RunStatus)
     attempts.sort(key=lambda attempt: attempt.number)
     # A start that ended while it verified has left a log, but no record of itself.
-    logged = [int(found[1]) for key in listing if (found := _LOG.match(key))]
-    return Found(
+    logged = [segment.attempt for key in listing if (segment := LogSegment.parse(key))]
+    return PastAttempts(
         attempt=max([*(one.number for one in attempts), *logged], default=0) + 1,
         earlier_s=status.elapsed_s if status else 0.0,
         run=_one(bucket, RUN_KEY, RunRecord),
-        stages=stages,
-        markers=markers,
-        artifacts=list(kept.values()),
-        points=[one.point for one in attempts],
-        notes=notes,
+        stages=MappingProxyType(stages),
+        markers=MappingProxyType({stage: tuple(some) for stage, some in markers.items()}),
+        artifacts=tuple(kept.values()),
+        points=tuple(one.point for one in attempts),
+        notes=tuple(notes),
     )
 
 
@@ -177,108 +209,20 @@ def differences(earlier: RunRecord, now: RunRecord) -> list[str]:
     return [f"{name} was {old!r}, is {new!r}" for name, (old, new) in pairs.items() if old != new]
 
 
-def fetch(
-    bucket: Bucket,
-    wanted: Sequence[tuple[Artifact, Path]],
-    *,
-    say: Callable[[str], None],
-    give_up: Callable[[], bool] = lambda: False,
-) -> list[Artifact]:
-    """Bring artefacts onto the disk, verified by hash; return those whose content is wrong.
-
-    Files that are there with the right hash stay. Raises BucketError (also when given up: 20 GB
-    take longer than a stop leaves) or DiskError.
-    """
-
-    def one(item: tuple[Artifact, Path]) -> Artifact | None:
-        artifact, path = item
-        if _has(path, artifact) or _download(bucket, artifact, path, give_up):
-            return None
-        say(f"{artifact.key} in the bucket has another content than its record says: ignored")
-        return artifact
-
-    with ThreadPoolExecutor(FILES_AT_ONCE, thread_name_prefix="fetch") as pool:
-        return [bad for bad in pool.map(one, wanted) if bad is not None]
-
-
-def local_path(
-    key: str, stage: Stage, *, work_dir: Path, fill: Callable[[str], str]
-) -> Path | None:
-    """Return where a stage's artefact lies on disk, None when no upload of the stage covers it."""
-    for upload in stage.uploads:
-        key_root, local_root = fill(upload.key).rstrip("/"), fill(upload.local).rstrip("/")
-        if key == key_root:
-            return work_dir / local_root
-        if key.startswith(key_root + "/"):
-            return work_dir / local_root / key[len(key_root) + 1 :]
-    return None
-
-
-def _has(path: Path, artifact: Artifact) -> bool:
-    try:
-        if path.stat().st_size != artifact.size_bytes:
-            return False
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == artifact.sha256
-    except OSError:
-        return False
-
-
-def _download(bucket: Bucket, artifact: Artifact, path: Path, give_up: Callable[[], bool]) -> bool:
-    part = path.with_name(path.name + ".download")
-    digest, size = hashlib.sha256(), 0
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            for chunk in _chunks(bucket, artifact):
-                if give_up():
-                    raise BucketUnavailableError(f"{artifact.key}: given up")
-                digest.update(chunk)
-                size += len(chunk)
-                file.write(chunk)
-        if digest.hexdigest() != artifact.sha256 or size != artifact.size_bytes:
-            return False
-        part.replace(path)
-        return True
-    except OSError as error:
-        raise DiskError(f"cannot write {path.name} to the disk: {error.strerror}") from None
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _chunks(bucket: Bucket, artifact: Artifact) -> Iterator[bytes]:
-    """Yield the content; goes on where it was cut: 20 GB are not fetched twice."""
-    done, pauses = 0, list(PAUSES_S)
-    while done < artifact.size_bytes:
-        begun = done
-        try:
-            for chunk in bucket.stream(artifact.key, start=done):
-                done += len(chunk)
-                yield chunk
-            return
-        except BucketUnavailableError:
-            if done > begun:
-                pauses = list(PAUSES_S)
-            if not pauses:
-                raise
-            time.sleep(pauses.pop(0))
-
-
 def _records(
-    bucket: Bucket, listing: dict[str, int], prefix: str, kind: type[R], notes: list[str]
+    bucket: RunBucket, listing: dict[str, int], prefix: str, kind: type[R], notes: list[str]
 ) -> list[R]:
-    found: list[R] = []
+    records: list[R] = []
     for key in listing:
         if key.startswith(prefix):
             try:
-                found.append(kind.from_json(_get(bucket, key) or b""))
+                records.append(kind.from_json(_get(bucket, key) or b""))
             except RecordError as error:
                 notes.append(f"{key} ignored: {error}")
-    return found
+    return records
 
 
-def _one(bucket: Bucket, key: str, kind: type[R]) -> R | None:
+def _one(bucket: RunBucket, key: str, kind: type[R]) -> R | None:
     raw = _get(bucket, key)
     try:
         return kind.from_json(raw) if raw is not None else None
@@ -286,9 +230,9 @@ def _one(bucket: Bucket, key: str, kind: type[R]) -> R | None:
         return None
 
 
-def _get(bucket: Bucket, key: str) -> bytes | None:
-    return patiently(lambda: bucket.get(key))
+def _get(bucket: RunBucket, key: str) -> bytes | None:
+    return retry_briefly(lambda: bucket.get(key))
 
 
-def _delete(bucket: Bucket, key: str) -> None:
-    patiently(lambda: bucket.delete(key))
+def _delete(bucket: RunBucket, key: str) -> None:
+    retry_briefly(lambda: bucket.delete(key))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import random
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,9 +19,10 @@ from typing import TypeVar
 
 from container.contract.clock import Clock
 from container.contract.records import Artifact
-from container.storage.bucket import Bucket, BucketError
+from container.storage.bucket import BucketError, RunBucket
 from container.storage.multipart import PART_BYTES, FileChangedError, FileSender
 from container.storage.part_limiter import Order
+from container.storage.retry import EndedError, doubling, jittered, retry_until
 
 T = TypeVar("T")
 
@@ -32,7 +32,6 @@ RECORDS, CHECKPOINT, REPORT, LOGS = range(4)
 
 FILES_AT_ONCE = 8  # small ones wait for the bucket's answer most of the time
 PARTS_AT_ONCE = 10  # of all files together, at most; they are read from disk as they are sent
-LONGEST_PAUSE_S = 30.0
 
 
 @dataclass(eq=False, kw_only=True)
@@ -49,15 +48,15 @@ class Batch:
     done: threading.Event = field(default_factory=threading.Event)
     dropped: str = ""  # why the batch was given up: its files changed or vanished
     begun: bool = False  # the first file is on its way, or was
-    waiting_for: int = 0  # files and batches; the uploader's own count
+    waiting_for: int = 0  # files and batches; the queue's own count
 
 
-class Uploader:
+class UploadQueue:
     """Uploads batches from threads of its own; `add` never blocks."""
 
     def __init__(
         self,
-        bucket: Bucket,
+        bucket: RunBucket,
         *,
         clock: Clock,
         say: Callable[[str], None],
@@ -80,7 +79,7 @@ class Uploader:
         self._failing_since: float | None = None
         self._parts = ThreadPoolExecutor(PARTS_AT_ONCE, thread_name_prefix="part")
         self._sender = FileSender(
-            bucket, pool=self._parts, slots=PARTS_AT_ONCE, part_bytes=part_bytes
+            bucket, pool=self._parts, most_parts=PARTS_AT_ONCE, part_bytes=part_bytes
         )
         self.artifacts: dict[str, Artifact] = {}  # by key; all that is known to be in the bucket
         self._threads = [
@@ -222,27 +221,34 @@ class Uploader:
             self._one_less(batch)
 
     def _persist(self, call: Callable[[], T], *, what: str) -> T | None:
-        """Call until it succeeds; None when stopping. Pauses double, with jitter."""
-        pause_s = self._pause_s
-        while not self._stopping.is_set():
-            if not self._may_write():
-                self._stopping.wait(min(1.0, self._pause_s))
-                continue
-            try:
-                found = call()
-            except BucketError as error:
-                with self._condition:
-                    first = self._failing_since is None
-                    if first:
-                        self._failing_since = self._clock.monotonic()
-                if first:
-                    self._say(f"upload waits: {error}; training goes on, retrying {what}")
-                self._stopping.wait(pause_s * random.uniform(0.75, 1.25))  # noqa: S311
-                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
-                continue
-            self._recovered()
-            return found
-        return None
+        """Call until it succeeds; None when stopping."""
+
+        def when_allowed() -> T:
+            while not self._may_write():
+                if self._stopping.wait(min(1.0, self._pause_s)):
+                    raise EndedError
+            return call()
+
+        try:
+            answer = retry_until(
+                when_allowed,
+                ended=self._stopping.is_set,
+                wait=self._stopping.wait,
+                pauses=jittered(doubling(self._pause_s)),
+                say=lambda error: self._failed(error, what=what),
+            )
+        except EndedError:
+            return None
+        self._recovered()
+        return answer
+
+    def _failed(self, error: BucketError, *, what: str) -> None:
+        with self._condition:
+            first = self._failing_since is None
+            if first:
+                self._failing_since = self._clock.monotonic()
+        if first:
+            self._say(f"upload waits: {error}; training goes on, retrying {what}")
 
     def _recovered(self) -> None:
         with self._condition:

@@ -10,26 +10,21 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from container.contract.records import (
-    ATTEMPTS_PREFIX,
-    RUN_KEY,
-    STATUS_KEY,
-    Attempt,
-    Outcome,
-    RunRecord,
-)
+from container.contract.keys import RUN_KEY, STATUS_KEY, attempt_key
+from container.contract.records import Attempt, Outcome, RunRecord
 from container.stages.context import RunContext, StoppedError
 from container.stages.pipeline import Pipeline
 from container.stages.stage_runner import StageFailedError
 from container.storage.bucket import BucketError, ObjectChangedError
-from container.storage.resume import SAME_POINT_LIMIT, DiskError, differences
+from container.storage.download import DiskError
+from container.storage.resume import SAME_POINT_LIMIT, differences
 from container.supervisor.machine_check import Gpu, gpu_memory_in_use, verify
 
 OWN_STAGES_BEFORE, OWN_STAGES_AFTER = ("verify",), ("flush", "verdict")
 
 
-class RefusedError(Exception):
-    """This container must not touch the run that it found on its prefix; there is no verdict."""
+class ForeignRunError(Exception):
+    """The prefix holds another run, which this container must not touch; there is no verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,34 +49,34 @@ class Timing:
 
 
 def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
-    """Run all stages; raises RefusedError, or StoppedError when another container took over."""
-    board, found = context.board, context.found
+    """Run all stages; raises ForeignRunError, or StoppedError when another container took over."""
+    live_status, past = context.live_status, context.past
     names = [stage.name for stage in context.recipe.stages]
-    board.plan([*OWN_STAGES_BEFORE, *names, *OWN_STAGES_AFTER])
-    board.begin_stage("verify")
+    live_status.plan([*OWN_STAGES_BEFORE, *names, *OWN_STAGES_AFTER])
+    live_status.begin_stage("verify")
     pipeline = Pipeline(context)
     helpers = _Helpers(context, pipeline, timing)
     helpers.start()
     try:
-        for note in found.notes:
-            context.journal.event(note)
-        point = found.point(context.recipe)
+        for note in past.notes:
+            context.run_log.event(note)
+        point = past.point(context.recipe)
         checks, gpus = verify(
             context.environment, context.recipe, context.bucket, clock=context.clock
         )
         _record_start(context, gpus, point=point)
         for check in checks:
-            context.journal.event(f"{check.name}: {check.outcome}, {check.detail}")
+            context.run_log.event(f"{check.name}: {check.outcome}, {check.detail}")
         refused = [f"{one.name} ({one.detail})" for one in checks if one.outcome == "refused"]
         if refused:
             reason = f"the machine is not what was ordered: {'; '.join(refused)}"
             return RunEnd(outcome="failed", stage="verify", reason=reason)
-        times = found.times_at(point)
+        times = past.times_at(point)
         if times >= SAME_POINT_LIMIT:
             reason = f"{times} attempts in a row ended without getting beyond {point}"
             return RunEnd(outcome="failed", stage=point.partition("@")[0], reason=reason)
-        board.end_stage("verify", "done")
-        board.say("training")
+        live_status.end_stage("verify", "done")
+        live_status.say("training")
         pipeline.run()
         return _flush(context, pipeline)
     except StageFailedError as error:
@@ -93,23 +88,25 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
             log_tail=error.end.tail,
         )
     except DiskError as error:
-        return RunEnd(outcome="failed", stage=board.stage, reason=str(error))
+        return RunEnd(outcome="failed", stage=live_status.stage, reason=str(error))
     except StoppedError:
         if context.kill.is_set():
             raise
-        return RunEnd(outcome="stopped", stage=board.stage, reason="stopped on request (SIGTERM)")
+        return RunEnd(
+            outcome="stopped", stage=live_status.stage, reason="stopped on request (SIGTERM)"
+        )
     finally:
         helpers.stop()
 
 
 def _flush(context: RunContext, pipeline: Pipeline) -> RunEnd:
-    context.board.begin_stage("flush")
-    context.board.say("uploading what is left")
-    context.journal.cut()
-    while not context.uploader.wait_empty(1.0):
+    context.live_status.begin_stage("flush")
+    context.live_status.say("uploading what is left")
+    context.run_log.cut()
+    while not context.upload_queue.wait_empty(1.0):
         if context.ending:
             raise StoppedError
-    context.board.end_stage("flush", "done")
+    context.live_status.end_stage("flush", "done")
     reason = "all stages done"
     if pipeline.optional_failures:
         reason += f", without: {'; '.join(pipeline.optional_failures)}"
@@ -119,7 +116,7 @@ def _flush(context: RunContext, pipeline: Pipeline) -> RunEnd:
 
 def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
     """Write `run.json` (the first attempt) and `attempts/<n>.json`."""
-    environment, found = context.environment, context.found
+    environment, past = context.environment, context.past
     models = [gpu.model for gpu in gpus]
     record = RunRecord(
         run=environment.run,
@@ -131,34 +128,34 @@ def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
         world_size=environment.world_size,
         price_usd_per_hour=float(environment.price_usd_per_hour),
         duration_hours=environment.duration_hours,
-        created_at=context.board.started_at,
+        created_at=context.live_status.started_at,
     )
-    if found.run is not None:
-        mixed = differences(found.run, record)
+    if past.run is not None:
+        mixed = differences(past.run, record)
         if mixed:
-            raise RefusedError(f"this prefix belongs to another run: {'; '.join(mixed)}")
+            raise ForeignRunError(f"this prefix belongs to another run: {'; '.join(mixed)}")
     stage, _, step = point.partition("@")
-    markers = found.markers.get(stage, [])
+    markers = past.markers.get(stage, [])
     attempt = Attempt(
-        number=found.attempt,
-        started_at=context.board.started_at,
+        number=past.attempt,
+        started_at=context.live_status.started_at,
         host=socket.gethostname(),
-        reason="first start" if found.attempt == 1 else "restarted without a verdict",
+        reason="first start" if past.attempt == 1 else "restarted without a verdict",
         gpus=models,
         resumed_from=markers[0].key if markers else "",
         point=point,
         device_batch_size=context.device_batch_size,
     )
-    if found.attempt > 1:
-        context.journal.event(f"attempt {found.attempt} goes on with {stage}, step {step}")
+    if past.attempt > 1:
+        context.run_log.event(f"attempt {past.attempt} goes on with {stage}, step {step}")
 
     def write() -> None:
-        if found.run is None:
+        if past.run is None:
             try:
                 context.bucket.put(RUN_KEY, record.to_json(), only_if_absent=True)
             except ObjectChangedError:
-                context.journal.event("run.json is there already")
-        context.bucket.put(f"{ATTEMPTS_PREFIX}{found.attempt}.json", attempt.to_json())
+                context.run_log.event("run.json is there already")
+        context.bucket.put(attempt_key(past.attempt), attempt.to_json())
 
     context.persist(write, what="cannot write the start of the attempt")
 
@@ -171,12 +168,12 @@ class _Helpers:
         self._ended = threading.Event()
         self._threads = [
             self._every(timing.look_s, pipeline.look_for_checkpoints),
-            self._every(timing.cut_s, context.journal.cut),
+            self._every(timing.cut_s, context.run_log.cut),
             self._every(timing.status_s, lambda: put_status(context)),
         ]
         self._memory: int | None = None
         if context.environment.expects_gpu:
-            context.board.gpu_memory = lambda: self._memory
+            context.live_status.gpu_memory = lambda: self._memory
             self._threads.append(self._every(timing.gpu_s, self._look_at_gpus))
 
     def start(self) -> None:
@@ -194,7 +191,7 @@ class _Helpers:
                 except Exception as error:  # noqa: BLE001  # a file that went away, a full disk,
                     # a mistake of ours: the next look tells, and without looks nothing is uploaded.
                     what = getattr(error, "strerror", None) or type(error).__name__
-                    self._context.journal.event(f"a look failed: {what}")
+                    self._context.run_log.event(f"a look failed: {what}")
                 self._ended.wait(seconds)
 
         return threading.Thread(target=work, daemon=True)
@@ -206,7 +203,7 @@ class _Helpers:
 def put_status(context: RunContext) -> bool:
     """Replace `status.json`; a status that does not arrive is made up for by the next."""
     try:
-        context.bucket.put(STATUS_KEY, context.board.snapshot().to_json())
+        context.bucket.put(STATUS_KEY, context.live_status.snapshot().to_json())
     except BucketError:
         return False
     return True

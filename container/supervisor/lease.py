@@ -15,8 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from container.contract.clock import Clock
-from container.contract.records import LEASE_KEY, Lease, RecordError
-from container.storage.bucket import Bucket, BucketError, ObjectChangedError
+from container.contract.keys import LEASE_KEY
+from container.contract.records import Lease, RecordError
+from container.storage.bucket import BucketError, ObjectChangedError, RunBucket
 
 TTL_S = 45.0
 BEAT_S = 10.0  # R2 allows one write a second to a key
@@ -27,7 +28,7 @@ class LeaseKeeper:
 
     def __init__(
         self,
-        bucket: Bucket,
+        bucket: RunBucket,
         *,
         holder: str,
         clock: Clock,
@@ -61,6 +62,7 @@ class LeaseKeeper:
 
     def acquire(self, *, stop: threading.Event, say: Callable[[str], None]) -> bool:
         """Wait until this container holds the lease; False when `stop` was set first."""
+        # Not `storage.retry`: most rounds get an answer, and what is waited for is the other's end.
         seen_etag, seen_at, said = "", self._clock.monotonic(), False
         while not stop.is_set():
             try:

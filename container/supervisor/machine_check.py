@@ -18,16 +18,16 @@ from typing import Literal
 
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
+from container.contract.keys import PROBE_PREFIX
 from container.contract.recipe import Recipe
 from container.storage.bucket import (
-    Bucket,
     BucketError,
     BucketRefusedError,
     ObjectChangedError,
+    RunBucket,
     translated,
 )
-from container.storage.resume import PROBE_PREFIX
-from container.storage.retry import patiently
+from container.storage.retry import retry_briefly
 
 PROBE_BYTES = 8 * 2**20
 PLENTY_OF_SHM = 2**30
@@ -56,7 +56,7 @@ class Gpu:
 
 
 def verify(
-    environment: RunEnvironment, recipe: Recipe, bucket: Bucket, *, clock: Clock
+    environment: RunEnvironment, recipe: Recipe, bucket: RunBucket, *, clock: Clock
 ) -> tuple[list[Check], list[Gpu]]:
     """Run all checks; never raises for what it finds."""
     gpus = list_gpus()
@@ -77,12 +77,12 @@ def list_gpus() -> list[Gpu] | None:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    found: list[Gpu] = []
+    gpus: list[Gpu] = []
     for line in answer.stdout.splitlines():
         parts = [part.strip() for part in line.split(",")]
         if len(parts) == 3 and parts[1].isdigit():
-            found.append(Gpu(parts[0], int(parts[1]) * 2**20, parts[2]))
-    return found
+            gpus.append(Gpu(parts[0], int(parts[1]) * 2**20, parts[2]))
+    return gpus
 
 
 def gpu_memory_in_use() -> int | None:
@@ -150,7 +150,7 @@ def _shm(recipe: Recipe, *, world_size: int) -> Check:
     return Check("shared memory", "passed" if enough else "refused", detail)
 
 
-def _bucket_checks(bucket: Bucket, *, clock: Clock, key: str) -> list[Check]:
+def _bucket_checks(bucket: RunBucket, *, clock: Clock, key: str) -> list[Check]:
     body = os.urandom(PROBE_BYTES)
     checks: list[Check] = []
     try:
@@ -172,13 +172,13 @@ def _bucket_checks(bucket: Bucket, *, clock: Clock, key: str) -> list[Check]:
         checks.append(Check("bucket", "unknown", str(error)))
     finally:
         try:
-            patiently(lambda: bucket.delete(key))
+            retry_briefly(lambda: bucket.delete(key))
         except BucketError as error:
             checks.append(Check("bucket delete", "unknown", str(error)))
     return checks
 
 
-def _conditions(bucket: Bucket, key: str) -> Check:
+def _conditions(bucket: RunBucket, key: str) -> Check:
     """The lease stands on conditional writes: does the server honour them?"""
     try:
         bucket.put(key, b"", only_if_absent=True)
@@ -187,7 +187,7 @@ def _conditions(bucket: Bucket, key: str) -> Check:
     return Check("conditional writes", "unknown", "not honoured: two containers could both train")
 
 
-def _skew(bucket: Bucket, key: str, clock: Clock) -> Check:
+def _skew(bucket: RunBucket, key: str, clock: Clock) -> Check:
     with translated("look at", key):
         answer = bucket.client.head_object(Bucket=bucket.name, Key=bucket.full(key))
     date = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
@@ -201,8 +201,8 @@ def _skew(bucket: Bucket, key: str, clock: Clock) -> Check:
 
 def _timed(call: Callable[[], object]) -> tuple[float, object]:
     begin = time.monotonic()
-    found = call()
-    return max(time.monotonic() - begin, 1e-6), found
+    answer = call()
+    return max(time.monotonic() - begin, 1e-6), answer
 
 
 def _rate(seconds: float) -> str:

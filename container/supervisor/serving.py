@@ -8,7 +8,7 @@ from container.contract.environment import stage_environment
 from container.contract.recipe import render, render_argv
 from container.stages.context import RunContext
 from container.stages.pipeline import restore
-from container.storage.resume import DiskError
+from container.storage.download import DiskError
 from container.web.model_server import ChatServer
 from container.web.status_page import StatusPage
 
@@ -17,14 +17,14 @@ def serve_model(context: RunContext, page: StatusPage) -> ChatServer | None:
     """Start the recipe's chat behind the page; None when it has none or it does not start."""
     chat = context.recipe.chat
     if chat is None:
-        context.journal.event("this recipe has no chat", stage="serve")
+        context.run_log.event("this recipe has no chat", stage="serve")
         return None
     try:
         for stage in context.recipe.stages:
-            if context.found.done(stage.name) and context.missing_outputs(stage):
+            if context.reusable.done(stage.name) and context.missing_outputs(stage):
                 restore(context, stage)
     except DiskError as error:
-        context.journal.event(f"the model is not served: {error}", stage="serve")
+        context.run_log.event(f"the model is not served: {error}", stage="serve")
         return None
 
     def command(port: int) -> tuple[Sequence[str], Mapping[str, str], str]:
@@ -38,12 +38,12 @@ def serve_model(context: RunContext, page: StatusPage) -> ChatServer | None:
         model=f"{context.environment.run}-{context.fill('{tag}')}",
         command=command,
         # nanochat prints what it is asked and what it answers; the status page is public.
-        on_line=lambda line: context.journal.line("serve", line, on_page=False),
+        on_line=lambda line: context.run_log.line("serve", line, on_page=False),
     )
     if not server.start():
-        context.journal.event("the model's process does not answer", stage="serve")
+        context.run_log.event("the model's process does not answer", stage="serve")
         server.stop()
         return None
     page.chat.server = server
-    context.journal.event("the model is served at /v1/chat/completions", stage="serve")
+    context.run_log.event("the model is served at /v1/chat/completions", stage="serve")
     return server

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from container.contract.clock import Clock
 from container.contract.environment import SECRET_NAMES, RunEnvironment
@@ -13,28 +13,27 @@ from container.contract.recipe import Recipe, RecipeError, apply_settings, load_
 from container.contract.records import RecordError, Verdict
 from container.stages.context import RunContext, StoppedError
 from container.storage.bucket import (
-    Bucket,
     BucketError,
-    BucketRefusedError,
+    RunBucket,
 )
 from container.storage.multipart import PART_BYTES
-from container.storage.resume import Found, look
-from container.storage.upload_queue import Uploader
-from container.supervisor.attempt import RefusedError, RunEnd, Timing, put_status, run_attempt
+from container.storage.resume import PastAttempts, look
+from container.storage.retry import EndedError, retry_until, steady
+from container.storage.upload_queue import UploadQueue
+from container.supervisor.attempt import ForeignRunError, RunEnd, Timing, put_status, run_attempt
 from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.supervisor.serving import serve_model
-from container.supervisor.verdict import read_verdict, set_aside, settle
-from container.system.stop import StopRequest
+from container.supervisor.verdict import set_aside, settle, wait_for_verdict
+from container.system.stop import StopBudget, StopRequest
 from container.telemetry.history import show_past
-from container.telemetry.run_log import Journal
-from container.telemetry.run_status import Board
+from container.telemetry.run_log import RunLog
+from container.telemetry.run_status import LiveStatus
 from container.transport.r2 import make_client
 from container.web.status_page import StatusPage
 
-VERDICT_RESERVE_S = 3.0  # of the grace period, for manifest and verdict
-TOKEN_PATIENCE_S = 120.0  # a new token may take a minute to work everywhere
-REFUSED_PAUSE_S = 10.0
 EX_TEMPFAIL = 75
+
+T = TypeVar("T")
 
 
 class Supervisor:
@@ -59,31 +58,32 @@ class Supervisor:
         self._clock = clock or Clock()
         self._timing = timing or Timing()
         self._recipe = recipe
-        self._stop = StopRequest(grace_s=environment.stop_grace_s, clock=self._clock)
+        self._stop_budget = StopBudget.of(environment.stop_grace_s)
+        self._stop = StopRequest(budget=self._stop_budget, clock=self._clock)
         self.stop = self._stop.event
         self._kill = threading.Event()
-        self.board = Board(
+        self.live_status = LiveStatus(
             run=environment.run,
             recipe=environment.recipe,
             price_usd_per_hour=environment.price_usd_per_hour,
             clock=self._clock,
         )
-        self.journal = Journal(
+        self.run_log = RunLog(
             folder=environment.work_dir / ".trainstack",
-            board=self.board,
+            live_status=self.live_status,
             clock=self._clock,
             secrets=[process_env.get(name, "") for name in SECRET_NAMES],
             out=out,
         )
         self.page = StatusPage(
-            self.board, port=environment.traffic_port, access_token=environment.access_token
+            self.live_status, port=environment.traffic_port, access_token=environment.access_token
         )
         client = make_client(
             endpoint=environment.endpoint,
             access_key_id=environment.access_key_id,
             secret_access_key=environment.secret_access_key,
         )
-        self.bucket = Bucket(client, name=environment.bucket, prefix=environment.prefix)
+        self.bucket = RunBucket(client, name=environment.bucket, prefix=environment.prefix)
         self._lease = LeaseKeeper(
             self.bucket,
             holder=holder or container_id(environment.work_dir),
@@ -92,14 +92,14 @@ class Supervisor:
             beat_s=lease_beat_s,
             on_lost=self._kill.set,
         )
-        self._uploader = Uploader(
+        self._upload_queue = UploadQueue(
             self.bucket,
             clock=self._clock,
-            say=self.journal.event,
+            say=self.run_log.event,
             may_write=self._lease.may_write,
             part_bytes=part_bytes,
         )
-        self.board.bytes_counter = self._uploader.counters
+        self.live_status.bytes_counter = self._upload_queue.counters
 
     def request_stop(self) -> None:
         """Ask for an orderly end; returns at once."""
@@ -108,72 +108,63 @@ class Supervisor:
     def run(self) -> int:
         """Live until asked to stop; return the exit code."""
         self.page.start()
-        self.journal.event(f"status page on port {self.page.port}")
+        self.run_log.event(f"status page on port {self.page.port}")
         try:
             return self._run()
-        except StoppedError:
+        except (StoppedError, EndedError):
             if self._kill.is_set():
-                self.journal.event("another container trains this run: this one ends")
+                self.run_log.event("another container trains this run: this one ends")
                 return EX_TEMPFAIL
             return 0
         finally:
-            self._uploader.stop()
+            self._upload_queue.stop()
             self.page.stop()
 
     def _run(self) -> int:
         verdict = self._first_look()
         if verdict is None or verdict.outcome == "stopped":
-            if not self._lease.acquire(stop=self.stop, say=self.journal.event):
+            if not self._lease.acquire(stop=self.stop, say=self.run_log.event):
                 return 0
             self._lease.keep()
             verdict = self._first_look()
         if verdict is not None and verdict.outcome == "stopped":
             self._go_on_after(verdict)
             verdict = None
-        context = self._context()
-        show_past(self.board, self.bucket)
+        context, problem = None, ""
+        try:
+            context = self._context()
+        except RecipeError as error:
+            problem = str(error)
+        show_past(self.live_status, self.bucket)
         if verdict is not None:
             self._lease.release()
             return self._serve(verdict, context)
-        if isinstance(context, str):
-            return self._close(RunEnd(outcome="failed", stage="verify", reason=context), None)
-        self._lease.attempt = context.found.attempt
-        self._uploader.know(context.found.artifacts)
-        self._uploader.start()
-        self.journal.begin(attempt=context.found.attempt, uploader=self._uploader)
-        self.board.count_earlier(attempt=context.found.attempt, elapsed_s=context.found.earlier_s)
+        if context is None:
+            return self._close(RunEnd(outcome="failed", stage="verify", reason=problem), None)
+        self._lease.attempt = context.past.attempt
+        self._upload_queue.know(context.past.artifacts)
+        self._upload_queue.start()
+        self.run_log.begin(attempt=context.past.attempt, upload_queue=self._upload_queue)
+        self.live_status.count_earlier(
+            attempt=context.past.attempt, elapsed_s=context.past.earlier_s
+        )
         try:
             end = run_attempt(context, timing=self._timing)
-        except RefusedError as error:
+        except ForeignRunError as error:
             self._lease.release()
             return self._only_serve(f"refused: {error}")
         return self._close(end, context)
 
     def _first_look(self) -> Verdict | None:
-        """Read the verdict; asks until the bucket answers, as a token can be mended.
+        def say(text: str) -> None:
+            self.run_log.event(text)
+            self.live_status.say(text)
 
-        A new token may take a minute to work, so its refusals are called that only after a while.
-        """
-        refused_since: float | None = None
-        said = ""
-        while not self.stop.is_set():
-            try:
-                return read_verdict(self.bucket)
-            except RecordError as error:
-                self._only_serve(f"refused: the verdict cannot be read: {error}")
-                raise StoppedError from None
-            except BucketError as error:
-                now = self._clock.monotonic()
-                refused = isinstance(error, BucketRefusedError)
-                refused_since = (refused_since or now) if refused else None
-                late = refused_since is not None and now - refused_since > TOKEN_PATIENCE_S
-                word = "refused, asking again" if late else "waiting for the bucket"
-                if (text := f"{word}: {error}") != said:
-                    said = text
-                    self.journal.event(text)
-                    self.board.say(text)
-            self.stop.wait(REFUSED_PAUSE_S if late else 2.0)
-        raise StoppedError
+        try:
+            return wait_for_verdict(self.bucket, stop=self.stop, clock=self._clock, say=say)
+        except RecordError as error:
+            self._only_serve(f"refused: the verdict cannot be read: {error}")
+            raise StoppedError from None
 
     def _go_on_after(self, verdict: Verdict) -> None:
         """Set the verdict `stopped` aside: a machine is there again, and it bills.
@@ -181,109 +172,108 @@ class Supervisor:
         The vendor starts a container again that it ended itself; whoever wants the run to end gives
         the machine back.
         """
-        while not self.stop.is_set():
-            try:
-                set_aside(self.bucket, verdict)
-            except BucketError as error:
-                self.journal.event(f"cannot set the earlier verdict aside: {error}; retrying")
-                self.stop.wait(2.0)
-                continue
-            self.journal.event(f"attempt {verdict.attempt} was stopped: this one goes on")
-            return
-        raise StoppedError
+        self._until_answered(
+            lambda: set_aside(self.bucket, verdict),
+            say=lambda error: self.run_log.event(
+                f"cannot set the earlier verdict aside: {error}; retrying"
+            ),
+        )
+        self.run_log.event(f"attempt {verdict.attempt} was stopped: this one goes on")
 
-    def _context(self) -> RunContext | str:
-        """Build what the attempt needs; a text says why there cannot be one."""
+    def _context(self) -> RunContext:
+        """Build what the attempt needs; raises RecipeError."""
         environment = self.environment
-        try:
-            recipe = apply_settings(
-                self._recipe or load_recipe(environment.recipe), environment.settings
-            )
-        except RecipeError as error:
-            return str(error)
-        found = self._look()
+        recipe = self._recipe or load_recipe(environment.recipe)
+        recipe = apply_settings(recipe, environment.settings)
+        past = self._look()
         ordered = environment.device_batch_size or recipe.device_batch_size
-        shrunk = [one.device_batch_size for one in found.stages.values() if one.device_batch_size]
+        shrunk = [one.device_batch_size for one in past.stages.values() if one.device_batch_size]
         return RunContext(
             recipe=recipe,
             environment=environment,
-            found=found,
+            past=past,
             bucket=self.bucket,
-            uploader=self._uploader,
-            board=self.board,
-            journal=self.journal,
+            upload_queue=self._upload_queue,
+            live_status=self.live_status,
+            run_log=self.run_log,
             clock=self._clock,
             stop=self.stop,
+            stop_budget=self._stop_budget,
             kill=self._kill,
             process_env=self._process_env,
             device_batch_size=min([ordered, *shrunk]),
         )
 
-    def _look(self) -> Found:
-        while not self.stop.is_set():
-            try:
-                return look(self.bucket)
-            except BucketError as error:
-                self.journal.event(f"cannot read what earlier attempts left: {error}; retrying")
-            self.stop.wait(2.0)
-        raise StoppedError
+    def _look(self) -> PastAttempts:
+        return self._until_answered(
+            lambda: look(self.bucket),
+            say=lambda error: self.run_log.event(
+                f"cannot read what earlier attempts left: {error}; retrying"
+            ),
+        )
+
+    def _until_answered(self, call: Callable[[], T], *, say: Callable[[BucketError], None]) -> T:
+        """Call until the bucket answers; raises EndedError when asked to stop."""
+        return retry_until(
+            call, ended=self.stop.is_set, wait=self.stop.wait, pauses=steady(), say=say
+        )
 
     def _close(self, end: RunEnd, context: RunContext | None) -> int:
         """Flush, write manifest and verdict, release the lease, serve."""
-        self.journal.event(f"{end.outcome}: {end.reason}")
-        self.board.begin_stage("verdict")
-        self.journal.cut()
+        self.run_log.event(f"{end.outcome}: {end.reason}")
+        self.live_status.begin_stage("verdict")
+        self.run_log.cut()
         if context is not None:
-            while not self._uploader.wait_empty(0.5):
-                if self._kill.is_set() or self._stop.too_late(reserve_s=VERDICT_RESERVE_S):
+            while not self._upload_queue.wait_empty(0.5):
+                if self._kill.is_set() or self._stop.verdict_is_due():
                     break
         verdict: Verdict | None = Verdict(
             run=self.environment.run,
-            attempt=context.found.attempt if context else 0,
+            attempt=context.past.attempt if context else 0,
             outcome=end.outcome,
             stage=end.stage,
             reason=end.reason,
             exit_code=end.exit_code,
-            started_at=self.board.started_at,
+            started_at=self.live_status.started_at,
             ended_at=self._clock.stamp(),
-            elapsed_s=round(self.board.elapsed_s(), 1),
-            dollars=float(self.board.dollars()),
+            elapsed_s=round(self.live_status.elapsed_s(), 1),
+            dollars=float(self.live_status.dollars()),
             log_tail=end.log_tail,
         )
         verdict = settle(
             self.bucket,
             verdict,
-            known=dict(self._uploader.artifacts),
+            known=dict(self._upload_queue.artifacts),
             may_write=self._lease.may_write,
             give_up=lambda: self._kill.is_set() or self._stop.too_late(),
-            say=self.journal.event,
+            say=self.run_log.event,
         )
         if verdict is None:
             raise StoppedError
-        self.board.end_stage("verdict", "done")
+        self.live_status.end_stage("verdict", "done")
         if context is not None:
-            self._end_board(verdict)
+            self._show_end(verdict)
             put_status(context)
         self._lease.release()
-        return self._serve(verdict, context or end.reason)
+        return self._serve(verdict, context)
 
-    def _end_board(self, verdict: Verdict) -> None:
-        self.board.end(verdict.outcome, elapsed_s=verdict.elapsed_s)
-        self.board.say(f"{verdict.outcome}: {verdict.reason}")
+    def _show_end(self, verdict: Verdict) -> None:
+        self.live_status.end(verdict.outcome, elapsed_s=verdict.elapsed_s)
+        self.live_status.say(f"{verdict.outcome}: {verdict.reason}")
 
-    def _serve(self, verdict: Verdict, context: RunContext | str) -> int:
+    def _serve(self, verdict: Verdict, context: RunContext | None) -> int:
         """Keep the page up until SIGTERM, and the model with it when asked to."""
-        self.board.count_earlier(attempt=verdict.attempt, elapsed_s=verdict.elapsed_s)
-        self._end_board(verdict)
-        self.journal.event(f"this run has a verdict: {verdict.outcome}; serving", stage="serve")
+        self.live_status.count_earlier(attempt=verdict.attempt, elapsed_s=verdict.elapsed_s)
+        self._show_end(verdict)
+        self.run_log.event(f"this run has a verdict: {verdict.outcome}; serving", stage="serve")
         chat = None
         if (
             self.environment.keep_alive
             and verdict.outcome == "succeeded"
-            and isinstance(context, RunContext)
+            and context is not None
             and not self.stop.is_set()
         ):
-            fresh = replace(context, found=self._look())
+            fresh = replace(context, past=self._look())
             chat = serve_model(fresh, self.page)
         self.stop.wait()
         if chat is not None:
@@ -291,7 +281,7 @@ class Supervisor:
         return 0
 
     def _only_serve(self, message: str) -> int:
-        self.journal.event(message)
-        self.board.say(message)
+        self.run_log.event(message)
+        self.live_status.say(message)
         self.stop.wait()
         return 0

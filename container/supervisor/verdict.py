@@ -3,34 +3,48 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-from container.contract.records import (
+from container.contract.clock import Clock
+from container.contract.keys import (
     ATTEMPTS_PREFIX,
     LOGS_PREFIX,
     MANIFEST_KEY,
     METRICS_PREFIX,
     RUN_KEY,
+    STAGES_PREFIX,
     VERDICT_KEY,
-    Artifact,
-    Manifest,
-    Verdict,
+    MarkerKey,
     stopped_key,
 )
-from container.storage.bucket import Bucket, BucketError, BucketUnavailableError, ObjectChangedError
-from container.storage.checkpoints import is_marker
-from container.storage.resume import STAGES_PREFIX
-from container.storage.retry import patiently
+from container.contract.records import Artifact, Manifest, Verdict
+from container.storage.bucket import (
+    BucketError,
+    BucketRefusedError,
+    BucketUnavailableError,
+    ObjectChangedError,
+    RunBucket,
+)
+from container.storage.retry import (
+    STEADY_PAUSE_S,
+    EndedError,
+    doubling,
+    pause,
+    retry_briefly,
+    retry_until,
+)
 
 CALLS_AT_ONCE = 8
+REFUSED_LONG_S = 120.0  # a new token may take a minute to work everywhere
+REFUSED_PAUSE_S = 10.0
 # Small objects whose hash is asked of the bucket when this attempt did not write them.
 _SMALL = (LOGS_PREFIX, METRICS_PREFIX, ATTEMPTS_PREFIX, STAGES_PREFIX)
 
 
 def write_manifest(
-    bucket: Bucket,
+    bucket: RunBucket,
     *,
     run: str,
     known: dict[str, Artifact],
@@ -43,7 +57,7 @@ def write_manifest(
     Hashes that had to be asked for are added to `known`: a second call need not ask again. A run of
     hours leaves thousands of log segments, too many to be asked for within a grace period.
     """
-    sizes = patiently(bucket.list, give_up=give_up)
+    sizes = retry_briefly(bucket.list, give_up=give_up)
 
     def is_known(key: str) -> bool:
         return key in known and known[key].size_bytes == sizes[key]
@@ -51,20 +65,19 @@ def write_manifest(
     def ask(key: str) -> None:
         if give_up():
             raise BucketUnavailableError("given up")
-        digest = patiently(lambda: _sha256(bucket, key), give_up=give_up)
+        digest = retry_briefly(lambda: _sha256(bucket, key), give_up=give_up)
         known[key] = Artifact(key=key, size_bytes=sizes[key], sha256=digest)
 
-    small = [key for key in sizes if key == RUN_KEY or key.startswith(_SMALL) or is_marker(key)]
-    small = [key for key in small if ask_for_unknown and not is_known(key)]
+    small = [key for key in sizes if _is_small(key) and ask_for_unknown and not is_known(key)]
     with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="manifest") as pool:
         list(pool.map(ask, small))
     manifest = Manifest(run=run, artifacts=[known[key] for key in sizes if is_known(key)])
-    patiently(lambda: bucket.put(MANIFEST_KEY, manifest.to_json()), give_up=give_up)
+    retry_briefly(lambda: bucket.put(MANIFEST_KEY, manifest.to_json()), give_up=give_up)
     return manifest
 
 
 def settle(
-    bucket: Bucket,
+    bucket: RunBucket,
     verdict: Verdict,
     *,
     known: dict[str, Artifact],
@@ -73,33 +86,36 @@ def settle(
     say: Callable[[str], None],
 ) -> Verdict | None:
     """Write manifest and verdict, however long that takes; None when it was given up."""
-    pause_s = 1.0
-    while not give_up():
-        try:
-            _require_lease(may_write)
-            write_manifest(
-                bucket,
-                run=verdict.run,
-                known=known,
-                ask_for_unknown=verdict.outcome != "stopped",
-                give_up=give_up,
-            )
-            if verdict.outcome != "stopped":  # that one may go on, with the parts that arrived
-                _abort_uploads(bucket, say=say)
-            _require_lease(may_write)  # thousands of hashes may have been asked for since
-            found = patiently(lambda: write_verdict(bucket, verdict), give_up=give_up)
-            say(f"verdict written: {found.outcome}")
-            return found
-        except BucketError as error:
-            say(f"the verdict waits: {error}; retrying")
-        deadline = time.monotonic() + pause_s
-        while time.monotonic() < deadline and not give_up():
-            time.sleep(0.1)
-        pause_s = min(pause_s * 2, 30.0)
-    return None
+
+    def write() -> Verdict:
+        _require_lease(may_write)
+        write_manifest(
+            bucket,
+            run=verdict.run,
+            known=known,
+            ask_for_unknown=verdict.outcome != "stopped",
+            give_up=give_up,
+        )
+        if verdict.outcome != "stopped":  # that one may go on, with the parts that arrived
+            _abort_uploads(bucket, say=say)
+        _require_lease(may_write)  # thousands of hashes may have been asked for since
+        return retry_briefly(lambda: write_verdict(bucket, verdict), give_up=give_up)
+
+    try:
+        held = retry_until(
+            write,
+            ended=give_up,
+            wait=lambda seconds: pause(seconds, ended=give_up),
+            pauses=doubling(),
+            say=lambda error: say(f"the verdict waits: {error}; retrying"),
+        )
+    except EndedError:
+        return None
+    say(f"verdict written: {held.outcome}")
+    return held
 
 
-def write_verdict(bucket: Bucket, verdict: Verdict) -> Verdict:
+def write_verdict(bucket: RunBucket, verdict: Verdict) -> Verdict:
     """Write the verdict if there is none; return the one that holds; raises BucketError."""
     try:
         bucket.put(VERDICT_KEY, verdict.to_json(), only_if_absent=True)
@@ -108,16 +124,48 @@ def write_verdict(bucket: Bucket, verdict: Verdict) -> Verdict:
     return verdict
 
 
-def set_aside(bucket: Bucket, verdict: Verdict) -> None:
+def set_aside(bucket: RunBucket, verdict: Verdict) -> None:
     """Keep a verdict `stopped` under another name, so that the run can go on; BucketError."""
-    patiently(lambda: bucket.put(stopped_key(verdict.attempt), verdict.to_json()))
-    patiently(lambda: bucket.delete(VERDICT_KEY))
+    retry_briefly(lambda: bucket.put(stopped_key(verdict.attempt), verdict.to_json()))
+    retry_briefly(lambda: bucket.delete(VERDICT_KEY))
 
 
-def read_verdict(bucket: Bucket) -> Verdict | None:
+def read_verdict(bucket: RunBucket) -> Verdict | None:
     """Return the verdict, None when there is none; raises BucketError or RecordError."""
     raw = bucket.get(VERDICT_KEY)
     return Verdict.from_json(raw) if raw is not None else None
+
+
+def _is_small(key: str) -> bool:
+    return key == RUN_KEY or key.startswith(_SMALL) or MarkerKey.parse(key) is not None
+
+
+def wait_for_verdict(
+    bucket: RunBucket, *, stop: threading.Event, clock: Clock, say: Callable[[str], None]
+) -> Verdict | None:
+    """Return the verdict, None when there is none; asks until the bucket answers.
+
+    A token can be mended while the machine waits. A new one may take a minute to work, so its
+    refusals are called that only after a while. Raises RecordError, or EndedError at a stop.
+    """
+    refusals = _Refusals(clock)
+    said = ""
+
+    def say_once(error: BucketError) -> None:
+        nonlocal said
+        refusals.count(error)
+        word = "refused, asking again" if refusals.last_long else "waiting for the bucket"
+        if (text := f"{word}: {error}") != said:
+            said = text
+            say(text)
+
+    return retry_until(
+        lambda: read_verdict(bucket),
+        ended=stop.is_set,
+        wait=stop.wait,
+        pauses=refusals.pauses(),
+        say=say_once,
+    )
 
 
 def _require_lease(may_write: Callable[[], bool]) -> None:
@@ -125,10 +173,10 @@ def _require_lease(may_write: Callable[[], bool]) -> None:
         raise BucketUnavailableError("the lease was not renewed in time")
 
 
-def _abort_uploads(bucket: Bucket, *, say: Callable[[str], None]) -> None:
+def _abort_uploads(bucket: RunBucket, *, say: Callable[[str], None]) -> None:
     """Abort uploads that nobody will complete: their parts would be stored, and billed, unseen."""
     try:
-        aborted = patiently(bucket.abort_uploads)
+        aborted = retry_briefly(bucket.abort_uploads)
     except BucketError as error:
         say(f"unfinished uploads stay in the bucket: {error}")
         return
@@ -136,7 +184,25 @@ def _abort_uploads(bucket: Bucket, *, say: Callable[[str], None]) -> None:
         say(f"aborted uploads that were never completed: {', '.join(aborted)}")
 
 
-def _sha256(bucket: Bucket, key: str) -> str:
+def _sha256(bucket: RunBucket, key: str) -> str:
     head = bucket.head(key)
     known = head[1].get("sha256", "") if head else ""
     return known or hashlib.sha256(bucket.get(key) or b"").hexdigest()
+
+
+class _Refusals:
+    """For how long the bucket has answered with nothing but refusals."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._since: float | None = None
+        self.last_long = False
+
+    def count(self, error: BucketError) -> None:
+        now = self._clock.monotonic()
+        self._since = (self._since or now) if isinstance(error, BucketRefusedError) else None
+        self.last_long = self._since is not None and now - self._since > REFUSED_LONG_S
+
+    def pauses(self) -> Iterator[float]:
+        while True:
+            yield REFUSED_PAUSE_S if self.last_long else STEADY_PAUSE_S

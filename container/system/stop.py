@@ -1,4 +1,4 @@
-"""The request to stop, and how long the platform still leaves."""
+"""The request to stop, and how the seconds that the platform still leaves are spent."""
 
 from __future__ import annotations
 
@@ -6,17 +6,54 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
+from typing import Self
 
 from container.contract.clock import Clock
+
+TRIED_GRACE_S = 5.0  # Nomad's, which io.net is said to use; stops are rehearsed with it
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopBudget:
+    """The parts of a grace period, in the order in which they are spent; what is left is uploads'.
+
+    Each is the longest that a part may take: a stage that ends at once leaves its time to the
+    uploads. A process that takes all of its parts costs the verdict some of its own.
+    """
+
+    grace_s: float
+    next_step_s: float  # for the running step to end: a checkpoint may be due with it
+    terminate_s: float  # for SIGTERM, which no trainer catches
+    drain_s: float  # for the last lines in the pipe of a stage that was stopped
+    verdict_s: float  # kept back for manifest and verdict
+
+    @classmethod
+    def of(cls, grace_s: float) -> Self:
+        """Divide a grace period.
+
+        Of what is more than the five seconds, 30 % goes to the running step, 5 % each to SIGTERM
+        and to the last lines, which never need more than 3 and 2 s, and 10 % to the verdict, up to
+        10 s. The rest, half or more, is for uploads. A shorter period is divided like one of five
+        seconds: less was never tried.
+        """
+        more_s = max(grace_s - TRIED_GRACE_S, 0.0)
+        return cls(
+            grace_s=grace_s,
+            next_step_s=1.5 + 0.3 * more_s,
+            terminate_s=min(1.0 + 0.05 * more_s, 3.0),
+            drain_s=min(0.3 + 0.05 * more_s, 2.0),
+            verdict_s=min(3.0 + 0.1 * more_s, 10.0),
+        )
 
 
 class StopRequest:
     """Set once, by SIGTERM; counts down the platform's grace period from then on."""
 
-    def __init__(self, *, grace_s: float, clock: Clock) -> None:
+    def __init__(self, *, budget: StopBudget, clock: Clock) -> None:
         self.event = threading.Event()
-        self._grace_s = grace_s
+        self._budget = budget
         self._clock = clock
         self._at: float | None = None
 
@@ -26,11 +63,16 @@ class StopRequest:
             self._at = self._clock.monotonic()
         self.event.set()
 
-    def too_late(self, *, reserve_s: float = 0.0) -> bool:
-        """Whether less than `reserve_s` is left; never before a stop was asked for."""
-        if self._at is None:
-            return False
-        return self._clock.monotonic() - self._at >= self._grace_s - reserve_s
+    def too_late(self) -> bool:
+        """Whether the grace period is over; never before a stop was asked for."""
+        return self._passed(self._budget.grace_s)
+
+    def verdict_is_due(self) -> bool:
+        """Whether only the verdict's part is left; never before a stop was asked for."""
+        return self._passed(self._budget.grace_s - self._budget.verdict_s)
+
+    def _passed(self, seconds: float) -> bool:
+        return self._at is not None and self._clock.monotonic() - self._at >= seconds
 
 
 def with_signals(run: Callable[[], int], *, on_signal: Callable[[], None]) -> int:

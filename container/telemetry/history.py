@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
 
-from container.contract.records import METRICS_PREFIX, STATUS_KEY, RecordError, RunStatus
-from container.storage.bucket import Bucket, BucketError
-from container.telemetry.run_status import Board
+from container.contract.keys import METRICS_PREFIX, STATUS_KEY
+from container.contract.metrics import in_order, merge, parse
+from container.contract.records import RecordError, RunStatus
+from container.storage.bucket import BucketError, RunBucket
+from container.telemetry.run_status import LiveStatus
 
 READS_AT_ONCE = 8
 
 
-def show_past(board: Board, bucket: Bucket) -> threading.Thread:
-    """Put what earlier attempts did on the board; a bucket that does not answer costs the view.
+def show_past(live_status: LiveStatus, bucket: RunBucket) -> threading.Thread:
+    """Show what earlier attempts did; a bucket that does not answer costs the view of it.
 
     The curve, thousands of objects after some hours, is read in the thread that is returned:
     nothing waits for it.
@@ -23,31 +23,23 @@ def show_past(board: Board, bucket: Bucket) -> threading.Thread:
     try:
         raw = bucket.get(STATUS_KEY)
         if raw is not None:
-            board.adopt(RunStatus.from_json(raw))
+            live_status.adopt(RunStatus.from_json(raw))
     except (BucketError, RecordError):
         pass
-    thread = threading.Thread(target=_read_curve, args=(board, bucket), name="past", daemon=True)
+    thread = threading.Thread(
+        target=_read_curve, args=(live_status, bucket), name="past", daemon=True
+    )
     thread.start()
     return thread
 
 
-def _read_curve(board: Board, bucket: Bucket) -> None:
+def _read_curve(live_status: LiveStatus, bucket: RunBucket) -> None:
     try:
         with ThreadPoolExecutor(READS_AT_ONCE, thread_name_prefix="past") as pool:
-            segments = list(pool.map(bucket.get, bucket.list(METRICS_PREFIX)))
+            segments = list(pool.map(bucket.get, in_order(bucket.list(METRICS_PREFIX))))
     except BucketError:
         return
-    lines = [line for segment in segments for line in (segment or b"").splitlines()]
-    board.add_past([point for line in lines if (point := _point(line)) is not None])
-
-
-def _point(line: bytes) -> tuple[str, int, float] | None:
-    try:
-        found: object = json.loads(line)
-    except ValueError:
-        return None
-    members = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-    stage, step, loss = members.get("stage"), members.get("step"), members.get("loss")
-    if isinstance(stage, str) and isinstance(step, int) and isinstance(loss, int | float):
-        return stage, step, float(loss)
-    return None
+    history = merge(metric for segment in segments for metric in parse(segment or b""))
+    live_status.add_past(
+        [(one.stage, one.step, one.loss) for one in history if one.loss is not None]
+    )

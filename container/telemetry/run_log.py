@@ -11,62 +11,67 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TextIO
 
 from container.contract.clock import Clock
-from container.contract.records import LOGS_PREFIX, METRICS_PREFIX, Metric
-from container.storage.upload_queue import LOGS, Batch, Uploader
-from container.telemetry.run_status import Board
+from container.contract.keys import LogSegment, MetricSegment
+from container.contract.records import Metric
+from container.storage.upload_queue import LOGS, Batch, UploadQueue
+from container.telemetry.run_status import LiveStatus
 
 SEGMENT_BYTES = 4 * 2**20
 
+Segment = LogSegment | MetricSegment
 
-class Journal:
+
+class RunLog:
     """Writes log lines and metrics of one attempt."""
 
     def __init__(
         self,
         *,
         folder: Path,
-        board: Board,
+        live_status: LiveStatus,
         clock: Clock,
         secrets: Sequence[str] = (),
         out: TextIO | None = None,
     ) -> None:
         self._folder = folder
-        self._board = board
+        self._live_status = live_status
         self._clock = clock
         self._out = out or sys.stdout
         self._secrets = [text for text in secrets if len(text) >= 8]
         self._lock = threading.RLock()
         self._attempt = 0
-        self._uploader: Uploader | None = None
-        self._open: dict[str, IO[bytes]] = {}  # by segment base name: "logs/3-base", "metrics/3"
-        self._sequence: dict[str, int] = {}
-        # A container that only serves never begins to ship.
+        self._upload_queue: UploadQueue | None = None
+        self._open: dict[Segment, IO[bytes]] = {}  # by the first segment of its kind and stage
+        self._sequence: dict[Segment, int] = {}
+        # A container that only serves never begins to upload.
         self._early: deque[tuple[str, str]] = deque(maxlen=5000)
         self._full_disk = False
 
-    def begin(self, *, attempt: int, uploader: Uploader) -> None:
-        """Start shipping: what an earlier start of this container left on disk goes first."""
+    def begin(self, *, attempt: int, upload_queue: UploadQueue) -> None:
+        """Start uploading: what an earlier start of this container left on disk goes first."""
         with self._lock:
             self._attempt = attempt
-            self._uploader = uploader
+            self._upload_queue = upload_queue
             for path in sorted(self._folder.glob("*/*")):
                 if path.is_file():
-                    self._ship(path, self._key_of(path))
+                    self._queue_upload(path, self._key_of(path))
             for stage, text in self._early:
                 self._write_log(stage, text)
             self._early.clear()
 
     def event(self, text: str, *, stage: str = "") -> None:
         """Log one event of the supervisor: stage, elapsed time and dollars in front."""
-        stage = stage or self._board.stage or "start"
-        seconds = int(self._board.elapsed_s())
+        stage = stage or self._live_status.stage or "start"
+        seconds = int(self._live_status.elapsed_s())
         clock = f"{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-        self.line(stage, f"trainstack | {stage} | {clock} | ${self._board.dollars():.2f} | {text}")
+        self.line(
+            stage, f"trainstack | {stage} | {clock} | ${self._live_status.dollars():.2f} | {text}"
+        )
 
     def line(self, stage: str, text: str, *, on_page: bool = True) -> None:
         """Log one line of a stage's output as it is."""
@@ -75,8 +80,8 @@ class Journal:
             self._out.write(text + "\n")
             self._out.flush()
             if on_page:
-                self._board.log_lines.append(text)
-            if self._uploader is None:
+                self._live_status.log_lines.append(text)
+            if self._upload_queue is None:
                 self._early.append((stage, text))
             else:
                 self._write_log(stage, text)
@@ -91,51 +96,53 @@ class Journal:
         """Add one line to the loss curve in the bucket."""
         line = json.dumps({k: v for k, v in asdict(metric).items() if v is not None})
         with self._lock:
-            if self._uploader is not None:
-                self._append(f"{METRICS_PREFIX}{self._attempt}", line, ending=".jsonl")
+            if self._upload_queue is not None:
+                self._append(MetricSegment(attempt=self._attempt), line)
 
     def cut(self) -> None:
-        """Ship what is written since the last cut."""
+        """Queue what is written since the last cut."""
         with self._lock:
-            for name in list(self._open):
-                self._cut_one(name, ending=".jsonl" if name.startswith(METRICS_PREFIX) else ".log")
+            for first in list(self._open):
+                self._cut_one(first)
 
     def _write_log(self, stage: str, text: str) -> None:
-        self._append(f"{LOGS_PREFIX}{self._attempt}-{stage}", text, ending=".log")
+        self._append(LogSegment(attempt=self._attempt, stage=stage), text)
 
-    def _append(self, name: str, text: str, *, ending: str) -> None:
+    def _append(self, first: Segment, text: str) -> None:
         try:
-            file = self._open.get(name)
+            file = self._open.get(first)
             if file is None:
-                path = self._path(name, ending)
+                path = self._path(first)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # Unbuffered: what was said survives the machine's last moment on its disk.
-                file = self._open[name] = path.open("ab", buffering=0)
+                file = self._open[first] = path.open("ab", buffering=0)
             file.write(text.encode("utf-8", "replace") + b"\n")
             if file.tell() >= SEGMENT_BYTES:
-                self._cut_one(name, ending=ending)
+                self._cut_one(first)
             self._full_disk = False
         except OSError as error:
             if not self._full_disk:
                 self._full_disk = True
                 self._out.write(f"trainstack | cannot keep the log on disk: {error.strerror}\n")
 
-    def _cut_one(self, name: str, *, ending: str) -> None:
-        file = self._open.pop(name)
-        path = self._path(name, ending)
+    def _cut_one(self, first: Segment) -> None:
+        file = self._open.pop(first)
+        path = self._path(first)
         try:
             file.close()
         except OSError:
             return
-        self._sequence[name] = self._sequence.get(name, 0) + 1
-        self._ship(path, self._key_of(path))
+        self._sequence[first] = self._sequence.get(first, 0) + 1
+        self._queue_upload(path, self._key_of(path))
 
-    def _path(self, name: str, ending: str) -> Path:
-        return self._folder / f"{name}-{self._sequence.get(name, 0):05d}{ending}"
+    def _path(self, first: Segment) -> Path:
+        return self._folder / replace(first, sequence=self._sequence.get(first, 0)).key
 
     def _key_of(self, path: Path) -> str:
         return path.relative_to(self._folder).as_posix()
 
-    def _ship(self, path: Path, key: str) -> None:
-        assert self._uploader is not None  # noqa: S101  # only called once shipping began
-        self._uploader.add(Batch(name=key, files=[(path, key)], priority=LOGS, remove_files=True))
+    def _queue_upload(self, path: Path, key: str) -> None:
+        assert self._upload_queue is not None  # noqa: S101  # only called once uploads began
+        self._upload_queue.add(
+            Batch(name=key, files=[(path, key)], priority=LOGS, remove_files=True)
+        )

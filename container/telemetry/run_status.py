@@ -15,7 +15,7 @@ CURVE_POINTS = 4000  # when there are more, half of the steps is left out: the p
 MOST_STRIDE = 1 << 40  # more steps than any stage has
 
 
-class Board:
+class LiveStatus:
     """Collects state from all threads; hands out consistent snapshots."""
 
     def __init__(self, *, run: str, recipe: str, price_usd_per_hour: Decimal, clock: Clock) -> None:
@@ -86,16 +86,16 @@ class Board:
             self._earlier_s = self.elapsed_s() if elapsed_s is None else elapsed_s
             self._begin = -1.0
 
-    def progress(self, found: Progress) -> None:
+    def progress(self, seen: Progress) -> None:
         """Take in what a log line said."""
         with self._lock:
-            if isinstance(found, Horizon):
-                self._total_steps = found.total_steps
-            elif isinstance(found, TrainingStep):
-                self._last = found
-                self._total_steps = found.total_steps or self._total_steps
-                if found.loss is not None:
-                    self.add_point(self._stage, found.step, found.loss)
+            if isinstance(seen, Horizon):
+                self._total_steps = seen.total_steps
+            elif isinstance(seen, TrainingStep):
+                self._last = seen
+                self._total_steps = seen.total_steps or self._total_steps
+                if seen.loss is not None:
+                    self.add_point(self._stage, seen.step, seen.loss)
 
     def add_point(self, stage: str, step: int, loss: float) -> None:
         """Add to the loss curve; a step that is done again replaces what came after it."""

@@ -107,10 +107,10 @@ class ChatPage:
         if refusal or self.server is None:
             return refusal or _error(503, NOT_SERVED_YET)
         try:
-            found: object = json.loads(await request.body())
+            parsed: object = json.loads(await request.body())
         except ValueError:
             return _error(400, "the body is not JSON")
-        body = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+        body = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
         if not isinstance(body.get("messages"), list):
             return _error(400, "the body needs `messages`, a list of {role, content}")
         ask = self.server.pass_on if as_nanochat else self.server.complete

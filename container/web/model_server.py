@@ -25,6 +25,7 @@ from container.telemetry.nanochat_log import plain
 Chunks = Generator[bytes, None, None]
 """An answer as it comes; closing it lets the process off the rest."""
 
+# Of a process that ended, not of a bucket that does not answer: hence not `storage.retry`.
 RESTART_PAUSES_S = (1.0, 5.0, 30.0)
 READ_BYTES = 4096  # at most; what is there is taken at once
 DEFAULT_MOST_TOKENS = 512  # nanochat's own
@@ -180,24 +181,24 @@ def _for_nanochat(body: dict[str, Any]) -> dict[str, Any]:
 
 def _with_text(message: Any) -> dict[str, Any]:
     """Join the parts of a message's text; what else is wrong the process refuses."""
-    found = cast("dict[str, Any]", message) if isinstance(message, dict) else {}
-    content: object = found.get("content")
+    members = cast("dict[str, Any]", message) if isinstance(message, dict) else {}
+    content: object = members.get("content")
     if not isinstance(content, list):
-        return found
+        return members
     parts = cast("list[object]", content)
     texts = [cast("dict[str, object]", one).get("text") for one in parts if isinstance(one, dict)]
-    return {**found, "content": "".join(text for text in texts if isinstance(text, str))}
+    return {**members, "content": "".join(text for text in texts if isinstance(text, str))}
 
 
 def _refusal(answer: bytes) -> bytes:
     """Return what nanochat says against a request, where OpenAI's clients look for it."""
     try:
-        found: object = json.loads(answer)
+        detail: object = json.loads(answer)
     except ValueError:
-        found = answer.decode(errors="replace")
-    if isinstance(found, dict):
-        found = cast("dict[str, object]", found).get("detail")
-    message = found if isinstance(found, str) else json.dumps(found)
+        detail = answer.decode(errors="replace")
+    if isinstance(detail, dict):
+        detail = cast("dict[str, object]", detail).get("detail")
+    message = detail if isinstance(detail, str) else json.dumps(detail)
     return json.dumps({"error": {"message": message, "type": "invalid_request_error"}}).encode()
 
 
@@ -268,11 +269,11 @@ def _events(answer: urllib3.BaseHTTPResponse) -> Iterator[dict[str, object]]:
             if not line.startswith(b"data: "):
                 continue
             try:
-                found: object = json.loads(line[6:])
+                event: object = json.loads(line[6:])
             except ValueError:
                 continue
-            if isinstance(found, dict):
-                yield cast("dict[str, object]", found)
+            if isinstance(event, dict):
+                yield cast("dict[str, object]", event)
 
 
 def _stream(said: _Said, model: str) -> Chunks:

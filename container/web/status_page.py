@@ -24,7 +24,7 @@ from starlette.responses import (
 from starlette.routing import Route
 
 from container.contract.records import RunStatus
-from container.telemetry.run_status import Board
+from container.telemetry.run_status import LiveStatus
 from container.web.chat_page import ChatPage
 
 _FOLDER = Path(__file__).resolve().parent
@@ -35,8 +35,8 @@ _CHAT_LINK = '<p><a href="chat">Talk with the model</a></p>'
 class StatusPage:
     """Serves from a thread until stopped."""
 
-    def __init__(self, board: Board, *, port: int, access_token: str) -> None:
-        self._board = board
+    def __init__(self, live_status: LiveStatus, *, port: int, access_token: str) -> None:
+        self._live_status = live_status
         self._template = string.Template((_FOLDER / "status.html").read_text())
         self.chat = ChatPage(access_token=access_token)
         self._socket = socket.socket()
@@ -79,16 +79,16 @@ class StatusPage:
         return JSONResponse({"status": "ok"})
 
     async def _status(self, _: Request) -> Response:
-        return Response(self._board.snapshot().to_json(), media_type="application/json")
+        return Response(self._live_status.snapshot().to_json(), media_type="application/json")
 
     async def _page(self, _: Request) -> Response:
         return HTMLResponse(self._template.substitute(self._fields()))
 
     async def _metrics(self, _: Request) -> Response:
-        return PlainTextResponse(prometheus(self._board.snapshot()))
+        return PlainTextResponse(prometheus(self._live_status.snapshot()))
 
     def _fields(self) -> dict[str, str]:
-        now = self._board.snapshot()
+        now = self._live_status.snapshot()
         total = f" of {now.total_steps}" if now.total_steps else ""
         state = now.outcome or now.stage or "starting"
         fields = {
@@ -108,13 +108,13 @@ class StatusPage:
             "pending": _size(now.pending_bytes),
             "elapsed": duration(now.elapsed_s),
             "dollars": f"${now.dollars:.2f}",
-            "log": "\n".join(self._board.log_lines.copy()),
+            "log": "\n".join(self._live_status.log_lines.copy()),
         }
         escaped = {name: html.escape(value) for name, value in fields.items()}
         stages = [f'<span class="{one.state}">{html.escape(one.name)}</span>' for one in now.stages]
         return escaped | {
             "stages": "".join(stages),
-            "curve": loss_curve(self._board.curve()),
+            "curve": loss_curve(self._live_status.curve()),
             "chat": _CHAT_LINK if self.chat.server is not None else "",
         }
 

@@ -7,10 +7,8 @@ from typing import Annotated
 
 import typer
 
-from container.contract.records import (
-    MANIFEST_KEY,
-    Manifest,
-)
+from container.contract.keys import MANIFEST_KEY
+from container.contract.records import Manifest
 from runs.source.source import Source
 from runs.source.stack import Target, Words
 from runs.terminal.options import (

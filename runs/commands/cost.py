@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-from container.contract.records import (
-    ATTEMPTS_PREFIX,
-    RUN_KEY,
-    STATUS_KEY,
-    VERDICT_KEY,
-    Attempt,
-    RunRecord,
-    RunStatus,
-    Verdict,
-)
+from container.contract.keys import ATTEMPTS_PREFIX, RUN_KEY, STATUS_KEY, VERDICT_KEY
+from container.contract.records import Attempt, RunRecord, RunStatus, Verdict
 from runs.source.source import Source
 from runs.source.stack import Target, Words
 from runs.terminal.options import (

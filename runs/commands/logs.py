@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from container.contract.records import LOGS_PREFIX
+from container.contract.keys import LOGS_PREFIX
 from runs.commands import watch as watching
 from runs.errors import EXIT_GONE, SettingMissingError
 from runs.source.bucket import StoredObject

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from container.contract.records import MANIFEST_KEY, Artifact, Manifest
+from container.contract.keys import MANIFEST_KEY
+from container.contract.records import Artifact, Manifest
 from runs.download.plan import Item, Pulled, plan
 from runs.download.puller import Puller
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError

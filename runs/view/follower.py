@@ -15,7 +15,8 @@ from typing import Protocol
 import requests
 import urllib3
 
-from container.contract.records import STATUS_KEY, VERDICT_KEY, RecordError, RunStatus, Verdict
+from container.contract.keys import STATUS_KEY, VERDICT_KEY
+from container.contract.records import RecordError, RunStatus, Verdict
 from runs.errors import RunsError
 from runs.source.bucket import READERS, Bucket
 from runs.source.stack import Target

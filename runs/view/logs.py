@@ -8,14 +8,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from container.contract.records import LOGS_PREFIX
+from container.contract.keys import LOGS_PREFIX, LogSegment
 from runs.errors import RunsError
 from runs.source.bucket import Bucket, StoredObject
 from runs.view.follower import Follower
 from runs.view.standing import ENDED
 
 FOLLOW_EVERY_S = 4.0
-_OBJECT = re.compile(r"(?P<attempt>\d+)-(?P<stage>.+)-(?P<seq>\d+)\.log")
 # Colours may pass; what else a remote log could tell a terminal to do may not.
 _CONTROL = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # title, clipboard, links
@@ -138,7 +137,7 @@ def _decoded(part: Part, line: bytes) -> tuple[Part, str]:
 
 
 def _part(key: str) -> Part | None:
-    match = _OBJECT.fullmatch(key.rpartition("/")[2])
-    if match is None:
+    segment = LogSegment.parse(key)
+    if segment is None:
         return None
-    return Part(key=key, attempt=int(match["attempt"]), stage=match["stage"], seq=int(match["seq"]))
+    return Part(key=key, attempt=segment.attempt, stage=segment.stage, seq=segment.sequence)

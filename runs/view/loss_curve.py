@@ -1,21 +1,19 @@
-"""The loss curve: metric objects of all attempts merged into one history, and drawn as text."""
+"""The loss curve of a run in the bucket: read, drawn as text, and as CSV or JSON."""
 
 from __future__ import annotations
 
 import importlib
-import json
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
-from container.contract.records import METRICS_PREFIX, Metric
+from container.contract.keys import METRICS_PREFIX
+from container.contract.metrics import in_order, merge, parse
+from container.contract.records import Metric
 from runs.source.bucket import Bucket
 
-_OBJECT = re.compile(r"(\d+)-(\d+)\.jsonl")
 _MAX_WIDTH = 120  # wider, and a curve is flat
-_FIELDS = frozenset(Metric.__dataclass_fields__)
 
 
 def read_metrics(bucket: Bucket, prefix: str) -> list[Metric]:
@@ -24,47 +22,6 @@ def read_metrics(bucket: Bucket, prefix: str) -> list[Metric]:
     return merge(
         metric for _, raw in bucket.read_many(keys) if raw is not None for metric in parse(raw)
     )
-
-
-def in_order(keys: Iterable[str]) -> list[str]:
-    """Return the keys of metric objects in the order in which they were written.
-
-    Attempt and sequence are numbers, so `10-2` comes after `9-11`; other keys are left out.
-    """
-    found: list[tuple[int, int, str]] = []
-    for key in keys:
-        if match := _OBJECT.fullmatch(key.rpartition("/")[2]):
-            found.append((int(match[1]), int(match[2]), key))
-    return [key for _, _, key in sorted(found)]
-
-
-def parse(raw: bytes) -> Iterator[Metric]:
-    """Yield the metrics of one object; a line that is none (cut, or too new) is left out."""
-    for line in raw.decode("utf-8", errors="replace").splitlines():
-        try:
-            found: Any = json.loads(line)
-            yield Metric(**{k: v for k, v in found.items() if k in _FIELDS})
-        except (ValueError, TypeError, AttributeError):
-            continue
-
-
-def merge(metrics: Iterable[Metric]) -> list[Metric]:
-    """Merge metrics, in the order written, into one history: one entry a stage and step.
-
-    A step counter that goes back means that the run resumed from a checkpoint: what an earlier
-    attempt did from that step on was thrown away, and is dropped here too. The same step again (an
-    evaluation and a training line) is one entry with the members of both.
-    """
-    histories: dict[str, dict[int, Metric]] = {}
-    for metric in metrics:
-        history = histories.setdefault(metric.stage, {})
-        last = next(reversed(history), None)
-        if last is not None and metric.step < last:
-            for step in [step for step in history if step >= metric.step]:
-                del history[step]
-        known = history.get(metric.step)
-        history[metric.step] = metric if known is None else _overlay(known, metric)
-    return [metric for history in histories.values() for metric in history.values()]
 
 
 def pictures(
@@ -104,10 +61,6 @@ def csv_lines(metrics: Iterable[Metric]) -> Iterator[str]:
     for metric in metrics:
         values = asdict(metric)
         yield ",".join("" if values[name] is None else str(values[name]) for name in names)
-
-
-def _overlay(known: Metric, later: Metric) -> Metric:
-    return replace(known, **{k: v for k, v in asdict(later).items() if v is not None})
 
 
 def _draw(metrics: Sequence[Metric], *, title: str, width: int, height: int, colour: bool) -> str:

@@ -11,22 +11,13 @@ from datetime import datetime
 from functools import partial
 from typing import Literal
 
-from container.contract.records import (
-    MANIFEST_KEY,
-    METRICS_PREFIX,
-    RUN_KEY,
-    STATUS_KEY,
-    VERDICT_KEY,
-    Manifest,
-    Metric,
-    RunRecord,
-    RunStatus,
-    Verdict,
-)
+from container.contract import metrics
+from container.contract.keys import MANIFEST_KEY, METRICS_PREFIX, RUN_KEY, STATUS_KEY, VERDICT_KEY
+from container.contract.records import Manifest, Metric, RunRecord, RunStatus, Verdict
 from runs.errors import UnreadableError
 from runs.source.bucket import READERS, Bucket
 from runs.source.stack import run_of_prefix
-from runs.view import loss_curve, standing
+from runs.view import standing
 
 State = standing.Standing | Literal["unreadable"]
 
@@ -64,9 +55,9 @@ def entries(bucket: Bucket, *, now: datetime) -> list[Entry]:
 
 def last_step(bucket: Bucket, prefix: str) -> Metric | None:
     """Return the last training step that has a loss, from the newest metric objects only."""
-    keys = loss_curve.in_order(o.key for o in bucket.objects(f"{prefix}/{METRICS_PREFIX}"))
+    keys = metrics.in_order(o.key for o in bucket.objects(f"{prefix}/{METRICS_PREFIX}"))
     for key in reversed(keys[-_LAST_METRIC_OBJECTS:]):
-        steps = [m for m in loss_curve.parse(bucket.read(key) or b"") if m.loss is not None]
+        steps = [m for m in metrics.parse(bucket.read(key) or b"") if m.loss is not None]
         if steps:
             return steps[-1]
     return None

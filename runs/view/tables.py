@@ -12,7 +12,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from container.contract.records import ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, Artifact
+from container.contract.keys import ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, STAGES_PREFIX
+from container.contract.records import Artifact
 from runs.checks import Finding
 from runs.machines import Machine
 from runs.remove import Remains
@@ -21,7 +22,7 @@ from runs.view.panel import STYLE, plain_table
 from runs.view.run_cost import RunCost
 from runs.view.run_list import Entry
 
-_RECORDS = frozenset({ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, "stages/"})
+_RECORDS = frozenset({ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, STAGES_PREFIX})
 _CHECKPOINT_FILE = re.compile(r"checkpoints/.+/[a-z]+_(?P<step>\d{6})(?:_rank\d+)?\.\w+")
 _OUTCOME = {"ok": ("✓", "green"), "refused": ("✗", "red"), "unknown": ("?", "yellow")}
 

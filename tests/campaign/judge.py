@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from container.contract.keys import PROBE_PREFIX, VERDICT_KEY, LogSegment, MarkerKey, attempt_of
 from container.contract.records import Attempt, Verdict
 from container.telemetry.nanochat_log import TrainingStep, parse_line
 from tests.campaign.rented import INTERVALS, SETTINGS, Run
@@ -25,7 +26,6 @@ NEEDED = {
 }
 _EVENT = re.compile(r"^trainstack \| (\w+) \| \S+ \| \S+ \| (.*)")
 _SAVED = re.compile(r"^Saved checkpoint of step (\d+) ")
-_OF_ATTEMPT = re.compile(r"^(?:attempts/|logs/)(\d+)[.-]")
 _GOES_ON = re.compile(r"^goes on from step (\d+)")
 
 
@@ -79,15 +79,19 @@ def look_around(run: Run, lost: Started) -> Struck:
     """Return what a lost machine leaves: what it did, and what of it is in the bucket."""
     keys = run.bucket.list()
     kept: dict[str, list[int]] = {}
+    attempts: set[int] = set()
     for key in keys:
-        marker = re.fullmatch(rf"checkpoints/(\w+)/{TAG}/complete_(\d+)\.json", key)
-        if marker:
-            kept.setdefault(marker[1], []).append(int(marker[2]))
+        if marker := MarkerKey.parse(key):
+            kept.setdefault(marker.folder.split("/")[1], []).append(marker.step)
+        if segment := LogSegment.parse(key):
+            attempts.add(segment.attempt)
+        if number := attempt_of(key):
+            attempts.add(number)
     return Struck(
         trained=trained(lost.lines),
         kept={stage: tuple(sorted(steps)) for stage, steps in kept.items()},
-        attempts=len({found[1] for key in keys if (found := _OF_ATTEMPT.match(key))}),
-        verdict="verdict.json" in keys,
+        attempts=len(attempts),
+        verdict=VERDICT_KEY in keys,
         multipart=tuple(run.open_uploads()),
     )
 
@@ -124,7 +128,7 @@ def ended_whole(run: Run) -> Verdict:
     assert verdict.outcome == "succeeded", f"{verdict.reason}\n{run.story()}"
     every_hash_is_right(run)
     assert run.open_uploads() == [], "a multipart upload was left open"
-    leftovers = [key for key in run.bucket.list() if key.startswith("probe-")]
+    leftovers = [key for key in run.bucket.list() if key.startswith(PROBE_PREFIX)]
     assert not leftovers, leftovers
     return verdict
 
@@ -160,6 +164,6 @@ def same_weights(found: Mapping[str, str], undisturbed: Mapping[str, str]) -> No
 
 def attempts(run: Run) -> list[Attempt]:
     """Return the records of the attempts, oldest first."""
-    keys = [key for key in run.bucket.list() if key.startswith("attempts/")]
+    keys = [key for key in run.bucket.list() if attempt_of(key) is not None]
     found = [Attempt.from_json(run.bucket.get(key) or b"") for key in keys]
     return sorted(found, key=lambda one: one.number)

@@ -16,8 +16,9 @@ from components.ionet.models import DeployRequest
 from components.ionet.offers import Wish
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import BucketReader
-from container.contract.records import Manifest, Verdict, stopped_key
-from container.storage.bucket import Bucket
+from container.contract.keys import stopped_key
+from container.contract.records import Manifest, Verdict
+from container.storage.bucket import RunBucket
 from localcloud.caas.runtime.containers import DEPLOYMENT_LABEL, PLACE_LABEL
 from localcloud.object_store.faults import FaultyStore
 from tests.campaign.cloud import NAME_PREFIX, Cloud, remove_bucket
@@ -71,7 +72,7 @@ class Run:
         self._caas = cloud.caas()
         self._engine = cloud.engine()
         self._client = cloud.s3()
-        self.bucket = Bucket(
+        self.bucket = RunBucket(
             self._client, name=f"{NAME_PREFIX}{secrets.token_hex(4)}", prefix="dev-main-0"
         )
 

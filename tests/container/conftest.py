@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from container.contract.environment import RunEnvironment
-from container.contract.records import VERDICT_KEY, Manifest, RunStatus, Verdict
-from container.storage.bucket import Bucket
+from container.contract.keys import VERDICT_KEY
+from container.contract.records import Manifest, RunStatus, Verdict
+from container.storage.bucket import RunBucket
 from container.supervisor.attempt import Timing
 from container.supervisor.supervisor import Supervisor
 from container.transport.r2 import make_client
@@ -37,14 +38,14 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield server
 
 
-def bucket_at(endpoint: str, prefix: str) -> Bucket:
+def bucket_at(endpoint: str, prefix: str) -> RunBucket:
     """Return the tests' bucket as seen at an address: the server's, or a proxy's before it."""
     client = make_client(endpoint=endpoint, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY)
-    return Bucket(client, name=BUCKET, prefix=prefix)
+    return RunBucket(client, name=BUCKET, prefix=prefix)
 
 
 @pytest.fixture
-def bucket(s3: S3Server) -> Bucket:
+def bucket(s3: S3Server) -> RunBucket:
     return bucket_at(s3.endpoint, f"dev-main-{next(_numbers):08x}")
 
 
@@ -85,14 +86,14 @@ class Running:
         """Wait for the verdict of this run."""
         bucket = self.supervisor.bucket
         raw = wait_for(lambda: bucket.get(VERDICT_KEY), timeout_s=timeout_s, what=self.log)
-        wait_for(lambda: self.supervisor.board.outcome, what="the board says so too")
+        wait_for(lambda: self.supervisor.live_status.outcome, what="the live status says so too")
         return Verdict.from_json(raw)
 
     def manifest(self) -> Manifest:
         return Manifest.from_json(self.supervisor.bucket.get("manifest.json") or b"")
 
     def status(self) -> RunStatus:
-        return self.supervisor.board.snapshot()
+        return self.supervisor.live_status.snapshot()
 
     def end(self) -> int:
         """Stop it and wait for its end."""
@@ -106,7 +107,7 @@ Launch = Callable[..., Running]
 
 
 @pytest.fixture
-def launch(bucket: Bucket, s3: S3Server, tmp_path: Path) -> Iterator[Launch]:
+def launch(bucket: RunBucket, s3: S3Server, tmp_path: Path) -> Iterator[Launch]:
     """Start supervisors on this test's prefix; what still runs at the end is stopped."""
     running: list[Running] = []
 

@@ -14,7 +14,7 @@ import pytest
 
 from container.contract.records import Artifact, Attempt, Manifest, Outcome, Verdict
 from container.storage import retry
-from container.storage.bucket import Bucket, BucketUnavailableError
+from container.storage.bucket import BucketUnavailableError, RunBucket
 from container.storage.multipart import FileSender
 from container.storage.resume import StageRecord, look
 from container.supervisor.verdict import settle
@@ -40,7 +40,7 @@ VERDICT = Verdict(
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retry, "PAUSES_S", (0.02,) * len(retry.PAUSES_S))
+    monkeypatch.setattr(retry, "QUICK_PAUSES_S", (0.02,) * len(retry.QUICK_PAUSES_S))
 
 
 @pytest.fixture
@@ -50,20 +50,20 @@ def store(s3: S3Server) -> Iterator[FaultyStore]:
 
 
 @pytest.fixture
-def refusing(store: FaultyStore, bucket: Bucket) -> Bucket:
+def refusing(store: FaultyStore, bucket: RunBucket) -> RunBucket:
     """The test's bucket, behind a proxy that refuses half of all requests."""
     store.faults.refused_share = 0.5
     return bucket_at(store.url, bucket.prefix)
 
 
-def fill(bucket: Bucket, *, attempts: int) -> None:
+def fill(bucket: RunBucket, *, attempts: int) -> None:
     for number in range(1, attempts + 1):
         attempt = Attempt(number=number, started_at="", host="h", reason="", point=f"base@{number}")
         bucket.put(f"attempts/{number}.json", attempt.to_json())
     bucket.put("stages/base.json", StageRecord(stage="base", done=True, attempt=1).to_json())
 
 
-def close(bucket: Bucket, verdict: Verdict = VERDICT, **known: Artifact) -> list[str]:
+def close(bucket: RunBucket, verdict: Verdict = VERDICT, **known: Artifact) -> list[str]:
     said: list[str] = []
     deadline = time.monotonic() + 60
     ended = settle(
@@ -78,7 +78,7 @@ def close(bucket: Bucket, verdict: Verdict = VERDICT, **known: Artifact) -> list
     return said
 
 
-def test_with_half_of_all_requests_refused_the_past_is_read(refusing: Bucket, bucket: Bucket):
+def test_with_half_of_all_requests_refused_the_past_is_read(refusing: RunBucket, bucket: RunBucket):
     fill(bucket, attempts=12)
     found = look(refusing)
     assert found.attempt == 13
@@ -86,7 +86,7 @@ def test_with_half_of_all_requests_refused_the_past_is_read(refusing: Bucket, bu
 
 
 def test_with_half_of_all_requests_refused_the_run_ends_with_a_whole_manifest(
-    refusing: Bucket, bucket: Bucket
+    refusing: RunBucket, bucket: RunBucket
 ):
     fill(bucket, attempts=12)
     close(refusing)
@@ -98,17 +98,19 @@ def test_with_half_of_all_requests_refused_the_run_ends_with_a_whole_manifest(
 
 
 def test_with_half_of_all_requests_refused_a_large_file_arrives(
-    refusing: Bucket, bucket: Bucket, tmp_path: Path
+    refusing: RunBucket, bucket: RunBucket, tmp_path: Path
 ):
     path = tmp_path / "optim.pt"
     path.write_bytes(os.urandom(4 * PART + 5))
     with ThreadPoolExecutor(4) as pool:
-        sender = FileSender(refusing, pool=pool, slots=4, part_bytes=PART)
+        sender = FileSender(refusing, pool=pool, most_parts=4, part_bytes=PART)
         sender.send(path, "optim.pt")
     assert bucket.get("optim.pt") == path.read_bytes()
 
 
-def test_an_outage_is_said_within_seconds_and_not_waited_out(store: FaultyStore, refusing: Bucket):
+def test_an_outage_is_said_within_seconds_and_not_waited_out(
+    store: FaultyStore, refusing: RunBucket
+):
     store.stop()
     with pytest.raises(BucketUnavailableError):
         look(refusing)
@@ -116,7 +118,7 @@ def test_an_outage_is_said_within_seconds_and_not_waited_out(store: FaultyStore,
 
 @pytest.mark.parametrize(("outcome", "left"), [("succeeded", 0), ("failed", 0), ("stopped", 1)])
 def test_an_upload_that_nobody_completed_is_aborted_unless_the_run_can_go_on(
-    bucket: Bucket, outcome: Outcome, left: int
+    bucket: RunBucket, outcome: Outcome, left: int
 ):
     key = bucket.full("checkpoints/base/d2/optim_000020_rank0.pt")
     bucket.client.create_multipart_upload(Bucket=BUCKET, Key=key)
@@ -130,7 +132,7 @@ def test_an_upload_that_nobody_completed_is_aborted_unless_the_run_can_go_on(
 
 
 def test_asked_to_stop_while_uploads_wait_the_run_leaves_its_verdict_and_them(
-    launch: Launch, store: FaultyStore, bucket: Bucket, tmp_path: Path
+    launch: Launch, store: FaultyStore, bucket: RunBucket, tmp_path: Path
 ):
     """The vendor's five seconds were taken for Docker's ten: the verdict never came."""
     flags = ("--payload-bytes=12000000", "--wait-at=3", f"--gate={tmp_path / 'never'}")
@@ -154,7 +156,7 @@ def test_a_full_disk_is_named_in_the_verdict(launch: Launch):
 
 
 def test_what_cannot_be_brought_back_onto_the_disk_ends_the_run_with_the_reason(
-    launch: Launch, bucket: Bucket, tmp_path: Path
+    launch: Launch, bucket: RunBucket, tmp_path: Path
 ):
     """An exception of the supervisor would end the container, which is started again, and again."""
     gate = tmp_path / "gate"

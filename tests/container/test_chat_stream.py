@@ -17,7 +17,7 @@ import requests
 from container.contract.clock import Clock
 from container.contract.recipe import Chat
 from container.nanochat.chat import Server, Speaker
-from container.telemetry.run_status import Board
+from container.telemetry.run_status import LiveStatus
 from container.web import model_server
 from container.web.model_server import ChatError, ChatServer
 from container.web.status_page import StatusPage
@@ -110,8 +110,10 @@ def client(monkeypatch: pytest.MonkeyPatch, port: int, *, dialect: str = "nanoch
 
 @pytest.fixture
 def page() -> Iterator[StatusPage]:
-    board = Board(run="main", recipe="fake", price_usd_per_hour=Decimal(1), clock=Clock())
-    one = StatusPage(board, port=0, access_token=TOKEN)
+    live_status = LiveStatus(
+        run="main", recipe="fake", price_usd_per_hour=Decimal(1), clock=Clock()
+    )
+    one = StatusPage(live_status, port=0, access_token=TOKEN)
     one.start()
     yield one
     one.stop()

@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from container.contract.records import Manifest, RunStatus, Verdict
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 from tests import ROOT
 from tests.container.conftest import BUCKET, TOKEN, wait_for
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
@@ -109,7 +109,7 @@ Run = Callable[..., Started]
 
 @pytest.fixture
 def run(
-    engine: docker.DockerClient, image: str, mirror: str, s3: S3Server, bucket: Bucket
+    engine: docker.DockerClient, image: str, mirror: str, s3: S3Server, bucket: RunBucket
 ) -> Iterator[Run]:
     made: list[Any] = []
 
@@ -154,7 +154,7 @@ def answers(url: str) -> bool:
     return False
 
 
-def hashes(bucket: Bucket) -> dict[str, str]:
+def hashes(bucket: RunBucket) -> dict[str, str]:
     """Return the hash of each weight file that the manifest lists."""
     manifest = Manifest.from_json(bucket.get("manifest.json") or b"")
     return {
@@ -165,9 +165,9 @@ def hashes(bucket: Bucket) -> dict[str, str]:
 
 
 def test_killed_while_it_trains_and_started_again_it_ends_with_bit_identical_weights(
-    run: Run, bucket: Bucket
+    run: Run, bucket: RunBucket
 ):
-    undisturbed = Bucket(bucket.client, name=BUCKET, prefix=f"{bucket.prefix}-undisturbed")
+    undisturbed = RunBucket(bucket.client, name=BUCKET, prefix=f"{bucket.prefix}-undisturbed")
     whole = run(prefix=undisturbed.prefix, KEEP_ALIVE="true")
     wait_for(lambda: undisturbed.get("verdict.json"), timeout_s=400)
     assert Verdict.from_json(undisturbed.get("verdict.json") or b"").outcome == "succeeded"
@@ -201,7 +201,7 @@ def test_killed_while_it_trains_and_started_again_it_ends_with_bit_identical_wei
 
 
 def test_docker_stop_ends_the_run_as_stopped_within_the_engines_ten_seconds(
-    run: Run, bucket: Bucket
+    run: Run, bucket: RunBucket
 ):
     settings = json.dumps({**SETTINGS, "num_iterations": 100_000})
     one = run(RECIPE_SETTINGS=settings)

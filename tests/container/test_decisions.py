@@ -25,7 +25,7 @@ from container.contract.recipe import (
 from container.contract.records import RunRecord
 from container.stages.retry_policy import Tries, decide
 from container.stages.stage_process import StageEnd
-from container.storage.checkpoints import complete_steps, is_marker, marker_name, remove_broken
+from container.storage.checkpoints import complete_steps, remove_broken
 from container.storage.resume import differences
 from container.telemetry.nanochat_log import (
     Evaluation,
@@ -37,7 +37,7 @@ from container.telemetry.nanochat_log import (
     says_killed_by_host,
     says_out_of_memory,
 )
-from container.telemetry.run_status import Board
+from container.telemetry.run_status import LiveStatus
 from container.web.status_page import loss_curve, prometheus
 from tests.container.recipes import fake_recipe, trainer_stage
 
@@ -264,12 +264,6 @@ def test_how_many_optimizer_files_make_a_step_complete_is_the_recipes(tmp_path: 
         assert len(complete_steps(folder, upload, world_size=8)) == steps
 
 
-def test_markers_are_recognised_by_place_and_name():
-    assert is_marker(f"checkpoints/base/d20/{marker_name(100)}")
-    assert not is_marker("tokenizer/complete_000100.json")
-    assert not is_marker("checkpoints/base/d20/model_000100.pt")
-
-
 def test_runs_on_one_prefix_may_not_differ_in_what_training_depends_on():
     one = RunRecord(run="main", recipe="r", settings={"depth": 4}, world_size=8)
     assert differences(one, replace(one, image_digest="other", gpus=["H100"])) == []
@@ -290,23 +284,23 @@ class Standing(Clock):
 
 def test_dollars_are_the_time_over_all_attempts_times_the_hourly_price():
     clock = Standing()
-    board = Board(run="m", recipe="r", price_usd_per_hour=Decimal("24.00"), clock=clock)
-    board.count_earlier(attempt=2, elapsed_s=3600)
+    live_status = LiveStatus(run="m", recipe="r", price_usd_per_hour=Decimal("24.00"), clock=clock)
+    live_status.count_earlier(attempt=2, elapsed_s=3600)
     clock.seconds += 1800
-    assert board.dollars() == Decimal("36.0000")
-    board.end("succeeded")
+    assert live_status.dollars() == Decimal("36.0000")
+    live_status.end("succeeded")
     clock.seconds += 1800
-    assert board.snapshot().dollars == 36.0
+    assert live_status.snapshot().dollars == 36.0
 
 
 def test_the_page_keeps_the_curve_small_and_prometheus_gets_plain_numbers():
-    board = Board(run='m"x', recipe="r", price_usd_per_hour=Decimal(1), clock=Standing())
-    board.plan(["base"])
-    board.begin_stage("base")
+    live_status = LiveStatus(run='m"x', recipe="r", price_usd_per_hour=Decimal(1), clock=Standing())
+    live_status.plan(["base"])
+    live_status.begin_stage("base")
     for step in range(9000):
-        board.progress(TrainingStep(step, 9000, 4.0 - step / 9000, tokens_per_s=10.0))
-    assert len(board.curve()) <= 4000
-    assert loss_curve(board.curve()).count("<polyline") == 1
-    text = prometheus(board.snapshot())
+        live_status.progress(TrainingStep(step, 9000, 4.0 - step / 9000, tokens_per_s=10.0))
+    assert len(live_status.curve()) <= 4000
+    assert loss_curve(live_status.curve()).count("<polyline") == 1
+    text = prometheus(live_status.snapshot())
     assert 'trainstack_step{run="m\\"x",recipe="r",stage="base"} 8999' in text
-    assert json.loads(board.snapshot().to_json())["total_steps"] == 9000
+    assert json.loads(live_status.snapshot().to_json())["total_steps"] == 9000

@@ -13,11 +13,12 @@ from botocore.exceptions import ConnectionClosedError
 
 from container.contract.clock import Clock
 from container.contract.records import Artifact, Attempt, Manifest, Outcome, Verdict
-from container.storage.bucket import Bucket, BucketUnavailableError
+from container.storage.bucket import BucketUnavailableError, RunBucket
+from container.storage.download import fetch
 from container.storage.multipart import FileSender
-from container.storage.resume import Found, StageRecord, fetch, look
-from container.storage.upload_queue import Batch, Uploader
-from container.supervisor import supervisor
+from container.storage.resume import PastAttempts, StageRecord, look
+from container.storage.upload_queue import Batch, UploadQueue
+from container.supervisor import verdict
 from container.supervisor.verdict import settle
 from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import Launch, bucket_at, wait_for
@@ -72,8 +73,8 @@ def test_a_token_that_is_refused_for_long_and_then_works_lets_the_run_begin(
     launch: Launch, s3: S3Server, monkeypatch: pytest.MonkeyPatch
 ):
     """It was asked with for two minutes; then the machine idled until its hours were over."""
-    monkeypatch.setattr(supervisor, "TOKEN_PATIENCE_S", 0.1)
-    monkeypatch.setattr(supervisor, "REFUSED_PAUSE_S", 0.1)
+    monkeypatch.setattr(verdict, "REFUSED_LONG_S", 0.1)
+    monkeypatch.setattr(verdict, "REFUSED_PAUSE_S", 0.1)
     with FaultyStore(s3.endpoint) as store:
         store.faults.refused_share, store.faults.refused_with = 1.0, 403
         run = launch(R2_ENDPOINT=store.url)
@@ -83,7 +84,7 @@ def test_a_token_that_is_refused_for_long_and_then_works_lets_the_run_begin(
 
 
 def test_a_run_that_was_stopped_goes_on_when_its_container_is_started_again(
-    launch: Launch, bucket: Bucket, tmp_path: Path
+    launch: Launch, bucket: RunBucket, tmp_path: Path
 ):
     """Platforms restart containers; on a verdict `stopped` the machine billed and did nothing."""
     gate = tmp_path / "gate"
@@ -94,7 +95,9 @@ def test_a_run_that_was_stopped_goes_on_when_its_container_is_started_again(
     assert Verdict.from_json(bucket.get("verdict.json") or b"").outcome == "stopped"
     gate.touch()
     second = launch(recipe)
-    assert wait_for(lambda: second.supervisor.board.outcome == "succeeded", what=lambda: second.log)
+    assert wait_for(
+        lambda: second.supervisor.live_status.outcome == "succeeded", what=lambda: second.log
+    )
     assert "goes on from step 4" in second.log
     assert Verdict.from_json(bucket.get("verdicts/1-stopped.json") or b"").outcome == "stopped"
     assert Verdict.from_json(bucket.get("verdict.json") or b"").outcome == "succeeded"
@@ -102,7 +105,7 @@ def test_a_run_that_was_stopped_goes_on_when_its_container_is_started_again(
 
 @pytest.mark.parametrize(("outcome", "asked"), [("stopped", 0), ("succeeded", 20)])
 def test_a_stopped_run_asks_for_no_hash_of_earlier_attempts(
-    bucket: Bucket, outcome: Outcome, asked: int
+    bucket: RunBucket, outcome: Outcome, asked: int
 ):
     """Thousands of log segments took longer than the platform leaves: there was no verdict."""
     for number in range(20):
@@ -126,7 +129,7 @@ def test_a_stopped_run_asks_for_no_hash_of_earlier_attempts(
     assert len(manifest.artifacts) == asked
 
 
-def test_fetching_a_checkpoint_ends_when_the_run_is_stopped(bucket: Bucket, tmp_path: Path):
+def test_fetching_a_checkpoint_ends_when_the_run_is_stopped(bucket: RunBucket, tmp_path: Path):
     bucket.put("big", b"x" * 1000)
     wanted = [(Artifact(key="big", size_bytes=1000, sha256=""), tmp_path / "big")]
     with pytest.raises(BucketUnavailableError, match="given up"):
@@ -161,12 +164,12 @@ def test_a_file_whose_download_is_cut_goes_on_where_it_was(s3: S3Server, tmp_pat
 
 
 def test_a_mistake_in_the_uploader_is_said_and_does_not_keep_the_run_from_its_end(
-    bucket: Bucket, tmp_path: Path
+    bucket: RunBucket, tmp_path: Path
 ):
     """The thread died, and the flush waited for it until the hours were over."""
     said: list[str] = []
-    uploader = Uploader(bucket, clock=Clock(), say=said.append)
-    uploader.start()
+    upload_queue = UploadQueue(bucket, clock=Clock(), say=said.append)
+    upload_queue.start()
 
     def fails(_: list[Artifact]) -> None:
         raise TypeError("nobody foresaw this")
@@ -176,18 +179,18 @@ def test_a_mistake_in_the_uploader_is_said_and_does_not_keep_the_run_from_its_en
     follower = Batch(name="its record", after=[bad], finish=lambda _: None)
     good = Batch(name="good", files=[(tmp_path / "x", "y")])
     for batch in (bad, follower, good):
-        uploader.add(batch)
+        upload_queue.add(batch)
     try:
-        assert uploader.wait_empty(20)
+        assert upload_queue.wait_empty(20)
     finally:
-        uploader.stop()
+        upload_queue.stop()
     assert "upload of bad given up: TypeError in the uploader" in said
     assert "its record is left out: TypeError in the uploader" in said
     assert bucket.get("y") == b"x"
 
 
 def test_a_file_whose_last_answer_was_lost_is_not_sent_once_more(
-    bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bucket: RunBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "model.pt"
     path.write_bytes(b"m" * (2 * PART + 7))
@@ -205,35 +208,35 @@ def test_a_file_whose_last_answer_was_lost_is_not_sent_once_more(
 
     monkeypatch.setattr(bucket.client, "complete_multipart_upload", lossy)
     with ThreadPoolExecutor(4) as pool:
-        sender = FileSender(bucket, pool=pool, slots=4, part_bytes=PART)
+        sender = FileSender(bucket, pool=pool, most_parts=4, part_bytes=PART)
         sender.send(path, "model.pt")
     assert len(sent) == 3
     assert bucket.get("model.pt") == path.read_bytes()
 
 
-def test_a_start_that_ended_while_it_verified_keeps_its_log(bucket: Bucket):
+def test_a_start_that_ended_while_it_verified_keeps_its_log(bucket: RunBucket):
     """The next one had the same number and wrote over it."""
     bucket.put("attempts/1.json", _attempt(1))
     bucket.put("logs/2-verify-00000.log", b"what it saw")
     assert look(bucket).attempt == 3
 
 
-def test_a_stage_that_the_run_can_do_without_is_no_point_to_get_beyond(bucket: Bucket):
+def test_a_stage_that_the_run_can_do_without_is_no_point_to_get_beyond(bucket: RunBucket):
     """It leaves no record when it fails: three lost machines later the run was given up."""
     shaky = replace(file_stage("eval", local="e", key="e"), optional=True)
     recipe = fake_recipe(trainer_stage(), shaky, trainer_stage("sft"))
-    found = Found(
+    past = PastAttempts(
         attempt=2,
         earlier_s=0.0,
         run=None,
         stages={},
         markers={},
-        artifacts=[],
-        points=[],
-        notes=[],
+        artifacts=(),
+        points=(),
+        notes=(),
     )
-    assert found.point(recipe) == "base@0"
-    after = replace(found, stages={"base": _done("base")})
+    assert past.point(recipe) == "base@0"
+    after = replace(past, stages={"base": _done("base")})
     assert after.point(recipe) == "sft@0"
 
 

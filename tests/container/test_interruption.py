@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from container.contract.records import Manifest, Verdict
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 from tests import ROOT
 from tests.container.conftest import BUCKET, TOKEN, wait_for
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
@@ -24,7 +24,7 @@ Start = Callable[..., "subprocess.Popen[bytes]"]
 
 
 @pytest.fixture
-def start(bucket: Bucket, s3: S3Server, tmp_path: Path):
+def start(bucket: RunBucket, s3: S3Server, tmp_path: Path):
     processes: list[subprocess.Popen[bytes]] = []
 
     def launch(die_at: int | str, when: str = "before", *, size: str = "small", work: str = "work"):
@@ -99,7 +99,7 @@ POINTS = [
 
 @pytest.mark.parametrize(("call", "when", "disk"), POINTS)
 def test_killed_at_any_write_the_run_still_ends_with_the_same_weights(
-    start: Start, bucket: Bucket, tmp_path: Path, call: int | str, when: str, disk: str
+    start: Start, bucket: RunBucket, tmp_path: Path, call: int | str, when: str, disk: str
 ):
     dies(start(call, when), tmp_path / "log")
     second = start(0, work="work" if disk == "same" else "fresh")
@@ -123,7 +123,7 @@ def test_killed_at_any_write_the_run_still_ends_with_the_same_weights(
 
 
 def test_killed_in_the_middle_of_a_multipart_upload_the_next_start_completes_it(
-    start: Start, bucket: Bucket, tmp_path: Path
+    start: Start, bucket: RunBucket, tmp_path: Path
 ):
     dies(start("UploadPart:2", "after", size="big"), tmp_path / "log")
     uploads = bucket.client.list_multipart_uploads(Bucket=BUCKET, Prefix=bucket.full(""))

@@ -11,7 +11,7 @@ import pytest
 
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
-from container.storage.bucket import Bucket, BucketUnavailableError
+from container.storage.bucket import BucketUnavailableError, RunBucket
 from container.supervisor.machine_check import Check, verify
 from container.transport.r2 import make_client
 from tests.container.conftest import BUCKET, Launch
@@ -20,7 +20,7 @@ from tests.container.s3_server import S3Server
 
 
 @pytest.fixture
-def environment(bucket: Bucket, s3: S3Server, tmp_path: Path) -> RunEnvironment:
+def environment(bucket: RunBucket, s3: S3Server, tmp_path: Path) -> RunEnvironment:
     return RunEnvironment.from_env(
         {
             "RUN_PREFIX": bucket.prefix,
@@ -45,13 +45,13 @@ def nvidia_smi(folder: Path, lines: list[str]) -> None:
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
 
-def check(environment: RunEnvironment, bucket: Bucket, **changes: Any) -> dict[str, Check]:
+def check(environment: RunEnvironment, bucket: RunBucket, **changes: Any) -> dict[str, Check]:
     recipe = fake_recipe(trainer_stage(), **changes)
     return by_name(verify(environment, recipe, bucket, clock=Clock())[0])
 
 
 def test_a_machine_as_ordered_passes_and_leaves_nothing_in_the_bucket(
-    environment: RunEnvironment, bucket: Bucket
+    environment: RunEnvironment, bucket: RunBucket
 ):
     checks = check(environment, bucket)
     assert {one.outcome for one in checks.values()} == {"passed"}
@@ -60,7 +60,7 @@ def test_a_machine_as_ordered_passes_and_leaves_nothing_in_the_bucket(
 
 
 def test_the_probe_is_deleted_even_when_that_is_refused_at_first(
-    environment: RunEnvironment, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+    environment: RunEnvironment, bucket: RunBucket, monkeypatch: pytest.MonkeyPatch
 ):
     """It is 8 MiB, and was left in the bucket."""
     delete, refusals = bucket.delete, [BucketUnavailableError("busy")]
@@ -89,7 +89,7 @@ CASES: list[tuple[list[str], str, str, str]] = [
 @pytest.mark.parametrize(("lines", "name", "outcome", "detail"), CASES)
 def test_gpus_are_held_against_the_order(
     environment: RunEnvironment,
-    bucket: Bucket,
+    bucket: RunBucket,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     lines: list[str],
@@ -107,7 +107,7 @@ def test_gpus_are_held_against_the_order(
 
 def test_a_model_that_is_not_known_here_blocks_nothing(
     environment: RunEnvironment,
-    bucket: Bucket,
+    bucket: RunBucket,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):
@@ -118,22 +118,22 @@ def test_a_model_that_is_not_known_here_blocks_nothing(
     assert "refused" not in {one.outcome for one in checks.values()}
 
 
-def test_gpus_ordered_but_no_driver_is_refused(environment: RunEnvironment, bucket: Bucket):
+def test_gpus_ordered_but_no_driver_is_refused(environment: RunEnvironment, bucket: RunBucket):
     assert check(replace(environment, gpu_type="H100"), bucket)["gpus"].outcome == "refused"
 
 
-def test_too_small_a_disk_is_refused(environment: RunEnvironment, bucket: Bucket):
+def test_too_small_a_disk_is_refused(environment: RunEnvironment, bucket: RunBucket):
     assert check(environment, bucket, disk_bytes=10**18)["disk"].outcome == "refused"
 
 
 def test_a_wrong_key_is_refused_and_an_absent_server_is_unknown(
-    environment: RunEnvironment, bucket: Bucket, s3: S3Server
+    environment: RunEnvironment, bucket: RunBucket, s3: S3Server
 ):
     wrong = make_client(endpoint=s3.endpoint, access_key_id="nobody", secret_access_key="no")
-    refused = check(environment, Bucket(wrong, name=BUCKET, prefix="p"))
+    refused = check(environment, RunBucket(wrong, name=BUCKET, prefix="p"))
     assert refused["bucket"].outcome == "refused"
     away = make_client(endpoint="http://127.0.0.1:9", access_key_id="a", secret_access_key="b")
-    unknown = check(environment, Bucket(away, name=BUCKET, prefix="p"))
+    unknown = check(environment, RunBucket(away, name=BUCKET, prefix="p"))
     assert unknown["bucket"].outcome == "unknown"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from container.contract.records import Attempt, Verdict
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 from tests.container.conftest import Launch, wait_for
 from tests.container.recipes import fake_recipe, file_stage, script, trainer_stage
 from tests.container.s3_server import S3Server
@@ -54,7 +54,7 @@ def test_an_optional_stage_may_fail_and_the_verdict_says_so(launch: Launch):
     assert "without: eval: exit code 3" in verdict.reason
 
 
-def test_training_that_fails_once_goes_on_from_its_checkpoint(launch: Launch, bucket: Bucket):
+def test_training_that_fails_once_goes_on_from_its_checkpoint(launch: Launch, bucket: RunBucket):
     flags = ("--exit-once-at=4", "--leave-truncated")
     run = launch(fake_recipe(trainer_stage(flags=flags)))
     assert run.verdict().outcome == "succeeded"
@@ -71,7 +71,7 @@ def test_a_truncated_checkpoint_on_disk_is_cleared_away_before_the_retry(launch:
 
 
 def test_out_of_memory_twice_halves_the_batch_twice_and_is_remembered(
-    launch: Launch, bucket: Bucket
+    launch: Launch, bucket: RunBucket
 ):
     run = launch(fake_recipe(trainer_stage(flags=("--oom-above=2",))))
     assert run.verdict().outcome == "succeeded"
@@ -132,7 +132,7 @@ def test_a_stage_over_its_time_limit_is_ended(launch: Launch):
 
 @pytest.mark.parametrize("stage", ["data", "tokenizer", "base", "sft", "report"])
 def test_sigterm_in_any_stage_ends_as_stopped_within_the_grace_period(
-    launch: Launch, bucket: Bucket, tmp_path: Path, stage: str
+    launch: Launch, bucket: RunBucket, tmp_path: Path, stage: str
 ):
     gate = tmp_path / "gate"
     usual = fake_recipe().stages
@@ -160,7 +160,7 @@ def test_sigterm_in_any_stage_ends_as_stopped_within_the_grace_period(
 
 
 def test_a_damaged_checkpoint_in_the_bucket_is_ignored_and_said(
-    launch: Launch, bucket: Bucket, tmp_path: Path
+    launch: Launch, bucket: RunBucket, tmp_path: Path
 ):
     gate = tmp_path / "gate"
     recipe = fake_recipe(trainer_stage(flags=("--wait-at=5", f"--gate={gate}")))
@@ -180,7 +180,7 @@ def test_a_damaged_checkpoint_in_the_bucket_is_ignored_and_said(
 
 
 def test_what_was_only_fetched_is_fetched_again_on_another_machine(
-    launch: Launch, bucket: Bucket, tmp_path: Path
+    launch: Launch, bucket: RunBucket, tmp_path: Path
 ):
     """The shards of another disk: training on the few that were there would repeat them."""
     gate = tmp_path / "gate"
@@ -199,7 +199,7 @@ def test_what_was_only_fetched_is_fetched_again_on_another_machine(
 
 
 def test_of_two_containers_on_one_prefix_exactly_one_trains(
-    launch: Launch, bucket: Bucket, tmp_path: Path
+    launch: Launch, bucket: RunBucket, tmp_path: Path
 ):
     gate = tmp_path / "gate"
     recipe = fake_recipe(trainer_stage(flags=("--wait-at=3", f"--gate={gate}")))
@@ -209,13 +209,13 @@ def test_of_two_containers_on_one_prefix_exactly_one_trains(
     wait_for(lambda: "another container (one) holds this run" in second.log)
     gate.touch()
     assert first.verdict().outcome == "succeeded"
-    wait_for(lambda: second.supervisor.board.outcome, what=second.log)
+    wait_for(lambda: second.supervisor.live_status.outcome, what=second.log)
     assert "stage started" not in second.log
     assert sorted(bucket.list("attempts/")) == ["attempts/1.json"]
 
 
 def test_a_container_takes_over_from_one_that_fell_silent(
-    launch: Launch, bucket: Bucket, tmp_path: Path
+    launch: Launch, bucket: RunBucket, tmp_path: Path
 ):
     gate = tmp_path / "gate"
     recipe = fake_recipe(trainer_stage(flags=("--wait-at=3", f"--gate={gate}")))
@@ -231,7 +231,7 @@ def test_a_container_takes_over_from_one_that_fell_silent(
 
 
 def test_a_container_that_learns_of_its_successor_ends_without_a_verdict(
-    launch: Launch, bucket: Bucket, tmp_path: Path
+    launch: Launch, bucket: RunBucket, tmp_path: Path
 ):
     recipe = fake_recipe(trainer_stage(flags=("--wait-at=3", f"--gate={tmp_path / 'never'}")))
     run = launch(recipe)
@@ -242,7 +242,7 @@ def test_a_container_that_learns_of_its_successor_ends_without_a_verdict(
     assert bucket.get("verdict.json") is None
 
 
-def test_three_attempts_that_get_no_further_end_the_run(launch: Launch, bucket: Bucket):
+def test_three_attempts_that_get_no_further_end_the_run(launch: Launch, bucket: RunBucket):
     for number in (1, 2, 3):
         attempt = Attempt(number=number, started_at="", host="h", reason="", point="tokenizer@0")
         bucket.put(f"attempts/{number}.json", attempt.to_json())
@@ -252,7 +252,7 @@ def test_three_attempts_that_get_no_further_end_the_run(launch: Launch, bucket: 
 
 
 def test_another_runs_settings_on_the_prefix_are_refused_without_a_verdict(
-    launch: Launch, bucket: Bucket, tmp_path: Path
+    launch: Launch, bucket: RunBucket, tmp_path: Path
 ):
     recipe = fake_recipe(trainer_stage(flags=("--wait-at=3", f"--gate={tmp_path / 'never'}")))
     first = launch(recipe)
@@ -274,7 +274,7 @@ def test_bad_recipe_settings_are_a_verdict_that_names_all_of_them(launch: Launch
 
 
 def test_training_goes_on_while_the_bucket_is_away_and_all_arrives_in_the_end(
-    launch: Launch, bucket: Bucket, s3: S3Server, tmp_path: Path
+    launch: Launch, bucket: RunBucket, s3: S3Server, tmp_path: Path
 ):
     gate = tmp_path / "gate"
     recipe = fake_recipe(trainer_stage(flags=("--wait-at=3", f"--gate={gate}")))
@@ -284,7 +284,7 @@ def test_training_goes_on_while_the_bucket_is_away_and_all_arrives_in_the_end(
     try:
         gate.touch()
         wait_for(lambda: run.status().stage == "flush", what=run.log)
-        assert run.supervisor.board.outcome is None
+        assert run.supervisor.live_status.outcome is None
     finally:
         s3.start()
     assert run.verdict().outcome == "succeeded"

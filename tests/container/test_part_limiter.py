@@ -10,8 +10,8 @@ import pytest
 
 from container.contract.clock import Clock
 from container.storage import part_limiter
-from container.storage.part_limiter import Slots, at_once
-from container.storage.upload_queue import CHECKPOINT, Batch, Uploader
+from container.storage.part_limiter import PartLimiter, at_once
+from container.storage.upload_queue import CHECKPOINT, Batch, UploadQueue
 from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import bucket_at, wait_for
 from tests.container.s3_server import S3Server
@@ -29,7 +29,7 @@ def test_a_line_gets_as_many_parts_as_it_carries_in_twenty_seconds(
     assert at_once(mib_per_s * MIB, part_bytes=16 * MIB, most=10) == expected
 
 
-def arrive(one: Slots, *, mib_per_s: float, times: int = 1) -> None:
+def arrive(one: PartLimiter, *, mib_per_s: float, times: int = 1) -> None:
     for _ in range(times):
         one.acquire((0, 0))
         one.arrived(16 * MIB, took_s=16 / mib_per_s)
@@ -37,7 +37,7 @@ def arrive(one: Slots, *, mib_per_s: float, times: int = 1) -> None:
 
 
 def test_with_each_part_that_arrives_in_time_one_more_may_go() -> None:
-    one = Slots(most=4, part_bytes=16 * MIB)
+    one = PartLimiter(most=4, part_bytes=16 * MIB)
     seen = [one.limit]
     for _ in range(5):
         arrive(one, mib_per_s=100)
@@ -46,13 +46,13 @@ def test_with_each_part_that_arrives_in_time_one_more_may_go() -> None:
 
 
 def test_a_slow_line_carries_one_part_at_a_time() -> None:
-    one = Slots(most=10, part_bytes=16 * MIB)
+    one = PartLimiter(most=10, part_bytes=16 * MIB)
     arrive(one, mib_per_s=0.2, times=5)
     assert one.limit == 1
 
 
 def test_a_line_that_became_slow_is_noticed_within_few_parts() -> None:
-    one = Slots(most=10, part_bytes=16 * MIB)
+    one = PartLimiter(most=10, part_bytes=16 * MIB)
     arrive(one, mib_per_s=100, times=20)
     assert one.limit == 10
     arrive(one, mib_per_s=0.4, times=2)
@@ -60,7 +60,7 @@ def test_a_line_that_became_slow_is_noticed_within_few_parts() -> None:
 
 
 def test_each_part_that_fails_halves_what_is_on_its_way_but_one_may_always_go() -> None:
-    one = Slots(most=10, part_bytes=16 * MIB)
+    one = PartLimiter(most=10, part_bytes=16 * MIB)
     arrive(one, mib_per_s=100, times=20)
     seen: list[int] = []
     for _ in range(4):
@@ -72,7 +72,7 @@ def test_each_part_that_fails_halves_what_is_on_its_way_but_one_may_always_go() 
 
 
 def test_who_was_queued_first_goes_first_whoever_asked_first() -> None:
-    one = Slots(most=10, part_bytes=16 * MIB)
+    one = PartLimiter(most=10, part_bytes=16 * MIB)
     one.acquire((0, 0))
     went: list[int] = []
 
@@ -105,12 +105,12 @@ def test_on_a_slow_line_the_first_checkpoint_arrives_first_and_no_part_goes_twic
         bucket.client.meta.events.register(
             "before-send.s3.UploadPart", lambda request, **_: sent.append(request.url)
         )
-        uploader = Uploader(bucket, clock=Clock(), say=lambda _: None, part_bytes=part)
+        upload_queue = UploadQueue(bucket, clock=Clock(), say=lambda _: None, part_bytes=part)
         arrived: list[tuple[int, int]] = []
         for step in range(3):
             path = tmp_path / f"{step}.pt"
             path.write_bytes(os.urandom(part + MIB))
-            uploader.add(
+            upload_queue.add(
                 Batch(
                     name=str(step),
                     files=[(path, path.name)],
@@ -118,11 +118,11 @@ def test_on_a_slow_line_the_first_checkpoint_arrives_first_and_no_part_goes_twic
                     finish=lambda _, step=step: arrived.append((step, len(sent))),
                 )
             )
-        uploader.start()
+        upload_queue.start()
         try:
-            assert uploader.wait_empty(60)
+            assert upload_queue.wait_empty(60)
         finally:
-            uploader.stop()
+            upload_queue.stop()
     assert [step for step, _ in arrived] == [0, 1, 2]
     assert len(sent) == 6
     # While the first was on its way hardly anything else was.

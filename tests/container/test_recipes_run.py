@@ -10,7 +10,7 @@ import pytest
 
 from container.contract.recipe import Recipe, known_recipes, load_recipe
 from container.recipes._nanochat_stages import PYTHON, TORCHRUN
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 from tests.container.conftest import Launch
 
 STANDIN = Path(__file__).with_name("standin_nanochat.py")
@@ -33,7 +33,7 @@ def without_nanochat(recipe: Recipe, folder: Path) -> Recipe:
 
 @pytest.mark.parametrize("name", NANOCHAT)
 def test_a_run_ends_with_its_model_its_tokenizer_and_its_report_in_the_bucket(
-    name: str, launch: Launch, bucket: Bucket, tmp_path: Path
+    name: str, launch: Launch, bucket: RunBucket, tmp_path: Path
 ) -> None:
     recipe = without_nanochat(load_recipe(name), tmp_path)
     run = launch(recipe)

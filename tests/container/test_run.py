@@ -10,14 +10,14 @@ from pathlib import Path
 import requests
 
 from container.contract.records import RunStatus
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 from tests.container.conftest import TOKEN, Launch, wait_for
 from tests.container.recipes import fake_recipe
 from tests.container.s3_server import SECRET_KEY
 
 
 def test_a_run_trains_uploads_all_of_value_and_ends_with_one_verdict(
-    launch: Launch, bucket: Bucket
+    launch: Launch, bucket: RunBucket
 ):
     run = launch()
     verdict = run.verdict()
@@ -72,14 +72,14 @@ def test_the_status_page_answers_before_the_bucket_does(launch: Launch):
 
 
 def test_a_container_on_a_prefix_with_a_verdict_does_nothing_but_serve(
-    launch: Launch, bucket: Bucket
+    launch: Launch, bucket: RunBucket
 ):
     first = launch()
     first.verdict()
     first.end()
     before = bucket.list()
     second = launch(work="another")
-    wait_for(lambda: second.supervisor.board.outcome)
+    wait_for(lambda: second.supervisor.live_status.outcome)
     assert "stage started" not in second.log
     wait_for(lambda: "polyline" in requests.get(second.url, timeout=5).text)  # the past is shown
     assert {stage.state for stage in second.status().stages} == {"done"}
@@ -202,7 +202,7 @@ def test_a_model_that_is_served_again_by_a_fresh_container_comes_from_the_bucket
     assert (tmp_path / "fresh" / "tokenizer" / "made.txt").exists()
 
 
-def test_metrics_hold_each_step_once(launch: Launch, bucket: Bucket):
+def test_metrics_hold_each_step_once(launch: Launch, bucket: RunBucket):
     run = launch()
     run.verdict()
     lines = [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 from tests.container.conftest import Launch, Running, wait_for
 from tests.container.recipes import fake_recipe, file_stage, script, trainer_stage
 
@@ -76,7 +77,7 @@ def test_failures_with_progress_between_them_are_not_counted_together(launch: La
     assert "goes on from step 4" in run.log
 
 
-def test_training_that_fails_after_its_last_save_is_done(launch: Launch, bucket: Bucket):
+def test_training_that_fails_after_its_last_save_is_done(launch: Launch, bucket: RunBucket):
     """nanochat's report fails when base is resumed at its last step, and failed the run."""
     run = launch(fake_recipe(trainer_stage(flags=("--exit-at-end=1",))))
     assert run.verdict().outcome == "succeeded", run.log
@@ -97,10 +98,27 @@ def test_training_without_a_complete_checkpoint_is_not_done(launch: Launch):
     assert verdict.reason == "exit code 0, but it left no complete checkpoint of d2"
 
 
+@pytest.mark.parametrize(("grace_s", "ends"), [("5", False), ("20", True)])
+def test_a_longer_grace_lets_the_running_step_take_longer_to_end(
+    launch: Launch, tmp_path: Path, grace_s: str, ends: bool
+):
+    """The grace period was read, but the stage was ended after a second and a half all the same."""
+    gate = tmp_path / "gate"
+    flags = ("--wait-at=3", f"--gate={gate}")
+    run = launch(fake_recipe(trainer_stage(flags=flags)), STOP_GRACE_S=grace_s)
+    wait_for(lambda: "step 00002/" in run.log)
+    run.supervisor.request_stop()
+    asked_at = time.monotonic()
+    wait_for(lambda: time.monotonic() - asked_at > 3.0 or run.supervisor.live_status.outcome)
+    gate.touch()
+    assert run.verdict().outcome == "stopped"
+    assert ("step 00003/" in run.log) is ends
+
+
 SAVES_ONCE = ("--save-every=99",)
 
 
-def test_a_model_that_is_saved_once_is_not_made_twice(launch: Launch, bucket: Bucket):
+def test_a_model_that_is_saved_once_is_not_made_twice(launch: Launch, bucket: RunBucket):
     """The second had the first one's name, and only the first was in the bucket."""
     sft = trainer_stage("sft", flags=(*SAVES_ONCE, "--exit-at-end=3"), saves_once=True)
     run = launch(fake_recipe(trainer_stage(), sft, file_stage("eval", local="e", key="e")))
@@ -117,7 +135,7 @@ def die(run: Running) -> None:
 
 @pytest.mark.parametrize("base_is_recorded", [True, False])
 def test_a_saved_model_is_taken_by_the_next_machine_if_its_base_is_there(
-    launch: Launch, bucket: Bucket, tmp_path: Path, base_is_recorded: bool
+    launch: Launch, bucket: RunBucket, tmp_path: Path, base_is_recorded: bool
 ):
     gate = tmp_path / "gate"
     held = file_stage(

@@ -14,23 +14,27 @@ import pytest
 import requests
 
 from container.contract.clock import Clock
+from container.contract.keys import MetricSegment
 from container.contract.records import RunStatus
-from container.telemetry.run_log import Journal
-from container.telemetry.run_status import CURVE_POINTS, Board
+from container.storage.bucket import RunBucket
+from container.telemetry.history import show_past
+from container.telemetry.run_log import RunLog
+from container.telemetry.run_status import CURVE_POINTS, LiveStatus
 from container.web.status_page import StatusPage, duration, loss_curve, percent
+from tests.runs_builders import jsonl, metric
 
 SECRET = "r2-secret-planted-<5d1f>&c09a"
 TOKEN = "chat-token-planted-3e77"
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board(run="main", recipe="fake", price_usd_per_hour=Decimal(1), clock=Clock())
+def live_status() -> LiveStatus:
+    return LiveStatus(run="main", recipe="fake", price_usd_per_hour=Decimal(1), clock=Clock())
 
 
 @pytest.fixture
-def page(board: Board) -> Iterator[str]:
-    one = StatusPage(board, port=0, access_token=TOKEN)
+def page(live_status: LiveStatus) -> Iterator[str]:
+    one = StatusPage(live_status, port=0, access_token=TOKEN)
     one.start()
     yield f"http://127.0.0.1:{one.port}"
     one.stop()
@@ -90,48 +94,63 @@ def test_stages_are_drawn_side_by_side_each_as_wide_as_its_steps() -> None:
 
 @pytest.mark.parametrize("every", [1, 10, 37])
 def test_a_long_curve_is_thinned_evenly_and_ends_at_the_newest_step(
-    board: Board, every: int
+    live_status: LiveStatus, every: int
 ) -> None:
     """Only old points were dropped: the begin of the curve had a tenth of the end's detail."""
     steps = range(1, 21_000 * every, every)
     for step in steps:
-        board.add_point("base", step, 4.0)
-    kept = [step for _, step, _ in board.curve()]
+        live_status.add_point("base", step, 4.0)
+    kept = [step for _, step, _ in live_status.curve()]
     assert CURVE_POINTS / 3 < len(kept) <= CURVE_POINTS
     assert (kept[0], kept[-1]) == (steps[0], steps[-1])
     gaps = [later - earlier for earlier, later in pairwise(kept[:-1])]
     assert max(gaps) <= 2 * min(gaps)
 
 
-def test_each_stage_keeps_its_first_and_its_last_loss(board: Board) -> None:
+def test_each_stage_keeps_its_first_and_its_last_loss(live_status: LiveStatus) -> None:
     for stage, steps in (("base", 9001), ("sft", 813), ("eval", 1)):
         for step in range(steps):
-            board.add_point(stage, step, 4.0)
+            live_status.add_point(stage, step, 4.0)
     for stage, last in (("base", 9000), ("sft", 812), ("eval", 0)):
-        kept = [step for name, step, _ in board.curve() if name == stage]
+        kept = [step for name, step, _ in live_status.curve() if name == stage]
         assert (kept[0], kept[-1]) == (0, last)
 
 
 def test_a_step_that_is_done_again_replaces_what_came_after_it_in_a_thinned_curve(
-    board: Board,
+    live_status: LiveStatus,
 ) -> None:
     for step in range(9000):
-        board.add_point("base", step, 4.0)
+        live_status.add_point("base", step, 4.0)
     for step in range(5000, 5003):
-        board.add_point("base", step, 3.0)
-    kept = [(step, loss) for _, step, loss in board.curve()]
+        live_status.add_point("base", step, 3.0)
+    kept = [(step, loss) for _, step, loss in live_status.curve()]
     assert kept[-1] == (5002, 3.0)
     assert [step for step, _ in kept] == sorted({step for step, _ in kept})
     assert all(loss == 4.0 for step, loss in kept if step < 5000)
 
 
+def test_the_curve_of_twelve_attempts_loses_none_of_them(
+    live_status: LiveStatus, bucket: RunBucket
+) -> None:
+    """Segments came in order of their keys: attempt 2 after 12, which lost all from 10 on."""
+    for attempt in range(1, 13):
+        steps = range(attempt * 10, attempt * 10 + 10)
+        lines = (metric("base", step, loss=float(attempt)) for step in steps)
+        bucket.put(MetricSegment(attempt=attempt).key, jsonl(*lines))
+    show_past(live_status, bucket).join(60)
+    expected = [("base", step, float(step // 10)) for step in range(10, 130)]
+    assert live_status.curve() == expected
+
+
 def test_a_secret_that_a_stage_printed_is_not_on_the_page(
-    board: Board, page: str, tmp_path: Path
+    live_status: LiveStatus, page: str, tmp_path: Path
 ) -> None:
     out = io.StringIO()
-    journal = Journal(folder=tmp_path, board=board, clock=Clock(), secrets=[SECRET, TOKEN], out=out)
-    journal.line("base", f"environ: R2_SECRET_ACCESS_KEY={SECRET} ACCESS_TOKEN={TOKEN}, step 1")
-    journal.event(f"the stage ended: {SECRET}")
+    run_log = RunLog(
+        folder=tmp_path, live_status=live_status, clock=Clock(), secrets=[SECRET, TOKEN], out=out
+    )
+    run_log.line("base", f"environ: R2_SECRET_ACCESS_KEY={SECRET} ACCESS_TOKEN={TOKEN}, step 1")
+    run_log.event(f"the stage ended: {SECRET}")
     shown = requests.get(page, timeout=10).text
     assert "R2_SECRET_ACCESS_KEY=*** ACCESS_TOKEN=***, step 1" in shown
     assert "the stage ended: ***" in shown
@@ -142,18 +161,18 @@ def test_a_secret_that_a_stage_printed_is_not_on_the_page(
 
 
 def test_what_is_said_to_the_model_is_not_on_the_page(
-    board: Board, page: str, tmp_path: Path
+    live_status: LiveStatus, page: str, tmp_path: Path
 ) -> None:
-    journal = Journal(folder=tmp_path, board=board, clock=Clock(), out=io.StringIO())
-    journal.line("serve", "asked: a private thing", on_page=False)
+    run_log = RunLog(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())
+    run_log.line("serve", "asked: a private thing", on_page=False)
     assert "private" not in requests.get(page, timeout=10).text
 
 
 def test_a_line_of_a_stage_cannot_put_markup_on_the_page(
-    board: Board, page: str, tmp_path: Path
+    live_status: LiveStatus, page: str, tmp_path: Path
 ) -> None:
-    journal = Journal(folder=tmp_path, board=board, clock=Clock(), out=io.StringIO())
-    journal.line("base", "<script>alert(1)</script> $run")
+    run_log = RunLog(folder=tmp_path, live_status=live_status, clock=Clock(), out=io.StringIO())
+    run_log.line("base", "<script>alert(1)</script> $run")
     shown = requests.get(page, timeout=10).text
     assert "<script>alert" not in shown
     assert "&lt;script&gt;alert(1)&lt;/script&gt; $run" in shown

@@ -1,4 +1,4 @@
-"""The uploader against a real S3 server: order, outages, resumed parts, bounded memory."""
+"""The upload queue against a real S3 server: order, outages, resumed parts, bounded memory."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from botocore.compat import HTTPHeaders
 
 from container.contract.clock import Clock
 from container.contract.records import Artifact
-from container.storage.bucket import Bucket, BucketError
+from container.storage.bucket import BucketError, RunBucket
 from container.storage.multipart import FileChangedError, FileSender
-from container.storage.upload_queue import CHECKPOINT, LOGS, RECORDS, Batch, Uploader
+from container.storage.upload_queue import CHECKPOINT, LOGS, RECORDS, Batch, UploadQueue
 from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import BUCKET, bucket_at, wait_for
 from tests.container.s3_server import S3Server
 
 PART = 5 * 2**20
-Make = Callable[..., Uploader]
+Make = Callable[..., UploadQueue]
 
 
 @pytest.fixture
-def make_uploader(bucket: Bucket) -> Iterator[Make]:
-    made: list[Uploader] = []
+def make_queue(bucket: RunBucket) -> Iterator[Make]:
+    made: list[UploadQueue] = []
 
-    def make(**changes: Any) -> Uploader:
+    def make(**changes: Any) -> UploadQueue:
         arguments: dict[str, Any] = {"clock": Clock(), "say": lambda _: None, "part_bytes": PART}
-        uploader = Uploader(bucket, shortest_pause_s=0.05, **(arguments | changes))
-        made.append(uploader)
-        return uploader
+        upload_queue = UploadQueue(bucket, shortest_pause_s=0.05, **(arguments | changes))
+        made.append(upload_queue)
+        return upload_queue
 
     yield make
-    for uploader in made:
-        uploader.stop()
+    for upload_queue in made:
+        upload_queue.stop()
 
 
 @pytest.fixture
-def sender(bucket: Bucket) -> Iterator[FileSender]:
+def sender(bucket: RunBucket) -> Iterator[FileSender]:
     with ThreadPoolExecutor(4) as pool:
-        yield FileSender(bucket, pool=pool, slots=4, part_bytes=PART)
+        yield FileSender(bucket, pool=pool, most_parts=4, part_bytes=PART)
 
 
 def file(folder: Path, name: str, size: int) -> Path:
@@ -55,7 +55,7 @@ def file(folder: Path, name: str, size: int) -> Path:
     return path
 
 
-def count_calls(bucket: Bucket, operation: str) -> list[str]:
+def count_calls(bucket: RunBucket, operation: str) -> list[str]:
     calls: list[str] = []
     bucket.client.meta.events.register(
         f"before-call.s3.{operation}", lambda params, **_: calls.append(params["url_path"])
@@ -64,7 +64,7 @@ def count_calls(bucket: Bucket, operation: str) -> list[str]:
 
 
 def test_a_large_file_arrives_whole_with_the_hash_taken_while_reading(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     path = file(tmp_path, "model.pt", 3 * PART + 17)
     artifact = sender.send(path, "model.pt")
@@ -73,7 +73,7 @@ def test_a_large_file_arrives_whole_with_the_hash_taken_while_reading(
 
 
 def test_parts_that_are_there_are_not_sent_again(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     path = file(tmp_path, "model.pt", 4 * PART + 5)
     full = bucket.full("model.pt")
@@ -90,7 +90,7 @@ def test_parts_that_are_there_are_not_sent_again(
     assert bucket.get("model.pt") == content
 
 
-def test_a_part_of_other_content_is_replaced(sender: FileSender, bucket: Bucket, tmp_path: Path):
+def test_a_part_of_other_content_is_replaced(sender: FileSender, bucket: RunBucket, tmp_path: Path):
     path = file(tmp_path, "model.pt", 2 * PART)
     full = bucket.full("model.pt")
     upload_id = bucket.client.create_multipart_upload(Bucket=BUCKET, Key=full)["UploadId"]
@@ -102,7 +102,7 @@ def test_a_part_of_other_content_is_replaced(sender: FileSender, bucket: Bucket,
 
 
 def test_what_the_bucket_answers_with_the_right_hash_is_not_asked_for_again(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     looks = count_calls(bucket, "HeadObject")
     sender.send(file(tmp_path, "small", 100), "small")
@@ -111,7 +111,7 @@ def test_what_the_bucket_answers_with_the_right_hash_is_not_asked_for_again(
 
 
 def test_a_server_whose_etags_say_nothing_of_the_content_is_asked_for_the_size(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     """As R2 and S3 answer for objects that they encrypt with a customer's key."""
 
@@ -127,7 +127,7 @@ def test_a_server_whose_etags_say_nothing_of_the_content_is_asked_for_the_size(
 
 
 def test_bytes_that_changed_on_their_way_are_not_taken_for_the_file(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     def other(parsed: dict[str, Any], **_: object) -> None:
         parsed["ETag"] = f'"{"0" * 32}"'
@@ -138,7 +138,7 @@ def test_bytes_that_changed_on_their_way_are_not_taken_for_the_file(
 
 
 def test_a_file_that_is_known_to_be_there_is_not_sent(
-    sender: FileSender, bucket: Bucket, tmp_path: Path
+    sender: FileSender, bucket: RunBucket, tmp_path: Path
 ):
     path = file(tmp_path, "a.txt", 100)
     known = sender.send(path, "a.txt")
@@ -171,7 +171,7 @@ def test_a_part_whose_sending_was_cut_is_sent_again_from_its_beginning(
     """botocore goes back to the body's beginning; the hash of what was sent begins anew too."""
     with FaultyStore(s3.endpoint, seed=5) as store, ThreadPoolExecutor(4) as pool:
         bucket = bucket_at(store.url, f"cut-{tmp_path.name}")
-        sender = FileSender(bucket, pool=pool, slots=4, part_bytes=PART)
+        sender = FileSender(bucket, pool=pool, most_parts=4, part_bytes=PART)
         path = file(tmp_path, "model.pt", 3 * PART + 9)
         store.faults.refused_share = 0.4
         while True:
@@ -186,9 +186,9 @@ def test_a_part_whose_sending_was_cut_is_sent_again_from_its_beginning(
 
 
 def test_a_record_is_written_after_all_the_files_that_it_vouches_for(
-    make_uploader: Make, bucket: Bucket, tmp_path: Path
+    make_queue: Make, bucket: RunBucket, tmp_path: Path
 ):
-    uploader = make_uploader()
+    upload_queue = make_queue()
     seen: list[tuple[list[str], list[str]]] = []
     one = Batch(name="one", files=[(file(tmp_path, "1", 9), "k/1")], priority=LOGS)
     two = Batch(name="two", files=[(file(tmp_path, "2", 9), "k/2")], priority=CHECKPOINT)
@@ -197,47 +197,47 @@ def test_a_record_is_written_after_all_the_files_that_it_vouches_for(
         seen.append((sorted(bucket.list("k/")), [a.key for b in (one, two) for a in b.artifacts]))
 
     for batch in (one, two, Batch(name="r", priority=RECORDS, after=[one, two], finish=finish)):
-        uploader.add(batch)
-    uploader.start()
-    assert uploader.wait_empty(20)
+        upload_queue.add(batch)
+    upload_queue.start()
+    assert upload_queue.wait_empty(20)
     assert seen == [(["k/1", "k/2"], ["k/1", "k/2"])]
 
 
-def test_models_go_before_logs(make_uploader: Make, bucket: Bucket, tmp_path: Path):
-    uploader = make_uploader()
+def test_models_go_before_logs(make_queue: Make, bucket: RunBucket, tmp_path: Path):
+    upload_queue = make_queue()
     calls = count_calls(bucket, "PutObject")
     for n in range(12):
-        uploader.add(Batch(name=f"log{n}", files=[(file(tmp_path, f"l{n}", 9), f"logs/{n}")]))
+        upload_queue.add(Batch(name=f"log{n}", files=[(file(tmp_path, f"l{n}", 9), f"logs/{n}")]))
     model = [(file(tmp_path, "model", 9), "model.pt")]
-    uploader.add(Batch(name="model", files=model, priority=CHECKPOINT))
-    uploader.start()
-    assert uploader.wait_empty(20)
+    upload_queue.add(Batch(name="model", files=model, priority=CHECKPOINT))
+    upload_queue.start()
+    assert upload_queue.wait_empty(20)
     assert any(path.endswith("model.pt") for path in calls[:4])
 
 
 def test_while_the_server_is_away_nothing_is_lost_and_nobody_waits(
-    make_uploader: Make, bucket: Bucket, s3: S3Server, tmp_path: Path
+    make_queue: Make, bucket: RunBucket, s3: S3Server, tmp_path: Path
 ):
     said: list[str] = []
-    uploader = make_uploader(say=said.append)
-    uploader.start()
+    upload_queue = make_queue(say=said.append)
+    upload_queue.start()
     s3.stop()
     try:
         files = [(file(tmp_path, str(n), 1000), f"away/{n}") for n in range(5)]
-        uploader.add(Batch(name="away", files=files))
-        wait_for(lambda: uploader.failing_for_s() > 0)
-        assert uploader.counters() == (0, 5000)
+        upload_queue.add(Batch(name="away", files=files))
+        wait_for(lambda: upload_queue.failing_for_s() > 0)
+        assert upload_queue.counters() == (0, 5000)
     finally:
         s3.start()
-    assert uploader.wait_empty(60)
-    assert uploader.counters() == (5000, 0)
+    assert upload_queue.wait_empty(60)
+    assert upload_queue.counters() == (5000, 0)
     assert sorted(bucket.list("away/")) == [f"away/{n}" for n in range(5)]
     assert any("upload waits" in line for line in said)
     assert any("works again" in line for line in said)
 
 
 def test_a_server_that_answers_503_half_of_the_time_gets_it_all_in_the_end(
-    make_uploader: Make, bucket: Bucket, tmp_path: Path
+    make_queue: Make, bucket: RunBucket, tmp_path: Path
 ):
     turn = {"n": 0}
     lock = threading.Lock()
@@ -253,60 +253,58 @@ def test_a_server_that_answers_503_half_of_the_time_gets_it_all_in_the_end(
         return AWSResponse(request.url, 503, HTTPHeaders(), Raw()) if odd else None
 
     bucket.client.meta.events.register("before-send.s3", answer)
-    uploader = make_uploader()
-    uploader.start()
+    upload_queue = make_queue()
+    upload_queue.start()
     paths = [file(tmp_path, str(n), 2 * PART + n) for n in range(2)]
-    uploader.add(Batch(name="b", files=[(path, f"slow/{path.name}") for path in paths]))
-    assert uploader.wait_empty(60)
+    upload_queue.add(Batch(name="b", files=[(path, f"slow/{path.name}") for path in paths]))
+    assert upload_queue.wait_empty(60)
     bucket.client.meta.events.unregister("before-send.s3", answer)
     assert [bucket.get(f"slow/{path.name}") for path in paths] == [p.read_bytes() for p in paths]
 
 
 def test_nothing_is_written_while_the_lease_is_not_sure(
-    make_uploader: Make, bucket: Bucket, tmp_path: Path
+    make_queue: Make, bucket: RunBucket, tmp_path: Path
 ):
     sure = threading.Event()
-    uploader = make_uploader(may_write=sure.is_set)
-    uploader.start()
-    uploader.add(Batch(name="b", files=[(file(tmp_path, "x", 9), "x")]))
-    assert not uploader.wait_empty(0.5)
+    upload_queue = make_queue(may_write=sure.is_set)
+    upload_queue.start()
+    upload_queue.add(Batch(name="b", files=[(file(tmp_path, "x", 9), "x")]))
+    assert not upload_queue.wait_empty(0.5)
     assert bucket.list() == {}
     sure.set()
-    assert uploader.wait_empty(20)
+    assert upload_queue.wait_empty(20)
 
 
-def test_files_are_removed_only_when_asked_and_when_they_arrived(
-    make_uploader: Make, tmp_path: Path
-):
+def test_files_are_removed_only_when_asked_and_when_they_arrived(make_queue: Make, tmp_path: Path):
     keep, drop = file(tmp_path, "keep", 9), file(tmp_path, "drop", 9)
-    uploader = make_uploader()
-    uploader.start()
-    uploader.add(Batch(name="keep", files=[(keep, "keep")]))
-    uploader.add(Batch(name="drop", files=[(drop, "drop")], remove_files=True))
-    assert uploader.wait_empty(20)
+    upload_queue = make_queue()
+    upload_queue.start()
+    upload_queue.add(Batch(name="keep", files=[(keep, "keep")]))
+    upload_queue.add(Batch(name="drop", files=[(drop, "drop")], remove_files=True))
+    assert upload_queue.wait_empty(20)
     assert keep.exists()
     assert not drop.exists()
 
 
 def test_a_followers_record_is_not_written_when_a_file_was_given_up(
-    make_uploader: Make, bucket: Bucket, tmp_path: Path
+    make_queue: Make, bucket: RunBucket, tmp_path: Path
 ):
-    uploader = make_uploader()
-    uploader.start()
+    upload_queue = make_queue()
+    upload_queue.start()
     gone = Batch(name="gone", files=[(tmp_path / "gone", "gone")])
 
     def mark(_: list[Artifact]) -> None:
         bucket.put("marker", b"")
 
     record = Batch(name="r", after=[gone], finish=mark)
-    uploader.add(gone)
-    uploader.add(record)
-    assert uploader.wait_empty(20)
+    upload_queue.add(gone)
+    upload_queue.add(record)
+    assert upload_queue.wait_empty(20)
     assert record.dropped
     assert bucket.get("marker") is None
 
 
-def test_errors_name_the_key_but_no_address_and_no_credential(bucket: Bucket, s3: S3Server):
+def test_errors_name_the_key_but_no_address_and_no_credential(bucket: RunBucket, s3: S3Server):
     s3.stop()
     try:
         with pytest.raises(BucketError) as caught:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from container.storage.bucket import Bucket, BucketUnavailableError
+from container.storage.bucket import BucketUnavailableError, RunBucket
 from container.transport.r2 import make_client
 from localcloud.object_store.faults import FaultyStore
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
@@ -33,12 +33,12 @@ def store(s3: S3Server) -> Iterator[FaultyStore]:
 
 
 @pytest.fixture
-def bucket(store: FaultyStore) -> Bucket:
+def bucket(store: FaultyStore) -> RunBucket:
     client = make_client(endpoint=store.url, access_key_id=ACCESS_KEY, secret_access_key=SECRET_KEY)
-    return Bucket(client, name="faults", prefix=f"run-{next(_numbers)}")
+    return RunBucket(client, name="faults", prefix=f"run-{next(_numbers)}")
 
 
-def test_without_faults_a_signed_request_and_its_answer_pass_unchanged(bucket: Bucket):
+def test_without_faults_a_signed_request_and_its_answer_pass_unchanged(bucket: RunBucket):
     body = os.urandom(3 * MIB)
     bucket.put("odd name+%/ü.bin", body, metadata={"sha256": "abc"})
     assert bucket.get("odd name+%/ü.bin") == body
@@ -48,7 +48,9 @@ def test_without_faults_a_signed_request_and_its_answer_pass_unchanged(bucket: B
     assert bucket.get("odd name+%/ü.bin") is None
 
 
-def test_a_slow_line_takes_as_long_as_its_rate_says_both_ways(store: FaultyStore, bucket: Bucket):
+def test_a_slow_line_takes_as_long_as_its_rate_says_both_ways(
+    store: FaultyStore, bucket: RunBucket
+):
     store.faults.bytes_per_s = 4 * MIB
     begin = time.monotonic()
     bucket.put("a", os.urandom(2 * MIB))
@@ -58,7 +60,7 @@ def test_a_slow_line_takes_as_long_as_its_rate_says_both_ways(store: FaultyStore
     assert time.monotonic() - middle >= 0.45
 
 
-def test_a_refused_request_answers_503_and_does_not_arrive(store: FaultyStore, bucket: Bucket):
+def test_a_refused_request_answers_503_and_does_not_arrive(store: FaultyStore, bucket: RunBucket):
     store.faults.refused_share = 1.0
     with pytest.raises(BucketUnavailableError, match="503 SlowDown"):
         bucket.put("refused", b"x")
@@ -66,7 +68,7 @@ def test_a_refused_request_answers_503_and_does_not_arrive(store: FaultyStore, b
     assert bucket.get("refused") is None
 
 
-def test_a_held_request_waits_until_it_is_released(store: FaultyStore, bucket: Bucket):
+def test_a_held_request_waits_until_it_is_released(store: FaultyStore, bucket: RunBucket):
     hold = store.hold(lambda method, path: method == "PUT" and path.endswith("verdict.json"))
     put = threading.Thread(target=lambda: bucket.put("verdict.json", b"{}"))
     put.start()
@@ -77,7 +79,7 @@ def test_a_held_request_waits_until_it_is_released(store: FaultyStore, bucket: B
     assert bucket.get("verdict.json") == b"{}"
 
 
-def test_an_outage_is_over_on_the_same_port(store: FaultyStore, bucket: Bucket):
+def test_an_outage_is_over_on_the_same_port(store: FaultyStore, bucket: RunBucket):
     url = store.url
     store.stop()
     with pytest.raises(BucketUnavailableError):

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from benchmarks.paid_seconds import has_ended_well, has_succeeded
-from container.storage.bucket import Bucket
+from container.storage.bucket import RunBucket
 
 
 class Ended:
@@ -30,8 +30,8 @@ def process(status: int | None) -> subprocess.Popen[bytes]:
     return cast("subprocess.Popen[bytes]", Ended(status))
 
 
-def bucket() -> Bucket:
-    return cast("Bucket", cast("Any", EmptyBucket()))
+def bucket() -> RunBucket:
+    return cast("RunBucket", cast("Any", EmptyBucket()))
 
 
 def test_a_supervisor_that_ends_without_a_verdict_is_not_waited_for() -> None:

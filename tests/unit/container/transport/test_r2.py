@@ -14,11 +14,11 @@ from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import BucketReader, BucketUnreachableError
 from container.storage.bucket import (
     AbsentError,
-    Bucket,
     BucketError,
     BucketRefusedError,
     BucketUnavailableError,
     ObjectChangedError,
+    RunBucket,
 )
 from container.transport import r2
 from container.transport.r2 import MACHINE, PROGRAM, TERMINAL, endpoint_of, kind_of, make_client
@@ -84,7 +84,7 @@ def test_the_four_places_agree_on_what_is_absent_and_what_is_refused(
 ) -> None:
     """Four sets of codes had drifted: one place took `NotFound` for an outage."""
     client: Any = Answering(answer(code, status))
-    container = Bucket(client, name="b", prefix="p")
+    container = RunBucket(client, name="b", prefix="p")
     expected: dict[str, type[BucketError]] = {
         "refused": BucketRefusedError,
         "clock": BucketRefusedError,

@@ -1,0 +1,108 @@
+"""The layout of a run prefix: where each object lies, built and read back in one place; no I/O.
+
+Keys are relative to the run prefix. Those of segments and attempts are also recognised behind one,
+as the operator lists whole buckets. Keys of artefacts are the recipe's (`Upload.key`). Standard
+library only.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+RUN_KEY = "run.json"
+STATUS_KEY = "status.json"
+MANIFEST_KEY = "manifest.json"
+LEASE_KEY = "lease.json"
+VERDICT_KEY = "verdict.json"
+
+ATTEMPTS_PREFIX = "attempts/"
+STAGES_PREFIX = "stages/"
+METRICS_PREFIX = "metrics/"
+LOGS_PREFIX = "logs/"
+CHECKPOINTS_PREFIX = "checkpoints/"
+PROBE_PREFIX = "probe-"
+
+_ATTEMPT = re.compile(rf"(?:.*/)?{ATTEMPTS_PREFIX}(\d+)\.json")
+_METRICS = re.compile(rf"(?:.*/)?{METRICS_PREFIX}(\d+)-(\d+)\.jsonl")
+_LOG = re.compile(rf"(?:.*/)?{LOGS_PREFIX}(\d+)-([^/]+)-(\d+)\.log")
+_MARKER = re.compile(rf"({CHECKPOINTS_PREFIX}.+)/complete_(\d{{6,}})\.json")
+
+
+def attempt_key(attempt: int) -> str:
+    """Return where the record of an attempt lies."""
+    return f"{ATTEMPTS_PREFIX}{attempt}.json"
+
+
+def attempt_of(key: str) -> int | None:
+    """Return the number of the attempt whose record this is, None for any other key."""
+    match = _ATTEMPT.fullmatch(key)
+    return int(match[1]) if match else None
+
+
+def stage_key(stage: str) -> str:
+    """Return where the record of a stage lies: that it is done, or its smaller batch size."""
+    return f"{STAGES_PREFIX}{stage}.json"
+
+
+def stopped_key(attempt: int) -> str:
+    """Return where the verdict `stopped` of an attempt is kept when the run goes on."""
+    return f"verdicts/{attempt}-stopped.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSegment:
+    """Some lines of the loss curve; segments of an attempt are written in order of `sequence`."""
+
+    attempt: int
+    sequence: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{METRICS_PREFIX}{self.attempt}-{self.sequence:05d}.jsonl"
+
+    @classmethod
+    def parse(cls, key: str) -> Self | None:
+        """Read a key back; None for one of another kind."""
+        match = _METRICS.fullmatch(key)
+        return cls(attempt=int(match[1]), sequence=int(match[2])) if match else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSegment:
+    """Some lines of one stage's output; a stage's name may contain dashes and digits."""
+
+    attempt: int
+    stage: str
+    sequence: int = 0
+
+    @property
+    def key(self) -> str:
+        return f"{LOGS_PREFIX}{self.attempt}-{self.stage}-{self.sequence:05d}.log"
+
+    @classmethod
+    def parse(cls, key: str) -> Self | None:
+        """Read a key back; None for one of another kind."""
+        match = _LOG.fullmatch(key)
+        if match is None:
+            return None
+        return cls(attempt=int(match[1]), stage=match[2], sequence=int(match[3]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class MarkerKey:
+    """The marker that makes a checkpoint step count: in the folder of the step's files."""
+
+    folder: str  # "checkpoints/<stage>/<tag>"
+    step: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.folder}/complete_{self.step:06d}.json"
+
+    @classmethod
+    def parse(cls, key: str) -> Self | None:
+        """Read a key back; None for one of another kind."""
+        match = _MARKER.fullmatch(key)
+        return cls(folder=match[1], step=int(match[2])) if match else None
