@@ -172,6 +172,21 @@ def test_no_import_goes_up_a_layer_or_across_one(place: str) -> None:
     )
 
 
+def picture() -> str:
+    """Return the layers as docs/architecture.md draws them: each place from the top down."""
+    drawn = []
+    for place, rows in LAYERS.items():
+        for index, row in enumerate(reversed(rows)):
+            names = ["errors, …" if name == place else name[len(place) + 1 :] for name in row]
+            head = f"{place.replace('.', '/')}/" if index == 0 else ""
+            drawn.append(f"{head:<17}{' │ '.join(names)}")
+        drawn.append("")
+    for package, used in APART.items():
+        below = ", ".join(name.replace(".", "/") for name in used) or "nothing of its place"
+        drawn.append(f"{package.replace('.', '/') + '/':<24}uses {below}")
+    return "\n".join(drawn)
+
+
 @pytest.mark.parametrize("package", sorted(APART))
 def test_a_package_that_stands_for_itself_stays_so(package: str) -> None:
     wrong = beside_layers(IMPORTS, package, APART[package])
@@ -179,6 +194,11 @@ def test_a_package_that_stands_for_itself_stays_so(package: str) -> None:
         f"\n{lines(wrong)}\n{package} is run or loaded by its name, apart from the rest of its "
         "place; what it shares with that belongs in container/contract."
     )
+
+
+def test_the_picture_in_the_docs_is_true() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    assert picture() in text, f"draw this under Layers in docs/architecture.md:\n{picture()}"
 
 
 def test_every_package_has_its_layer_or_stands_for_itself() -> None:
