@@ -1,77 +1,223 @@
-"""The top folders are places of execution; only wire types cross between them."""
+"""Which place may import which, and which layer which: read from the code, never from a drawing.
+
+docs/architecture.md shows the same. How imports are read: tests/source_tree.py.
+"""
 
 from __future__ import annotations
-
-import ast
-from pathlib import Path
 
 import pytest
 
 from tests import ROOT
+from tests.source_tree import (
+    Import,
+    against_layers,
+    beside_layers,
+    circles,
+    crossings,
+    foreign,
+    imports_in,
+    lies_in,
+    modules_in,
+)
 
 PLACES = ("components", "container", "localcloud", "runs")
+MODULES = modules_in(ROOT, (*PLACES, "benchmarks")) | {"__main__": ROOT / "__main__.py"}
+IMPORTS = imports_in(MODULES)
 
-# What one place may import of another, and why.
-ALLOWED = {
-    ("runs", "container.contract.records"),  # readers of what the supervisor writes
-    ("runs", "container.contract.keys"),  # and where it lies
-    ("runs", "container.contract.metrics"),  # the page and the terminal show the same curve
-    ("runs", "components.ionet.models"),  # the vendor's wire types and glossary
+# What crosses from the container to every place, and why nothing else does: it lies in the image.
+WIRE = {
+    "container.contract": "what stands in the bucket, what a recipe is, what the container is told",
+    "container.transport": "one S3 client, so that one reading of its errors counts everywhere",
+}
+# What the operator's commands use of the program's code, each with its reason.
+OF_COMPONENTS_IN_RUNS = {
+    "components.config.endpoints": "the two worlds must not be told apart twice",
     # A machine that no state knows is found and given back by the same calls as one that is: a
     # second client would have its own idea of what "gone" means.
-    ("runs", "components.ionet.client"),
-    ("runs", "components.ionet.errors"),
-    ("runs", "components.ionet.rental"),
-    ("runs", "components.config.endpoints"),
-    ("localcloud", "container.contract.records"),
-    ("localcloud", "components.ionet.models"),
-    ("components", "container.contract.records"),  # is there a verdict already?
-    ("components", "container.contract.keys"),
-    (
-        "components",
-        "container.contract.recipe",
-    ),  # a wrong recipe setting is refused before anything is rented
+    "components.ionet.client": "the calls",
+    "components.ionet.errors": "what each call can say",
+    "components.ionet.models": "the vendor's wire types",
+    "components.ionet.rental": "gone, confirmed",
+    "components.ionet.cost": "prices and the vendor's minutes",
+    "components.r2.cloudflare": "whether a token is good, as the preflight sees it",
+    "components.registry": "whether a registry takes a login, as the preflight sees it",
+}
+CROSSINGS = {
+    "__main__": ("components",),
+    "components": tuple(WIRE),
+    "container": (),
+    "localcloud": tuple(WIRE),
+    "runs": (*WIRE, *OF_COMPONENTS_IN_RUNS),
+    "benchmarks": (*PLACES,),  # they drive all of it, as tests do
+}
+
+# What a package may load besides the standard library and itself.
+FOREIGN = {
+    # The operator's program, the container and nanochat's own Python read it; a recipe is loaded
+    # by its name with importlib (contract/recipe.py), which no import statement shows: recipes are
+    # data that may be added without a line here, and each imports the contract only.
+    "container.contract": (),
+    # urllib3 comes with botocore, and its errors are among those that mean "try again".
+    "container.transport": ("boto3", "botocore", "urllib3", "container.contract"),
+    "container.nanochat": (),  # runs in nanochat's own Python, which has none of our packages
+}
+
+# From the bottom up: a package imports what lies below its row, never beside or above it. A place
+# itself stands for the modules directly in it that no row names.
+LAYERS = {
+    "components": (
+        ("components",),
+        ("components.config", "components.r2"),
+        ("components.ionet",),
+        (
+            "components.artifact_store",
+            "components.preflight",
+            "components.run_image",
+        ),
+        ("components.training_run",),
+        ("components.outputs",),
+    ),
+    "container": (
+        ("container.contract",),
+        ("container.transport",),
+        ("container.system", "container.storage"),
+        ("container.telemetry",),
+        ("container.stages", "container.web"),
+        ("container.supervisor",),
+    ),
+    "localcloud": (
+        ("localcloud",),
+        (
+            "localcloud.datasets",
+            "localcloud.docker",
+            "localcloud.object_store",
+            "localcloud.pulumi.engine",
+            "localcloud.pulumi.plugins",
+            "localcloud.pulumi.stack",
+        ),
+        ("localcloud.cloudflare_api", "localcloud.env_file"),
+        ("localcloud.services",),
+        ("localcloud.__main__", "localcloud.purge"),
+        ("localcloud.main_job",),
+    ),
+    "localcloud.caas": (
+        ("localcloud.caas",),
+        ("localcloud.caas.runtime",),
+        ("localcloud.caas.domain",),
+        ("localcloud.caas.http",),
+        ("localcloud.caas.__main__",),
+    ),
+    "runs": (
+        ("runs",),
+        ("runs.source", "runs.terminal"),
+        ("runs.machines", "runs.model_client", "runs.remove"),
+        ("runs.download", "runs.view"),
+        ("runs.checks",),
+        ("runs.view.tables",),  # one place knows how everything looks as a table
+        ("runs.commands",),
+        ("runs.cli",),
+        ("runs.__main__",),
+    ),
+}
+
+# Packages that stand for themselves: nothing in their place imports them, and they import of it
+# only what is named.
+APART = {
+    "container.recipes": ("container.contract",),  # data
+    "container.nanochat": (),  # started by a recipe, in nanochat's Python
+    "container.toy_trainer": (),  # started by a recipe, as nanochat's programs are
+    "localcloud.caas": (),  # a process of its own, restarted when a file in its folder changes
 }
 
 
-def imports_of(path: Path) -> set[str]:
-    """Return the dotted names of every module that a file imports, nested imports included."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
+def lines(imports: list[Import]) -> str:
+    return "\n".join(f"  {one}" for one in imports)
 
 
-def is_allowed(place: str, name: str) -> bool:
-    return any(
-        place == importer and (name == module or name.startswith(f"{module}."))
-        for importer, module in ALLOWED
+@pytest.mark.parametrize("place", sorted(CROSSINGS))
+def test_only_what_is_named_crosses_between_the_places(place: str) -> None:
+    of_place = [one for one in IMPORTS if lies_in(one.importer, place)]
+    wrong = crossings(of_place, (*PLACES, "benchmarks"), CROSSINGS)
+    assert not wrong, (
+        f"\n{lines(wrong)}\nWhat both sides need belongs in container/contract (the standard "
+        "library only) or container/transport; what is there for one command gets a line with its "
+        "reason in OF_COMPONENTS_IN_RUNS."
     )
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_only_wire_types_cross_between_the_places(place: str) -> None:
-    crossings = [
-        f"{path.relative_to(ROOT)} imports {name}"
-        for path in sorted((ROOT / place).rglob("*.py"))
-        for name in sorted(imports_of(path))
-        if name.split(".")[0] in PLACES
-        and name.split(".")[0] != place
-        and not is_allowed(place, name)
-    ]
-    assert crossings == []
+@pytest.mark.parametrize("package", sorted(FOREIGN))
+def test_a_package_that_others_must_be_able_to_load_asks_for_nothing(package: str) -> None:
+    wrong = foreign(IMPORTS, package, FOREIGN[package])
+    assert not wrong, (
+        f"\n{lines(wrong)}\n{package} may load the standard library, itself and "
+        f"{', '.join(FOREIGN[package]) or 'nothing else'}: move what needs more out of it."
+    )
+
+
+def test_no_modules_load_one_another_in_a_circle() -> None:
+    rings = circles(IMPORTS)
+    assert not rings, (
+        "\n" + "\n".join(rings) + "\nMove what both need into a module below them, or hand it in "
+        "as an argument; an import inside a function only hides the circle."
+    )
+
+
+@pytest.mark.parametrize("place", sorted(LAYERS))
+def test_no_import_goes_up_a_layer_or_across_one(place: str) -> None:
+    wrong = against_layers(IMPORTS, LAYERS[place])
+    assert not wrong, (
+        f"\n{lines(wrong)}\nA module uses what lies below its row in LAYERS[{place!r}]. Move the "
+        "code that is needed down, or the module that needs it up; a new module directly in a "
+        "place stands at the bottom until a row names it."
+    )
+
+
+def picture() -> str:
+    """Return the layers as docs/architecture.md draws them: each place from the top down."""
+    drawn = []
+    for place, rows in LAYERS.items():
+        for index, row in enumerate(reversed(rows)):
+            names = ["errors, …" if name == place else name[len(place) + 1 :] for name in row]
+            head = f"{place.replace('.', '/')}/" if index == 0 else ""
+            drawn.append(f"{head:<17}{' │ '.join(names)}")
+        drawn.append("")
+    for package, used in APART.items():
+        below = ", ".join(name.replace(".", "/") for name in used) or "nothing of its place"
+        drawn.append(f"{package.replace('.', '/') + '/':<24}uses {below}")
+    return "\n".join(drawn)
+
+
+@pytest.mark.parametrize("package", sorted(APART))
+def test_a_package_that_stands_for_itself_stays_so(package: str) -> None:
+    wrong = beside_layers(IMPORTS, package, APART[package])
+    assert not wrong, (
+        f"\n{lines(wrong)}\n{package} is run or loaded by its name, apart from the rest of its "
+        "place; what it shares with that belongs in container/contract."
+    )
+
+
+def test_the_picture_in_the_docs_is_true() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    assert picture() in text, f"draw this under Layers in docs/architecture.md:\n{picture()}"
+
+
+def test_every_package_has_its_layer_or_stands_for_itself() -> None:
+    """A folder that no rule names would be one where everything is allowed."""
+    ranked = {package for rows in LAYERS.values() for row in rows for package in row}
+    folders = {
+        name
+        for name, path in MODULES.items()
+        if path.name == "__init__.py" and len(name.split(".")) == 2 and lies_in(name, "container")
+    }
+    lost = sorted(folders - ranked - set(APART))
+    assert not lost, f"give each a row in LAYERS or a line in APART: {', '.join(lost)}"
 
 
 def test_the_paid_machine_never_imports_pulumi() -> None:
-    guilty = [
-        str(path.relative_to(ROOT))
-        for path in sorted((ROOT / "container").rglob("*.py"))
-        if any(name.split(".")[0] == "pulumi" for name in imports_of(path))
+    wrong = [
+        one for one in IMPORTS if lies_in(one.importer, "container") and lies_in(one.name, "pulumi")
     ]
-    assert guilty == []
+    assert not wrong, f"\n{lines(wrong)}\nThe image has no Pulumi, and needs none."
 
 
 def test_the_package_that_pulumi_unpickles_stays_where_old_stacks_look_for_it() -> None:

@@ -12,12 +12,9 @@ save at the very end).
 
 from __future__ import annotations
 
-from typing import Final
-
 from container.contract.recipe import Recipe, Setting, SettingValue
+from container.recipes._nanochat_flags import PINNED_COMMIT
 from container.recipes._nanochat_stages import CHAT, gpu_stages
-
-PINNED_COMMIT: Final = "dc54a1a3077cab11d68fac4c5d1cd5c51f5d8c7a"
 
 
 def settings(**given: SettingValue) -> dict[str, Setting]:

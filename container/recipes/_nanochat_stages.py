@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from container.contract.recipe import Chat, Stage, Upload
+from container.recipes._nanochat_flags import arguments
 
 SOURCE: Final = "/opt/nanochat"
 PYTHON: Final = f"{SOURCE}/.venv/bin/python"
@@ -23,54 +24,40 @@ ENV: Final[Mapping[str, str]] = {
 
 def gpu_stages(*, base_hours: float) -> tuple[Stage, ...]:
     """Return the stages on GPUs; `base_hours` is what base training takes on eight H100."""
-    flags = (
-        "--model-tag={tag}",
-        "--device-batch-size={device_batch_size}",
-        "--run={wandb_run}",
-    )
-    base = (
-        "--depth={depth}",
-        "--max-seq-len={max_seq_len}",
-        "--window-pattern={window_pattern}",
-        "--target-param-data-ratio={target_param_data_ratio}",
-        "--num-iterations={num_iterations}",
-        "--total-batch-size={total_batch_size}",
-        "{fp8:--fp8}",
-        "--eval-every={eval_every}",
-        "--save-every={save_every}",
-        "--core-metric-every=-1",
-        "--sample-every=-1",
-    )
+    shared = ("tag", "device_batch_size", "wandb_run")
     return (
         *data_stages(fp8=True),
         tokenizer_stage(),
         base_stage(
-            _torchrun("base_train", *base, *flags),
+            _torchrun(
+                "base_train",
+                "depth",
+                "max_seq_len",
+                "window_pattern",
+                "target_param_data_ratio",
+                "num_iterations",
+                "total_batch_size",
+                "fp8",
+                "eval_every",
+                "save_every",
+                "core_metric_every=-1",
+                "sample_every=-1",
+                *shared,
+            ),
             # One GPU takes eight times as long; the ordered hours are the limit that counts.
             time_limit_s=base_hours * 3600 * 10,
             first_step_limit_s=1800,  # shards are listed, the model is compiled
         ),
         base_eval_stage(
             _torchrun(
-                "base_eval",
-                "--model-tag={tag}",
-                "--device-batch-size={device_batch_size}",
-                "--eval=core,bpb,sample",
-                "--max-per-task={core_max_per_task}",
+                "base_eval", "tag", "device_batch_size", "eval=core,bpb,sample", "core_max_per_task"
             )
         ),
         sft_stage(
-            _torchrun(
-                "chat_sft",
-                *flags,
-                "--num-iterations={sft_iterations}",
-                "--chatcore-every=-1",
-            ),
+            _torchrun("chat_sft", *shared, "sft_iterations", "chatcore_every=-1"),
             time_limit_s=6 * 3600,
         ),
-        chat_eval_stage(
-            _torchrun("chat_eval", "-i", "sft", "-g", "{tag}", "-x", "{eval_problems}")
-        ),
+        chat_eval_stage(_torchrun("chat_eval", "source=sft", "tag", "eval_problems")),
         report_stage(),
     )
 
@@ -126,9 +113,7 @@ def tokenizer_stage() -> Stage:
     """Return the stage that trains the tokenizer on the first shards."""
     return Stage(
         name="tokenizer",
-        argv=_python(
-            "scripts.tok_train", "--max-chars={tokenizer_chars}", "--vocab-size={vocab_size}"
-        ),
+        argv=on_one_process("tok_train", "tokenizer_chars", "vocab_size"),
         cwd=SOURCE,
         env=ENV,
         time_limit_s=3600,
@@ -145,7 +130,7 @@ def base_stage(argv: tuple[str, ...], *, time_limit_s: float, first_step_limit_s
     return Stage(
         name="base",
         argv=argv,
-        resume_argv=("--resume-from-step={resume_step}",),
+        resume_argv=arguments("base_train", "resume_step"),
         cwd=SOURCE,
         env=ENV,
         time_limit_s=time_limit_s,
@@ -233,7 +218,12 @@ def report_stage() -> Stage:
     )
 
 
-def _torchrun(program: str, *arguments: str) -> tuple[str, ...]:
+def on_one_process(program: str, *names: str) -> tuple[str, ...]:
+    """Return the command line of one of nanochat's programs, with what it takes by name."""
+    return _python(f"scripts.{program}", *arguments(program, *names))
+
+
+def _torchrun(program: str, *names: str) -> tuple[str, ...]:
     return (
         TORCHRUN,
         "--standalone",
@@ -241,12 +231,12 @@ def _torchrun(program: str, *arguments: str) -> tuple[str, ...]:
         "-m",
         f"scripts.{program}",
         "--",
-        *arguments,
+        *arguments(program, *names),
     )
 
 
-def _python(module: str, *arguments: str) -> tuple[str, ...]:
-    return (PYTHON, "-m", module, *arguments)
+def _python(module: str, *more: str) -> tuple[str, ...]:
+    return (PYTHON, "-m", module, *more)
 
 
 def _eval_bundle_stage() -> Stage:
@@ -269,14 +259,7 @@ def _section(name: str) -> Upload:
 CHAT: Final = Chat(
     argv=_python(
         "container.nanochat.chat",
-        "-i",
-        "sft",
-        "-g",
-        "{tag}",
-        "--host",
-        "127.0.0.1",
-        "-p",
-        "{port}",
+        *arguments("chat_web", "source=sft", "tag", "host=127.0.0.1", "port"),
     ),
     dialect="nanochat",
     env=ENV,

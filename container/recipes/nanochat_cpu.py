@@ -12,6 +12,7 @@ from typing import Final
 from container.contract.recipe import Recipe, Setting
 from container.recipes import _nanochat
 from container.recipes import _nanochat_stages as stages
+from container.recipes._nanochat_flags import PINNED_COMMIT
 
 _ON_GPUS_ONLY: Final = ("fp8", "target_param_data_ratio", "core_max_per_task")
 _SHARED: Final = {
@@ -35,23 +36,10 @@ _SETTINGS: Final = {
     "shards": Setting(default=2, minimum=1, help="train shards, about 100 MB each"),
     "eval_tokens": Setting(default=16384, minimum=1, help="tokens of an evaluation"),
 }
-_BATCH: Final = ("--device-batch-size={device_batch_size}", "--total-batch-size={total_batch_size}")
+_SAME: Final = ("device_type=cpu", "max_seq_len", "eval_every", "eval_tokens", "tag", "wandb_run")
 # nanochat's SFT counts rows as iterations: with four rows a step, ten iterations were three steps,
 # the last of them at a learning rate below zero.
-_ONE_ROW: Final = ("--device-batch-size=1", "--total-batch-size={max_seq_len}")
-_SAME: Final = (
-    "--device-type=cpu",
-    "--max-seq-len={max_seq_len}",
-    "--eval-every={eval_every}",
-    "--eval-tokens={eval_tokens}",
-    "--model-tag={tag}",
-    "--run={wandb_run}",
-)
-
-
-def _program(name: str, *arguments: str) -> tuple[str, ...]:
-    return (stages.PYTHON, "-m", f"scripts.{name}", *arguments)
-
+_ONE_ROW: Final = ("device_batch_size=1", "total_batch_size={max_seq_len}")
 
 RECIPE: Final[Recipe] = Recipe(
     name="nanochat-cpu",
@@ -60,60 +48,53 @@ RECIPE: Final[Recipe] = Recipe(
     expected_hours=0.7,
     disk_bytes=10 * 10**9,
     device_batch_size=1,
-    nanochat_commit=_nanochat.PINNED_COMMIT,
+    nanochat_commit=PINNED_COMMIT,
     settings=_SETTINGS,
     stages=(
         *stages.data_stages(first_shards="{shards}", eval_bundle=False),
         stages.tokenizer_stage(),
         stages.base_stage(
-            _program(
+            stages.on_one_process(
                 "base_train",
-                "--depth={depth}",
-                "--head-dim=64",
-                "--window-pattern={window_pattern}",
-                "--num-iterations={num_iterations}",
-                "--save-every={save_every}",
-                "--core-metric-every=-1",
-                "--sample-every=-1",
-                *_BATCH,
+                "depth",
+                "head_dim=64",
+                "window_pattern",
+                "num_iterations",
+                "save_every",
+                "core_metric_every=-1",
+                "sample_every=-1",
+                "device_batch_size",
+                "total_batch_size",
                 *_SAME,
             ),
             time_limit_s=4 * 3600,
             first_step_limit_s=1800,  # compiling took 61 s for 2 layers on 2 idle cores
         ),
         stages.base_eval_stage(
-            _program(
+            stages.on_one_process(
                 "base_eval",
-                "--eval=bpb,sample",
-                "--device-type=cpu",
-                "--device-batch-size={device_batch_size}",
-                "--split-tokens={eval_tokens}",
-                "--model-tag={tag}",
+                "eval=bpb,sample",
+                "device_type=cpu",
+                "device_batch_size",
+                "eval_tokens",
+                "tag",
             ),
             core=False,
         ),
         stages.sft_stage(
-            _program(
-                "chat_sft",
-                "--num-iterations={sft_iterations}",
-                "--chatcore-every=-1",
-                *_ONE_ROW,
-                *_SAME,
+            stages.on_one_process(
+                "chat_sft", "sft_iterations", "chatcore_every=-1", *_ONE_ROW, *_SAME
             ),
             time_limit_s=4 * 3600,
         ),
         stages.chat_eval_stage(
-            _program(
+            stages.on_one_process(
                 "chat_eval",
-                "-i",
-                "sft",
-                "-g",
-                "{tag}",
-                "-x",
-                "{eval_problems}",
-                "-m",
-                "16",
-                "--device-type=cpu",
+                "source=sft",
+                "tag",
+                "eval_problems",
+                "max_new_tokens=16",
+                "device_type=cpu",
             )
         ),
         stages.report_stage(),

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from localcloud.caas.http.server import create_app, server
-from localcloud.caas.quirks import Behaviours
+from localcloud.caas.quirks import Quirks
 from localcloud.caas.runtime.containers import DockerRuntime
 from localcloud.caas.settings import Settings
 
@@ -43,12 +43,12 @@ def main() -> int:
         stop_grace_s=given.stop_grace,
     )
     try:
-        behaviours = _behaviours(given)
+        quirks = _quirks(given)
     except ValidationError as error:
         print(f"--behaviour is wrong: {error}", file=sys.stderr)
         return 2
     runtime = DockerRuntime(place_id=given.place_id, network=given.network)
-    app = create_app(settings, runtime, behaviours=behaviours)
+    app = create_app(settings, runtime, quirks=quirks)
     serving = server(app, host=given.host, port=given.port)
     with suppress(KeyboardInterrupt):
         serving.run()  # after SIGTERM it ends the process by that signal
@@ -57,10 +57,10 @@ def main() -> int:
     os._exit(0 if serving.started else 1)
 
 
-def _behaviours(given: argparse.Namespace) -> Behaviours:
+def _quirks(given: argparse.Namespace) -> Quirks:
     pairs = dict(pair.partition("=")[::2] for pair in given.behaviour)
     restarts = "restarted" if given.restart_policy == "always" else "left_dead"
-    return Behaviours.model_validate({"container_exit": restarts, **pairs})
+    return Quirks.model_validate({"container_exit": restarts, **pairs})
 
 
 def _arguments() -> argparse.ArgumentParser:
@@ -89,7 +89,7 @@ def _arguments() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="switch of behaviours.py; may be repeated",
+        help="switch of quirks.py; may be repeated",
     )
     return parser
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class Behaviours(BaseModel):
+class Quirks(BaseModel):
     """One value for every switch; unknown switches are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -47,23 +47,23 @@ class Behaviours(BaseModel):
 
 
 class Switches:
-    """The behaviours in force; may be changed from any thread while requests are served."""
+    """The quirks in force; may be changed from any thread while requests are served."""
 
-    def __init__(self, initial: Behaviours | None = None) -> None:
+    def __init__(self, initial: Quirks | None = None) -> None:
         self._lock = threading.Lock()
-        self._current = initial or Behaviours()
+        self._current = initial or Quirks()
         self._replies_lost = 0
 
     @property
-    def current(self) -> Behaviours:
-        """Return the behaviours in force now."""
+    def current(self) -> Quirks:
+        """Return the quirks in force now."""
         return self._current
 
-    def change(self, changes: dict[str, Any]) -> Behaviours:
+    def change(self, changes: dict[str, Any]) -> Quirks:
         """Set some switches; raise pydantic's ValidationError for an unknown name or value."""
         with self._lock:
             merged = {**self._current.model_dump(), **changes}
-            self._current = Behaviours.model_validate(merged)
+            self._current = Quirks.model_validate(merged)
             self._replies_lost = 0
             return self._current
 

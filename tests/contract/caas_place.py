@@ -13,7 +13,7 @@ import requests
 
 from localcloud.caas.clock import BillingClock
 from localcloud.caas.http.server import create_app, server
-from localcloud.caas.quirks import Behaviours
+from localcloud.caas.quirks import Quirks
 from localcloud.caas.runtime.runtime import ContainerRuntime
 from localcloud.caas.settings import Settings
 
@@ -56,13 +56,13 @@ class CaasPlace:
         folder: Path,
         runtime: ContainerRuntime,
         *,
-        behaviours: Behaviours | None = None,
+        quirks: Quirks | None = None,
         **settings: Any,
     ) -> None:
         self.database = folder / "caas.sqlite3"
         self.time = MovableTime()
         self._runtime = runtime
-        self._behaviours = behaviours
+        self._quirks = quirks
         self._settings = {
             "api_key": API_KEY,
             "database": self.database,
@@ -79,7 +79,7 @@ class CaasPlace:
         app = create_app(
             settings,
             self._runtime,
-            behaviours=self._behaviours,
+            quirks=self._quirks,
             clock=BillingClock(settings.clock_speed, now=self.time),
         )
         self._server = server(app, host="127.0.0.1", port=0)

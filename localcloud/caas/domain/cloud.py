@@ -1,4 +1,4 @@
-"""The parts of one running stand-in, handed to every behaviour."""
+"""The parts of one running stand-in, handed to everything in the domain."""
 
 from __future__ import annotations
 

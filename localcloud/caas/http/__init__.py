@@ -1,1 +1,1 @@
-"""The stand-in's HTTP side: paths, gate, server; no behaviour."""
+"""The stand-in's HTTP side: paths, gate, server; nothing of what the service does."""

@@ -28,13 +28,13 @@ def health(cloud: TheCloud) -> dict[str, Any]:
 
 
 @router.get(f"{PREFIX}/behaviours")
-def behaviours(cloud: TheCloud) -> dict[str, Any]:
+def quirks(cloud: TheCloud) -> dict[str, Any]:
     """Return every switch."""
     return cloud.switches.current.model_dump()
 
 
 @router.post(f"{PREFIX}/behaviours")
-def change_behaviours(cloud: TheCloud, changes: dict[str, Any]) -> dict[str, Any]:
+def change_quirks(cloud: TheCloud, changes: dict[str, Any]) -> dict[str, Any]:
     """Set the switches that are named; the others stay."""
     try:
         changed = cloud.switches.change(changes)

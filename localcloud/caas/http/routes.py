@@ -1,4 +1,4 @@
-"""The vendor's paths: each decodes, calls one behaviour and encodes; nothing else."""
+"""The vendor's paths: each decodes, calls the domain once and encodes; nothing else."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from localcloud.caas.domain.reconciler import Reconciler
 from localcloud.caas.domain.store import Store
 from localcloud.caas.http import admin, routes
 from localcloud.caas.http.gate import Gate
-from localcloud.caas.quirks import Behaviours, Switches
+from localcloud.caas.quirks import Quirks, Switches
 from localcloud.caas.runtime.runtime import ContainerRuntime
 from localcloud.caas.settings import Settings
 
@@ -27,7 +27,7 @@ def create_app(
     settings: Settings,
     runtime: ContainerRuntime,
     *,
-    behaviours: Behaviours | None = None,
+    quirks: Quirks | None = None,
     clock: BillingClock | None = None,
 ) -> FastAPI:
     """Return the application; its reconciler runs while the application does."""
@@ -36,7 +36,7 @@ def create_app(
         store=Store(settings.database),
         runtime=runtime,
         clock=clock or BillingClock(settings.clock_speed),
-        switches=Switches(behaviours),
+        switches=Switches(quirks),
     )
 
     @asynccontextmanager
