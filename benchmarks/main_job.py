@@ -13,8 +13,8 @@ from container.contract.keys import VERDICT_KEY
 from container.contract.records import Verdict
 from container.recipes.rehearsal import TEST_SETTINGS
 from localcloud.place import ACCOUNT_ID
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
 from runs.view.loss_curve import read_metrics
 
 TARGET_TO_ID_S = 45
@@ -32,7 +32,7 @@ def measure(_cold: bool) -> list[Figure]:
         seconds_of(["pulumi", "destroy", "--yes", "--skip-preview", *flags], env=env)
         begin = datetime.now(UTC)
         seconds_of([*up, *flags], env=env)
-        source = Source(Words(stack=STACK), environ=env)
+        source = Source(Selector(stack=STACK), environ=env)
         rented = _created_at(env, source.choose_one().deployment_id)
         seconds_of([sys.executable, "-m", "runs", "watch", "--stack", STACK], env=env)
         prefix = source.choose_one().prefix

@@ -11,7 +11,7 @@ from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from components.config.keys import MAX_HOURS
 from components.config.settings import Settings
-from components.r2.cloudflare import Bucket, Client, secret_access_key
+from components.r2.cloudflare import Client, ExistingBucket, secret_access_key
 
 BUCKET_ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
 """Permission group "Workers R2 Storage Bucket Item Write": reads, writes and lists objects of the
@@ -40,7 +40,7 @@ class ArtifactStore(ComponentResource):
         name: str,
         *,
         settings: Settings,
-        found: Bucket | None,
+        found: ExistingBucket | None,
         opts: ResourceOptions | None = None,
     ) -> None:
         super().__init__("trainstack:index:ArtifactStore", name, None, opts)
@@ -116,7 +116,7 @@ def expiry(now: datetime) -> str:
 
 def find_or_make_bucket(
     client: Client, name: str, *, jurisdiction: str, dry_run: bool
-) -> Bucket | None:
+) -> ExistingBucket | None:
     """Return the bucket, made if it is missing; in a preview None stands for "will be made"."""
     found = client.find_bucket(name, jurisdiction=jurisdiction)
     if found or dry_run:

@@ -20,7 +20,7 @@ from components.config.endpoints import LOCAL, LOCAL_ADDRESSES, LOCAL_MARK, is_p
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
 from runs import machines
-from runs.errors import RefusedError, RunsError, SettingMissingError
+from runs.errors import AccessRefusedError, RunsError, SettingMissingError
 from runs.source.source import CLOUDFLARE_TOKEN, Source
 from runs.terminal import formats
 from runs.view.follower import read_live_status
@@ -119,7 +119,7 @@ def _told(check: str, probe: Callable[[], Finding]) -> Finding:
         return probe()
     except RunsError as error:
         what, _, remedy = str(error).partition("\n")
-        clear = isinstance(error, RefusedError | SettingMissingError)
+        clear = isinstance(error, AccessRefusedError | SettingMissingError)
         return Finding(
             check=check, outcome="refused" if clear else "unknown", what=what, remedy=remedy
         )
@@ -219,7 +219,7 @@ def _registry(source: Source) -> Finding:
     try:
         status = registry.knock(server, login)
     except registry.RealmRefusedError as error:
-        raise RefusedError(str(error)) from None
+        raise AccessRefusedError(str(error)) from None
     if status == requests.codes.ok:
         who = f"as {user}" if login else "without a login: public images only"
         return Finding(check=check, outcome="ok", what=f"{server} lets in, {who}")

@@ -23,7 +23,7 @@ from runs.commands.rm import rm
 from runs.commands.status import status
 from runs.commands.watch import watch
 from runs.errors import EXIT_OK, RunsError
-from runs.terminal.options import interruptible, say
+from runs.terminal.console import interruptible, say
 
 HELP = """Look at training runs, and fetch what came of them.
 

@@ -39,7 +39,7 @@ class UnreachableError(RunsError):
     exit_code = EXIT_UNREACHABLE
 
 
-class RefusedError(RunsError):
+class AccessRefusedError(RunsError):
     """An answer: this key may not."""
 
     exit_code = EXIT_UNREACHABLE

@@ -15,7 +15,7 @@ from components.ionet import cost
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import IonetError, KeyRefusedError, NotGoneError, UnclearError
 from components.ionet.models import Deployment, DeploymentRow
-from runs.errors import RefusedError, RunsError, SettingMissingError, UnreachableError
+from runs.errors import AccessRefusedError, RunsError, SettingMissingError, UnreachableError
 from runs.source.source import IONET_KEY, Source
 
 NAME_PREFIX = (
@@ -115,7 +115,7 @@ def explained() -> Generator[None]:
     try:
         yield
     except KeyRefusedError as error:
-        raise RefusedError(str(error)) from None
+        raise AccessRefusedError(str(error)) from None
     except UnclearError as error:
         raise UnreachableError(str(error)) from None
     except NotGoneError:
@@ -142,7 +142,7 @@ def _details(client: Client, row: DeploymentRow) -> Deployment | None:
         with explained():
             return client.deployment(row.id)
     except RunsError as error:
-        if isinstance(error, RefusedError | UnreachableError):
+        if isinstance(error, AccessRefusedError | UnreachableError):
             raise
         return None  # it is in the list, so it is shown, with whatever is known
 

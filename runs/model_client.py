@@ -12,7 +12,7 @@ from typing import Any, TypedDict, cast
 
 import requests
 
-from runs.errors import RefusedError, RunsError, UnreachableError
+from runs.errors import AccessRefusedError, RunsError, UnreachableError
 
 _CONNECT_AND_READ_S = (5, 120)  # a small machine may think long before the first token
 
@@ -43,7 +43,7 @@ class Chat:
     def say(self, messages: list[Message]) -> Iterator[str]:
         """Yield the answer, piece by piece.
 
-        Raises NoChatError, RefusedError or UnreachableError, also in the middle of an answer.
+        Raises NoChatError, AccessRefusedError or UnreachableError, also in the middle of an answer.
         """
         body = {
             "model": "default",
@@ -106,7 +106,7 @@ def _check(status_code: int, status_url: str) -> None:
     if status_code == requests.codes.ok:
         return
     if status_code in (401, 403):
-        raise RefusedError(
+        raise AccessRefusedError(
             f"{status_url} refused the access token ({status_code}).\n"
             "It belongs to another deployment: after `pulumi up` the stack has the right one."
         )

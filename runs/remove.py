@@ -12,7 +12,7 @@ from typing import Any
 
 from container.contract.keys import VERDICT_KEY
 from runs.errors import RunsError
-from runs.source.bucket import AbsentError, Bucket
+from runs.source.bucket import AbsentError, ReadOnlyBucket
 
 _BATCH = 1000  # the most that DeleteObjects takes
 
@@ -32,7 +32,7 @@ class Remains:
         return f"{self.prefix}/{VERDICT_KEY}" in self.keys
 
 
-def remains(bucket: Bucket, prefix: str) -> Remains:
+def remains(bucket: ReadOnlyBucket, prefix: str) -> Remains:
     """List everything below the prefix."""
     objects = list(bucket.objects(f"{prefix}/"))
     return Remains(
@@ -43,7 +43,7 @@ def remains(bucket: Bucket, prefix: str) -> Remains:
     )
 
 
-def remove(bucket: Bucket, found: Remains, *, progress: Callable[[int], None]) -> None:
+def remove(bucket: ReadOnlyBucket, found: Remains, *, progress: Callable[[int], None]) -> None:
     """Delete it all; the verdict last, so that a run half deleted still counts as ended.
 
     Raises RunsError that says how many are left; the same call again goes on.
@@ -70,7 +70,7 @@ def remove(bucket: Bucket, found: Remains, *, progress: Callable[[int], None]) -
         progress(len(batch))
 
 
-def _open_uploads(bucket: Bucket, prefix: str) -> Iterator[tuple[str, str]]:
+def _open_uploads(bucket: ReadOnlyBucket, prefix: str) -> Iterator[tuple[str, str]]:
     marker: dict[str, Any] = {}
     while True:
         with bucket.explained(f"list open uploads of {prefix}"):

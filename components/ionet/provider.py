@@ -32,7 +32,7 @@ from components.ionet import (
     session,
 )
 from components.ionet.errors import ChangeRefusedError, NotReadyError
-from components.r2.verdict_reader import BucketReader
+from components.r2.verdict_reader import VerdictReader
 from container.contract.records import Verdict
 
 IDENTITY_BYTES = 4
@@ -145,7 +145,7 @@ class CaasDeploymentProvider(ResourceProvider):
             hours=wanted.wish.hours,
             now=session.now(),
         )
-        bucket = BucketReader(wanted.access, endpoint=place.endpoint, bucket=place.bucket)
+        bucket = VerdictReader(wanted.access, endpoint=place.endpoint, bucket=place.bucket)
         rented = rental.rent(
             session.client(wanted.cloud),
             wanted,

@@ -38,7 +38,7 @@ class TokenRefusedError(CloudflareError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bucket:
+class ExistingBucket:
     """A bucket that exists, as far as declaring it needs."""
 
     name: str
@@ -79,14 +79,16 @@ class Client:
         self._retry_for_s = retry_for_s
         self._timeout = (CONNECT_TIMEOUT_S, read_timeout_s)
 
-    def find_bucket(self, name: str, *, jurisdiction: str) -> Bucket | None:
+    def find_bucket(self, name: str, *, jurisdiction: str) -> ExistingBucket | None:
         """Return the bucket, or None when Cloudflare says that there is none."""
         status, result = self._call("GET", self._buckets(name), jurisdiction=jurisdiction)
         if status == NOT_FOUND:
             return None
-        return Bucket(name=name, storage_class=str(result.get("storage_class") or "Standard"))
+        return ExistingBucket(
+            name=name, storage_class=str(result.get("storage_class") or "Standard")
+        )
 
-    def make_bucket(self, name: str, *, jurisdiction: str) -> Bucket:
+    def make_bucket(self, name: str, *, jurisdiction: str) -> ExistingBucket:
         """Create the bucket; one that is there already is as good."""
         body = {"name": name, "storageClass": "Standard"}
         status, _ = self._call("POST", self._buckets(), jurisdiction=jurisdiction, body=body)
@@ -98,7 +100,7 @@ class Client:
                 f"bucket {name} cannot be made: the name is taken in another jurisdiction than "
                 f"{jurisdiction}. Choose another trainstack:bucket, or its trainstack:jurisdiction."
             )
-        return Bucket(name=name, storage_class="Standard")
+        return ExistingBucket(name=name, storage_class="Standard")
 
     def operator_access(self) -> S3Access:
         """Return the operator's own S3 access; raises as `token_id` does."""

@@ -38,7 +38,7 @@ class RunPlace:
     prefix: str
 
 
-class BucketReader:
+class VerdictReader:
     """One bucket, through one S3 access."""
 
     def __init__(self, access: S3Access, *, endpoint: str, bucket: str) -> None:
@@ -143,8 +143,8 @@ def cloudflare_base_url() -> str:
     return os.environ.get("CLOUDFLARE_BASE_URL", "")
 
 
-def _reader(access: S3Access, place: RunPlace) -> BucketReader:
-    return BucketReader(access, endpoint=place.endpoint, bucket=place.bucket)
+def _reader(access: S3Access, place: RunPlace) -> VerdictReader:
+    return VerdictReader(access, endpoint=place.endpoint, bucket=place.bucket)
 
 
 @lru_cache(maxsize=4)

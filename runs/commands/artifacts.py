@@ -9,18 +9,11 @@ import typer
 
 from container.contract.keys import MANIFEST_KEY
 from container.contract.records import Manifest
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Target, Words
-from runs.terminal.options import (
-    AsJson,
-    BucketName,
-    Prefix,
-    Run,
-    Stack,
-    out,
-    print_json,
-    say,
-)
+from runs.source.stack import Target
+from runs.terminal.console import out, print_json, say
+from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import tables
 
 
@@ -38,7 +31,7 @@ def artifacts(
 
     Example: python -m runs artifacts --stack dev
     """
-    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
     found = [(target, _manifest(source, target)) for target in source.choose()]
     if as_json:
         print_json({target.prefix: json.loads(manifest.to_json()) for target, manifest in found})

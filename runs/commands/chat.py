@@ -10,16 +10,12 @@ import typer
 
 from runs.errors import SettingMissingError
 from runs.model_client import Chat, Message
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Target, Words
-from runs.terminal import options
-from runs.terminal.options import (
-    AsJson,
-    Run,
-    Stack,
-    print_json,
-    say,
-)
+from runs.source.stack import Target
+from runs.terminal import console
+from runs.terminal.console import print_json, say
+from runs.terminal.options import AsJson, Run, Stack
 
 
 def chat(
@@ -37,7 +33,7 @@ def chat(
 
     Example: python -m runs chat --prompt "Why is the sky blue?"
     """
-    source = Source(Words(stack=stack, run=run))
+    source = Source(Selector(stack=stack, run=run))
     target = source.choose_one()
     if not target.status_url:
         raise SettingMissingError(
@@ -91,7 +87,7 @@ def _answer(model: Chat, messages: list[Message], *, show: bool) -> str:
     for piece in model.say(messages):
         pieces.append(piece)
         if show:
-            print(options.harmless(piece), end="", flush=True)
+            print(console.harmless(piece), end="", flush=True)
     if show:
         print()
     return "".join(pieces)

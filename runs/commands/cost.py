@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from container.contract.keys import ATTEMPTS_PREFIX, RUN_KEY, STATUS_KEY, VERDICT_KEY
 from container.contract.records import Attempt, RunRecord, RunStatus, Verdict
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Target, Words
-from runs.terminal.options import (
-    AsJson,
-    BucketName,
-    Prefix,
-    Run,
-    Stack,
-    out,
-    print_json,
-    say,
-)
+from runs.source.stack import Target
+from runs.terminal.console import out, print_json, say
+from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import run_cost, tables
 
 
@@ -35,7 +28,7 @@ def cost(
 
     Example: python -m runs cost --stack dev
     """
-    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
     costs = [_cost(source, target) for target in source.choose()]
     if as_json:
         print_json([tables.cost_json(found) for found in costs])

@@ -8,15 +8,10 @@ import typer
 
 from runs import checks
 from runs.errors import EXIT_FAILED, EXIT_OK
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
-from runs.terminal.options import (
-    AsJson,
-    BucketName,
-    Stack,
-    out,
-    print_json,
-)
+from runs.terminal.console import out, print_json
+from runs.terminal.options import AsJson, BucketName, Stack
 from runs.view import tables
 
 
@@ -27,7 +22,7 @@ def doctor(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = False) 
 
     Example: python -m runs doctor --stack dev
     """
-    source = Source(Words(stack=stack, bucket=bucket))
+    source = Source(Selector(stack=stack, bucket=bucket))
     found: list[checks.Finding] = []
     for finding in checks.findings(source):
         found.append(finding)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
-from runs.terminal.options import (
-    AsJson,
-    BucketName,
-    Stack,
-    out,
-    print_json,
-    say,
-)
+from runs.terminal.console import out, print_json, say
+from runs.terminal.options import AsJson, BucketName, Stack
 from runs.view import run_list, tables
 from runs.view.follower import SystemClock
 
@@ -21,7 +15,7 @@ def list_runs(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = Fals
 
     Example: python -m runs list --bucket my-runs
     """
-    source = Source(Words(stack=stack, bucket=bucket))
+    source = Source(Selector(stack=stack, bucket=bucket))
     found = run_list.entries(source.bucket, now=SystemClock().now())
     current = {target.prefix for target in source.targets}
     if as_json:

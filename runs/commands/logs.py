@@ -13,13 +13,14 @@ from container.contract.keys import LOGS_PREFIX
 from runs.commands import watch as watching
 from runs.errors import EXIT_GONE, SettingMissingError
 from runs.source.bucket import StoredObject
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
-from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack, out, say
+from runs.terminal.console import out, say
+from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view.follower import Follower
 from runs.view.logs import Choose, Part, last, lines, parts_in_order, read, tamed
 from runs.view.logs import follow as follow_output
-from runs.view.standing import Patience
+from runs.view.standing import WatchLimits
 
 
 def logs(
@@ -45,7 +46,7 @@ def logs(
     """
     if follow and tail:
         raise SettingMissingError("--follow shows all and waits for more.\nLeave --tail out.")
-    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target, place = source.choose_one(), source.bucket
 
     def chosen(objects: Iterable[StoredObject]) -> list[Part]:
@@ -53,7 +54,7 @@ def logs(
 
     if follow:
         raise typer.Exit(
-            _follow(Follower([target], bucket=place, patience=Patience()), chosen, as_json=as_json)
+            _follow(Follower([target], bucket=place, limits=WatchLimits()), chosen, as_json=as_json)
         )
     parts = chosen(place.objects(f"{target.prefix}/{LOGS_PREFIX}"))
     if not parts:

@@ -8,18 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from runs.errors import SettingMissingError
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
-from runs.terminal.options import (
-    AsJson,
-    BucketName,
-    Prefix,
-    Run,
-    Stack,
-    out,
-    print_json,
-    say,
-)
+from runs.terminal.console import out, print_json, say
+from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import loss_curve
 
 
@@ -42,7 +34,7 @@ def loss(
         raise SettingMissingError(
             "--json and --csv are two forms of one answer.\nLeave one of them out."
         )
-    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
     metrics = loss_curve.read_metrics(source.bucket, target.prefix)
     metrics = [m for m in metrics if not stage or m.stage == stage]

@@ -14,20 +14,13 @@ from container.contract.records import Artifact, Manifest
 from runs.download.plan import Item, Pulled, plan
 from runs.download.puller import Puller
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
-from runs.source.bucket import Bucket
+from runs.source.bucket import ReadOnlyBucket
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Target, Words
+from runs.source.stack import Target
 from runs.terminal import formats, progress_bar
-from runs.terminal.options import (
-    AsJson,
-    BucketName,
-    Prefix,
-    Run,
-    Stack,
-    out,
-    print_json,
-    say,
-)
+from runs.terminal.console import out, print_json, say
+from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 
 
 def pull(
@@ -49,7 +42,7 @@ def pull(
 
     Example: python -m runs pull --only 'checkpoints/sft/*' --to model
     """
-    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
     folder = to or default_folder(target.prefix)
     items = _items(source, target, folder=folder, only=only, without_manifest=without_manifest)
@@ -74,7 +67,9 @@ def default_folder(prefix: str) -> Path:
     return base / prefix
 
 
-def copy(bucket: Bucket, items: Sequence[Item], *, prefix: str, folder: Path) -> list[Pulled]:
+def copy(
+    bucket: ReadOnlyBucket, items: Sequence[Item], *, prefix: str, folder: Path
+) -> list[Pulled]:
     """Copy with progress on stderr: a bar on a terminal, elsewhere a line now and then."""
     total = sum(item.size_bytes for item in items)
     say(f"{formats.plural(len(items), 'file')}, {formats.size(total)}, into {folder}")

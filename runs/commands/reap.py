@@ -11,9 +11,10 @@ from components.ionet.client import Client
 from runs import machines
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
 from runs.machines import Machine
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
-from runs.terminal.options import AsJson, Stack, out, print_json, say, talk
+from runs.terminal.console import out, print_json, say, talk
+from runs.terminal.options import AsJson, Stack
 from runs.view import tables
 
 Ids = Annotated[
@@ -49,7 +50,7 @@ def reap(
             "--yes gives back only what is named, and no deployment id is.\n"
             "`python -m runs reap` lists them."
         )
-    source = Source(Words(stack=stack))
+    source = Source(Selector(stack=stack))
     with talk.status("asking io.net and the stack's state …"):
         machines.check_world(source)
         known = machines.known_ids(source)

@@ -8,20 +8,12 @@ import typer
 
 from runs import remove
 from runs.errors import RunsError, SettingMissingError
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words, targets_of
+from runs.source.stack import targets_of
 from runs.terminal import formats, progress_bar
-from runs.terminal.options import (
-    AsJson,
-    BucketName,
-    Prefix,
-    Run,
-    Stack,
-    out,
-    print_json,
-    say,
-    talk,
-)
+from runs.terminal.console import out, print_json, say, talk
+from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import tables
 
 
@@ -45,7 +37,7 @@ def rm(
         raise SettingMissingError(
             "which run? Name it: --run or --prefix, as `python -m runs list` shows it."
         )
-    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target, place = source.choose_one(), source.bucket
     with talk.status("listing what is there …"):
         found = remove.remains(place, target.prefix)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
-from runs.terminal.options import (
-    AsJson,
-    BucketName,
-    Prefix,
-    Run,
-    Stack,
-    out,
-    print_json,
-)
+from runs.terminal.console import out, print_json
+from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import panel
 from runs.view.follower import Follower
-from runs.view.standing import Patience
+from runs.view.standing import WatchLimits
 
 
 def status(
@@ -29,8 +22,8 @@ def status(
 
     Example: python -m runs status --stack dev --json | jq .standing
     """
-    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
-    views = Follower(source.choose(), bucket=source.bucket, patience=Patience()).look()
+    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    views = Follower(source.choose(), bucket=source.bucket, limits=WatchLimits()).look()
     if as_json:
         found = [panel.as_json(view) for view in views]
         print_json(found[0] if len(found) == 1 else found)

@@ -9,22 +9,15 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
 from runs.terminal import formats
-from runs.terminal.options import (
-    AsJson,
-    BucketName,
-    Prefix,
-    Run,
-    Stack,
-    out,
-    say,
-)
+from runs.terminal.console import out, say
+from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import panel
 from runs.view.follower import Follower
 from runs.view.logs import tamed
-from runs.view.standing import Line, Patience, View, exit_code, worth_a_line
+from runs.view.standing import Line, View, WatchLimits, exit_code, worth_a_line
 
 LINE_EVERY_S = 5.0
 _TAIL_LINES = 20
@@ -52,9 +45,9 @@ def watch(
 
     Exit codes: 0 succeeded, 1 failed, 3 stopped, 4 no sign of life, 5 no access.
     """
-    source = Source(Words(stack=stack, bucket=bucket, prefix=prefix, run=run))
-    patience = Patience(gone_after_s=gone_after * 60, first_beat_within_s=start_within * 60)
-    follower = Follower(source.choose(), bucket=source.bucket, patience=patience)
+    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    limits = WatchLimits(gone_after_s=gone_after * 60, first_beat_within_s=start_within * 60)
+    follower = Follower(source.choose(), bucket=source.bucket, limits=limits)
     raise typer.Exit(follow(follower, as_json=as_json))
 
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import tenacity
 
 from runs.download.plan import JOURNAL, RANGE_BYTES, Item, Pulled, ranges
-from runs.download.resume_log import Journal
+from runs.download.resume_log import ResumeLog
 from runs.errors import RunsError, UnreachableError
-from runs.source.bucket import AbsentError, Bucket, TooShortError
+from runs.source.bucket import AbsentError, ReadOnlyBucket, TooShortError
 from runs.terminal import formats
 
 STREAMS = 8  # with CHUNK_BYTES this bounds memory: 8 MiB, whatever the file sizes
@@ -41,7 +41,7 @@ class Puller:
 
     def __init__(
         self,
-        bucket: Bucket,
+        bucket: ReadOnlyBucket,
         *,
         prefix: str,
         folder: Path,
@@ -62,7 +62,7 @@ class Puller:
         copied by then stays, and the same call again goes on from there.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with Journal(self.folder / JOURNAL) as journal:
+        with ResumeLog(self.folder / JOURNAL) as journal:
             self._check_room(items, journal)
             with ThreadPoolExecutor(STREAMS) as pool:
                 try:
@@ -72,7 +72,7 @@ class Puller:
                     pool.shutdown(cancel_futures=True)
 
     def _pull(
-        self, items: Sequence[Item], journal: Journal, pool: ThreadPoolExecutor
+        self, items: Sequence[Item], journal: ResumeLog, pool: ThreadPoolExecutor
     ) -> list[Pulled]:
         results: dict[str, Pulled] = {}
         wrong = list(items)
@@ -85,7 +85,7 @@ class Puller:
         return [results[item.key] for item in items]
 
     def _copy(
-        self, items: Sequence[Item], journal: Journal, pool: ThreadPoolExecutor
+        self, items: Sequence[Item], journal: ResumeLog, pool: ThreadPoolExecutor
     ) -> list[Pulled]:
         here = {item.key for item in items if self._is_here(item, journal)}
         finished: dict[str, Pulled] = {
@@ -109,7 +109,7 @@ class Puller:
                 finished.setdefault(found.item.key, found)
         return list(finished.values())
 
-    def _todo(self, item: Item, journal: Journal) -> list[tuple[int, int]]:
+    def _todo(self, item: Item, journal: ResumeLog) -> list[tuple[int, int]]:
         """Return the ranges that are missing, with the part file made at its full size."""
         part = _part(item)
         part.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ class Puller:
         self.progress(item.size_bytes - sum(length for _, length in todo))
         return todo
 
-    def _fetch(self, work: _Work, offset: int, length: int, journal: Journal) -> Pulled | None:
+    def _fetch(self, work: _Work, offset: int, length: int, journal: ResumeLog) -> Pulled | None:
         item = work.item
         try:
             if length:
@@ -177,7 +177,7 @@ class Puller:
                 f"{key}: {done} of {length} bytes came.\nCopy again: it goes on where it was."
             )
 
-    def _finish(self, item: Item, journal: Journal) -> Pulled:
+    def _finish(self, item: Item, journal: ResumeLog) -> Pulled:
         part = _part(item)
         if item.sha256 and (found := sha256_of(part)) != item.sha256:
             part.unlink()
@@ -192,7 +192,7 @@ class Puller:
         journal.add_file(item.key, item.version, item.path)
         return Pulled(item=item, result="copied")
 
-    def _is_here(self, item: Item, journal: Journal) -> bool:
+    def _is_here(self, item: Item, journal: ResumeLog) -> bool:
         if not item.path.is_file() or item.path.stat().st_size != item.size_bytes:
             return False
         if not item.sha256 or journal.verified(item.key, item.version, item.path):
@@ -202,7 +202,7 @@ class Puller:
         journal.add_file(item.key, item.version, item.path)
         return True
 
-    def _check_room(self, items: Sequence[Item], journal: Journal) -> None:
+    def _check_room(self, items: Sequence[Item], journal: ResumeLog) -> None:
         there = sum(
             length for item in items for _, length in journal.ranges(item.key, item.version)
         )

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 
-class Journal:
+class ResumeLog:
     """Ranges that are in part files, and files whose hash was right. Safe between threads."""
 
     def __init__(self, path: Path) -> None:

@@ -16,7 +16,13 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 
 from container.contract.records import Record, RecordError
 from container.transport.r2 import code_of, kind_of
-from runs.errors import NoSuchRunError, RefusedError, RunsError, UnreachableError, UnreadableError
+from runs.errors import (
+    AccessRefusedError,
+    NoSuchRunError,
+    RunsError,
+    UnreachableError,
+    UnreadableError,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -45,7 +51,7 @@ class StoredObject:
     etag: str = ""
 
 
-class Bucket:
+class ReadOnlyBucket:
     """One bucket, read only."""
 
     def __init__(self, client: S3Client, *, name: str, endpoint: str) -> None:
@@ -161,7 +167,7 @@ class Bucket:
                 "`pulumi up` makes it; else the name, account or jurisdiction is another."
             )
         if kind == "refused":
-            return RefusedError(
+            return AccessRefusedError(
                 f"cannot {action}: bucket {self.name} refused the key ({code}).\n"
                 "The Cloudflare token must be of this account and may read R2: see "
                 "`python -m runs doctor`."

@@ -14,16 +14,16 @@ from urllib.parse import urlsplit, urlunsplit
 from components.r2 import cloudflare
 from container.transport.r2 import TERMINAL, endpoint_of, make_client
 from runs.errors import (
+    AccessRefusedError,
     NoSuchRunError,
-    RefusedError,
     RunsError,
     SettingMissingError,
     UnreachableError,
 )
-from runs.source.bucket import Bucket
+from runs.source.bucket import ReadOnlyBucket
+from runs.source.selector import Selector
 from runs.source.stack import (
     Target,
-    Words,
     is_run_prefix,
     of_run,
     pick,
@@ -41,7 +41,7 @@ CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config ke
 class Source:
     """Where one command looks; asks Pulumi and Cloudflare at most once each, when needed."""
 
-    def __init__(self, words: Words, *, environ: Mapping[str, str] | None = None) -> None:
+    def __init__(self, words: Selector, *, environ: Mapping[str, str] | None = None) -> None:
         self.words = words
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
 
@@ -107,7 +107,7 @@ class Source:
         return targets_of(self.outputs)
 
     @cached_property
-    def bucket(self) -> Bucket:
+    def bucket(self) -> ReadOnlyBucket:
         """The bucket, opened with the operator's own key."""
         endpoint = self.endpoint
         access_key, secret = self._s3_key()
@@ -117,7 +117,7 @@ class Source:
             secret_access_key=secret,
             limits=TERMINAL,
         )
-        return Bucket(client, name=self.bucket_name, endpoint=endpoint)
+        return ReadOnlyBucket(client, name=self.bucket_name, endpoint=endpoint)
 
     @cached_property
     def endpoint(self) -> str:
@@ -264,7 +264,7 @@ class Source:
         except cloudflare.UnclearError as error:
             raise UnreachableError(_not_checked(error.why, base_url)) from None
         except cloudflare.TokenRefusedError:
-            raise RefusedError(_not_valid(base_url, account=account)) from None
+            raise AccessRefusedError(_not_valid(base_url, account=account)) from None
 
     @property
     def cloudflare_url(self) -> str:

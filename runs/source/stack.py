@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from runs.errors import SettingMissingError, UnreachableError
+from runs.source.selector import Selector
 
 ROOT = Path(__file__).resolve().parents[2]
 PULUMI_WITHIN_S = 60
@@ -32,17 +33,7 @@ class Target:
     estimated_cost_usd: str = ""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Words:
-    """What the command line says about where to look."""
-
-    stack: str = ""
-    bucket: str = ""
-    prefix: str = ""
-    run: str = ""
-
-
-def pulumi_json(command: list[str], words: Words, environ: Mapping[str, str]) -> dict[str, Any]:
+def pulumi_json(command: list[str], words: Selector, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return what a `pulumi … --json` prints.
 
     Raises SettingMissingError when it cannot be run, or says no; what it printed stays hidden but

@@ -1,19 +1,10 @@
-"""Options that several commands share, and where their words go: results `out`, talk `talk`."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
-import functools
-import json
-from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-
-from runs.errors import EXIT_INTERRUPTED
-
-talk = Console(stderr=True)
-out = Console()
 
 Stack = Annotated[
     str,
@@ -25,32 +16,3 @@ BucketName = Annotated[str, typer.Option("--bucket", help="Look here; no stack i
 Prefix = Annotated[str, typer.Option("--prefix", help="Run prefix in the bucket.")]
 Run = Annotated[str, typer.Option("--run", help="Run key, prefix, or a prefix's beginning.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result.")]
-
-
-def print_json(found: Any) -> None:
-    """Print a result for machines."""
-    print(json.dumps(found, indent=2))
-
-
-def harmless(text: str) -> str:
-    """Return text from a model without what could steer a terminal."""
-    return "".join(c for c in text if c.isprintable() or c in "\n\t")
-
-
-def interruptible(command: Callable[..., None], *, comfort: str) -> Callable[..., None]:
-    """Make Ctrl-C end a command with its documented exit code and a word about what it means."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except KeyboardInterrupt:
-            say(f"\n{comfort}")
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-
-    return run
-
-
-def say(text: str, *, style: str | None = None) -> None:
-    """Talk to the person at the terminal, beside the result."""
-    talk.print(text, style=style, markup=False, highlight=False, soft_wrap=True)

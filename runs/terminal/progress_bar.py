@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from runs.terminal import formats
-from runs.terminal.options import say, talk
+from runs.terminal.console import say, talk
 
 BYTES_EVERY_S = 10.0  # a copy takes minutes
 OBJECTS_EVERY_S = 2.0

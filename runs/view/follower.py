@@ -18,7 +18,7 @@ import urllib3
 from container.contract.keys import STATUS_KEY, VERDICT_KEY
 from container.contract.records import RecordError, RunStatus, Verdict
 from runs.errors import RunsError
-from runs.source.bucket import READERS, Bucket
+from runs.source.bucket import READERS, ReadOnlyBucket
 from runs.source.stack import Target
 from runs.view import standing
 
@@ -85,14 +85,14 @@ class Follower:
         self,
         targets: list[Target],
         *,
-        bucket: Bucket,
-        patience: standing.Patience,
+        bucket: ReadOnlyBucket,
+        limits: standing.WatchLimits,
         clock: Clock | None = None,
         read_live: Callable[[str], RunStatus | None] | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.bucket = bucket
-        self.patience = patience
+        self.limits = limits
         self.read_live = read_live or read_live_status
         began_s = self.clock.monotonic()
         self.watched = [Watched(target=target, began_s=began_s) for target in targets]
@@ -145,7 +145,7 @@ class Follower:
                 verdict=run.verdict,
                 beat_age_s=beat_age_s,
                 waited_s=run.listened_s - run.began_s,
-                patience=self.patience,
+                limits=self.limits,
             ),
             status=status,
             verdict=run.verdict,
@@ -167,7 +167,7 @@ class Follower:
             run.stored = self.bucket.record(f"{prefix}/{STATUS_KEY}", RunStatus) or run.stored
         except RunsError as error:
             # Our own deafness is not the machine's silence: it ends the looking, not the run.
-            if run.view is None or now_s - run.listened_s >= self.patience.gone_after_s:
+            if run.view is None or now_s - run.listened_s >= self.limits.gone_after_s:
                 raise
             run.trouble = str(error).splitlines()[0]
         else:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from container.contract.keys import LOGS_PREFIX, LogSegment
 from runs.errors import RunsError
-from runs.source.bucket import Bucket, StoredObject
+from runs.source.bucket import ReadOnlyBucket, StoredObject
 from runs.view.follower import Follower
 from runs.view.standing import ENDED
 
@@ -57,7 +57,7 @@ def parts_in_order(
     return [part for part, _ in found]
 
 
-def read(bucket: Bucket, parts: list[Part]) -> Iterator[tuple[Part, bytes]]:
+def read(bucket: ReadOnlyBucket, parts: list[Part]) -> Iterator[tuple[Part, bytes]]:
     """Yield each part with its bytes."""
     for part, (_, raw) in zip(parts, bucket.read_many([p.key for p in parts]), strict=True):
         yield part, raw or b""
@@ -90,7 +90,7 @@ def follow(
             listed_s = clock.monotonic()
         except RunsError as error:
             silent_s = 0.0 if listed_s is None else clock.monotonic() - listed_s
-            if listed_s is None or silent_s >= follower.patience.gone_after_s:
+            if listed_s is None or silent_s >= follower.limits.gone_after_s:
                 raise
             trouble = str(error).splitlines()[0]
         else:

@@ -11,12 +11,12 @@ from typing import Any
 from container.contract.keys import METRICS_PREFIX
 from container.contract.metrics import in_order, merge, parse
 from container.contract.records import Metric
-from runs.source.bucket import Bucket
+from runs.source.bucket import ReadOnlyBucket
 
 _MAX_WIDTH = 120  # wider, and a curve is flat
 
 
-def read_metrics(bucket: Bucket, prefix: str) -> list[Metric]:
+def read_metrics(bucket: ReadOnlyBucket, prefix: str) -> list[Metric]:
     """Return a run's one history, read from every metric object in parallel."""
     keys = in_order(o.key for o in bucket.objects(f"{prefix}/{METRICS_PREFIX}"))
     return merge(

@@ -15,7 +15,7 @@ from container.contract import metrics
 from container.contract.keys import MANIFEST_KEY, METRICS_PREFIX, RUN_KEY, STATUS_KEY, VERDICT_KEY
 from container.contract.records import Manifest, Metric, RunRecord, RunStatus, Verdict
 from runs.errors import UnreadableError
-from runs.source.bucket import READERS, Bucket
+from runs.source.bucket import READERS, ReadOnlyBucket
 from runs.source.stack import run_of_prefix
 from runs.view import standing
 
@@ -44,7 +44,7 @@ class Entry:
     trouble: str = ""  # why it is unreadable
 
 
-def entries(bucket: Bucket, *, now: datetime) -> list[Entry]:
+def entries(bucket: ReadOnlyBucket, *, now: datetime) -> list[Entry]:
     """Return every run in the bucket, the newest first."""
     prefixes = bucket.folders()
     with ThreadPoolExecutor(READERS) as pool:
@@ -53,7 +53,7 @@ def entries(bucket: Bucket, *, now: datetime) -> list[Entry]:
     return sorted(runs, key=lambda entry: (entry.created_at, entry.prefix), reverse=True)
 
 
-def last_step(bucket: Bucket, prefix: str) -> Metric | None:
+def last_step(bucket: ReadOnlyBucket, prefix: str) -> Metric | None:
     """Return the last training step that has a loss, from the newest metric objects only."""
     keys = metrics.in_order(o.key for o in bucket.objects(f"{prefix}/{METRICS_PREFIX}"))
     for key in reversed(keys[-_LAST_METRIC_OBJECTS:]):
@@ -63,7 +63,7 @@ def last_step(bucket: Bucket, prefix: str) -> Metric | None:
     return None
 
 
-def _readable(bucket: Bucket, prefix: str, *, now: datetime) -> Entry | None:
+def _readable(bucket: ReadOnlyBucket, prefix: str, *, now: datetime) -> Entry | None:
     """Return the entry; one whose records cannot be read says so and hides no other run."""
     try:
         return _entry(bucket, prefix, now=now)
@@ -87,7 +87,7 @@ def _readable(bucket: Bucket, prefix: str, *, now: datetime) -> Entry | None:
         )
 
 
-def _entry(bucket: Bucket, prefix: str, *, now: datetime) -> Entry | None:
+def _entry(bucket: ReadOnlyBucket, prefix: str, *, now: datetime) -> Entry | None:
     verdict = bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict)
     status = bucket.record(f"{prefix}/{STATUS_KEY}", RunStatus)
     record = bucket.record(f"{prefix}/{RUN_KEY}", RunRecord)
@@ -132,5 +132,5 @@ def _standing(
         verdict=verdict,
         beat_age_s=None if heartbeat is None else standing.age_s(heartbeat, now_s=0.0),
         waited_s=0.0,
-        patience=standing.Patience(),
+        limits=standing.WatchLimits(),
     )

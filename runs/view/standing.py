@@ -26,7 +26,7 @@ ENDED: frozenset[Standing] = frozenset({"succeeded", "failed", "stopped", "gone"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
+class WatchLimits:
     """How long silence may last before it means something, in seconds."""
 
     quiet_after_s: float = QUIET_AFTER_S
@@ -86,7 +86,7 @@ def stand(
     verdict: Verdict | None,
     beat_age_s: float | None,
     waited_s: float,
-    patience: Patience,
+    limits: WatchLimits,
 ) -> Standing:
     """Say how a run stands. Only a verdict ends it; silence makes it quiet, then gone.
 
@@ -95,10 +95,10 @@ def stand(
     if verdict is not None:
         return verdict.outcome
     if beat_age_s is None:
-        return "gone" if waited_s >= patience.first_beat_within_s else "waiting"
-    if beat_age_s >= patience.gone_after_s:
+        return "gone" if waited_s >= limits.first_beat_within_s else "waiting"
+    if beat_age_s >= limits.gone_after_s:
         return "gone"
-    return "quiet" if beat_age_s >= patience.quiet_after_s else "running"
+    return "quiet" if beat_age_s >= limits.quiet_after_s else "running"
 
 
 def exit_code(standings: Iterable[Standing]) -> int:

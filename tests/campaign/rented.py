@@ -15,7 +15,7 @@ from components.ionet.deployment import ENTRYPOINT, TRAFFIC_PORT
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Wish
 from components.r2.cloudflare import S3Access
-from components.r2.verdict_reader import BucketReader
+from components.r2.verdict_reader import VerdictReader
 from container.contract.keys import stopped_key
 from container.contract.records import Manifest, Verdict
 from container.storage.bucket import RunBucket
@@ -237,7 +237,7 @@ class Run:
         access = S3Access(
             access_key_id=place.operator_token_id, secret_access_key=place.operator_s3_secret
         )
-        reader = BucketReader(access, endpoint=place.s3_url, bucket=self.bucket.name)
+        reader = VerdictReader(access, endpoint=place.s3_url, bucket=self.bucket.name)
         reader.set_aside_verdict(verdict, prefix=self.bucket.prefix)
 
     def open_uploads(self) -> list[str]:

@@ -22,11 +22,11 @@ from runs import remove
 from runs.cli import main
 from runs.download.plan import JOURNAL, plan
 from runs.download.puller import Puller
-from runs.download.resume_log import Journal
-from runs.errors import NoSuchRunError, RefusedError, RunsError, UnreachableError
-from runs.source.bucket import Bucket
+from runs.download.resume_log import ResumeLog
+from runs.errors import AccessRefusedError, NoSuchRunError, RunsError, UnreachableError
+from runs.source.bucket import ReadOnlyBucket
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
 from runs.terminal import progress_bar
 from tests import ROOT
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
@@ -60,8 +60,8 @@ def environ(server: S3Server) -> dict[str, str]:
     }
 
 
-def bucket(server: S3Server, **changes: str) -> Bucket:
-    words = Words(bucket=changes.pop("name", NAME))
+def bucket(server: S3Server, **changes: str) -> ReadOnlyBucket:
+    words = Selector(bucket=changes.pop("name", NAME))
     return Source(words, environ={**environ(server), **changes}).bucket
 
 
@@ -324,7 +324,7 @@ def test_a_damaged_part_is_copied_anew(server: S3Server, prefix: str, tmp_path: 
 
     with pytest.raises(RunsError, match="cut"):
         puller(store, prefix, tmp_path, cut).pull(wanted)
-    with Journal(tmp_path / JOURNAL) as journal:
+    with ResumeLog(tmp_path / JOURNAL) as journal:
         assert journal.ranges(item.key, item.version), "no range is taken for good"
     part = item.path.with_name(item.path.name + ".part")
     part.write_bytes(bytes(len(ARTIFACTS[item.key])))
@@ -333,7 +333,7 @@ def test_a_damaged_part_is_copied_anew(server: S3Server, prefix: str, tmp_path: 
     assert hashlib.sha256(item.path.read_bytes()).hexdigest() == item.sha256
 
 
-def puller(store: Bucket, prefix: str, folder: Path, progress: Any) -> Puller:
+def puller(store: ReadOnlyBucket, prefix: str, folder: Path, progress: Any) -> Puller:
     return Puller(store, prefix=prefix, folder=folder, progress=progress, range_bytes=100_000)
 
 
@@ -453,9 +453,9 @@ def test_a_newer_schema_is_told_and_not_misread(
 def test_a_wrong_key_no_bucket_and_no_server_are_three_different_answers(
     server: S3Server,
 ) -> None:
-    with pytest.raises(RefusedError, match="refused the key"):
+    with pytest.raises(AccessRefusedError, match="refused the key"):
         bucket(server, R2_SECRET_ACCESS_KEY="wrong").read("x")
-    with pytest.raises(RefusedError, match="refused the key"):
+    with pytest.raises(AccessRefusedError, match="refused the key"):
         bucket(server, R2_ACCESS_KEY_ID="stranger").folders()
     with pytest.raises(NoSuchRunError, match="no bucket"):
         bucket(server, name="no-such-bucket").folders()

@@ -168,9 +168,9 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
 
 
 def _bucket(_client: object, name: str, *, jurisdiction: str) -> object:
-    from components.r2.cloudflare import Bucket
+    from components.r2.cloudflare import ExistingBucket
 
-    return Bucket(name=name, storage_class="Standard")
+    return ExistingBucket(name=name, storage_class="Standard")
 
 
 def _no_bucket(_client: object, name: str, *, jurisdiction: str) -> None:

@@ -15,8 +15,8 @@ import pytest
 from components import registry
 from components.config.endpoints import is_private
 from runs import checks
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
 
 LOCAL = {
     "TRAINSTACK_LOCAL_CLOUD": "/somewhere/.local",
@@ -141,7 +141,7 @@ def server(answer: Callable[[str, dict[str, str]], Answer]) -> Iterator[str]:
 
 
 def outcomes(**environ: str) -> dict[str, checks.Finding]:
-    source = Source(Words(bucket="b"), environ=environ)
+    source = Source(Selector(bucket="b"), environ=environ)
     return {found.check: found for found in checks.findings(source)}
 
 
@@ -281,6 +281,6 @@ case "$*" in *"config get"*) echo '{"value": "right", "secret": true}';;
             "REGISTRY_USERNAME": "somebody-else",
             "REGISTRY_SECRET": "planted",
         }
-        source = Source(Words(stack="dev"), environ=environ)
+        source = Source(Selector(stack="dev"), environ=environ)
         found = {finding.check: finding for finding in checks.findings(source)}
     assert (found["registry"].outcome, "as u" in found["registry"].what) == ("ok", True)

@@ -19,12 +19,12 @@ from runs.errors import (
     EXIT_FAILED,
     EXIT_UNREACHABLE,
     EXIT_USAGE,
-    RefusedError,
+    AccessRefusedError,
     RunsError,
     UnreachableError,
 )
 from runs.model_client import Chat, Message, NoChatError, pieces
-from runs.terminal.options import harmless
+from runs.terminal.console import harmless
 
 QUESTION = [Message(role="user", content="Why?")]
 
@@ -76,8 +76,8 @@ def test_an_answer_comes_piece_by_piece() -> None:
 @pytest.mark.parametrize(
     ("status", "error", "told"),
     [
-        (401, RefusedError, "refused the access token"),
-        (403, RefusedError, "refused the access token"),
+        (401, AccessRefusedError, "refused the access token"),
+        (403, AccessRefusedError, "refused the access token"),
         (404, NoChatError, "keepAlive"),
         (503, NoChatError, "not ready"),
         (502, UnreachableError, "502"),

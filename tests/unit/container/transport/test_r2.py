@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from components.preflight import check_bucket
 from components.r2.cloudflare import S3Access
-from components.r2.verdict_reader import BucketReader, BucketUnreachableError
+from components.r2.verdict_reader import BucketUnreachableError, VerdictReader
 from container.storage.bucket import (
     AbsentError,
     BucketError,
@@ -91,8 +91,8 @@ def test_the_four_places_agree_on_what_is_absent_and_what_is_refused(
         "no bucket": BucketRefusedError,
         "changed": ObjectChangedError,
     }
-    terminal = runs_bucket.Bucket(client, name="b", endpoint="https://x")
-    reader = BucketReader(
+    terminal = runs_bucket.ReadOnlyBucket(client, name="b", endpoint="https://x")
+    reader = VerdictReader(
         S3Access(access_key_id="a", secret_access_key="s"), endpoint="https://x", bucket="b"
     )
     monkeypatch.setattr(reader, "client", lambda: client)

@@ -13,8 +13,8 @@ import pytest
 
 from runs import checks, machines
 from runs.cli import main
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Words
 from tests.contract.caas_place import API_KEY, UNKNOWN_ID, CaasPlace
 from tests.contract.in_memory_runtime import InMemoryRuntime
 
@@ -213,7 +213,9 @@ def test_the_doctor_tells_of_machines_that_the_state_does_not_know(
 ) -> None:
     def finding(*known: str) -> checks.Finding:
         environ = local(caas, tmp_path, stack_that_knows(tmp_path, *known))
-        source = Source(Words(stack="dev"), environ={**environ, "REGISTRY_SERVER": "127.0.0.1:9"})
+        source = Source(
+            Selector(stack="dev"), environ={**environ, "REGISTRY_SERVER": "127.0.0.1:9"}
+        )
         return {f.check: f for f in checks.findings(source)}["rented machines"]
 
     some = finding(ids[KEPT])

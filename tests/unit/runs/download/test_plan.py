@@ -8,7 +8,7 @@ import pytest
 
 from container.contract.records import Artifact
 from runs.download.plan import plan, ranges
-from runs.download.resume_log import Journal
+from runs.download.resume_log import ResumeLog
 from runs.errors import RunsError
 
 
@@ -52,28 +52,28 @@ def test_a_file_is_cut_into_ranges_that_cover_it(
 
 def test_a_journal_remembers_ranges_of_one_version_across_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    with Journal(path) as journal:
+    with ResumeLog(path) as journal:
         journal.add_range("k", "v1", 0, 10)
         journal.add_range("k", "v1", 10, 10)
         journal.add_range("gone", "v1", 0, 10)
         journal.forget("gone", "v1")
     path.write_bytes(path.read_bytes() + b'{"range": ["k", "v1", 20')
-    with Journal(path) as journal:
+    with ResumeLog(path) as journal:
         assert journal.ranges("k", "v1") == {(0, 10), (10, 10)}
         assert journal.ranges("k", "v2") == set()
         assert journal.ranges("gone", "v1") == set()
         journal.add_range("k", "v1", 30, 10)
-    with Journal(path) as journal:
+    with ResumeLog(path) as journal:
         assert (30, 10) in journal.ranges("k", "v1")
 
 
 def test_a_verified_file_is_trusted_until_it_is_touched(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_bytes(b"abc")
-    with Journal(tmp_path / "j") as journal:
+    with ResumeLog(tmp_path / "j") as journal:
         assert not journal.verified("k", "v", file)
         journal.add_file("k", "v", file)
-    with Journal(tmp_path / "j") as journal:
+    with ResumeLog(tmp_path / "j") as journal:
         assert journal.verified("k", "v", file)
         assert not journal.verified("k", "other", file)
         file.write_bytes(b"abd!")

@@ -8,15 +8,16 @@ from typing import Any
 import pytest
 
 from runs.errors import NoSuchRunError, SettingMissingError
+from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Target, Words, pick, run_of_prefix, targets_of
+from runs.source.stack import Target, pick, run_of_prefix, targets_of
 
 PREFIX = "dev-main-0a1b2c3d-deadbeef"
 OTHER = "dev-wide-0a1b2c3d-deadbeef"
 
 
-def source(words: Words | None = None, **environ: str) -> Source:
-    return Source(words or Words(bucket="b"), environ=environ)
+def source(words: Selector | None = None, **environ: str) -> Source:
+    return Source(words or Selector(bucket="b"), environ=environ)
 
 
 def fake_pulumi(folder: Path, script: str) -> str:
@@ -112,7 +113,7 @@ def test_a_jurisdiction_is_part_of_the_endpoint(tmp_path: Path) -> None:
         """echo '{"trainstack:cloudflareAccountId": {"value": "acc", "secret": false},
         "trainstack:jurisdiction": {"value": "eu", "secret": false}}'""",
     )
-    found = source(Words(stack="dev"), PATH=path)
+    found = source(Selector(stack="dev"), PATH=path)
     assert found.endpoint == "https://acc.eu.r2.cloudflarestorage.com"
 
 
@@ -124,13 +125,13 @@ def test_an_explicit_pair_of_keys_needs_no_cloudflare() -> None:
 @pytest.mark.parametrize(
     ("words", "environ", "complaint"),
     [
-        (Words(stack="dev"), {"PATH": "/nowhere"}, "pulumi is not on PATH"),
-        (Words(bucket="b"), {"PATH": "/nowhere"}, "no Cloudflare account"),
-        (Words(bucket="b"), {"R2_ENDPOINT_URL": "http://x"}, "CLOUDFLARE_API_TOKEN is not set"),
+        (Selector(stack="dev"), {"PATH": "/nowhere"}, "pulumi is not on PATH"),
+        (Selector(bucket="b"), {"PATH": "/nowhere"}, "no Cloudflare account"),
+        (Selector(bucket="b"), {"R2_ENDPOINT_URL": "http://x"}, "CLOUDFLARE_API_TOKEN is not set"),
     ],
 )
 def test_what_is_missing_is_named_with_the_remedy(
-    words: Words, environ: dict[str, str], complaint: str
+    words: Selector, environ: dict[str, str], complaint: str
 ) -> None:
     found = source(words, **environ)
     with pytest.raises(SettingMissingError, match=complaint) as caught:
@@ -141,7 +142,7 @@ def test_what_is_missing_is_named_with_the_remedy(
 def test_a_pulumi_that_says_no_is_quoted_and_answered(tmp_path: Path) -> None:
     path = fake_pulumi(tmp_path, "echo 'error: no stack selected' >&2; exit 1")
     with pytest.raises(SettingMissingError, match="no stack selected") as caught:
-        _ = source(Words(), PATH=path).outputs
+        _ = source(Selector(), PATH=path).outputs
     assert "source .local/env" in str(caught.value)
 
 
@@ -151,7 +152,7 @@ def test_the_access_token_is_asked_for_by_name_and_of_the_right_run(tmp_path: Pa
         """case "$*" in *--show-secrets*) echo '{"access_token": {"main": "t0ken"}}';;
         *) echo '{"access_token": "[secret]"}';; esac""",
     )
-    found = source(Words(stack="dev"), PATH=path)
+    found = source(Selector(stack="dev"), PATH=path)
     assert found.access_token("main") == "t0ken"
     with pytest.raises(SettingMissingError, match="access_token"):
         found.access_token("other")
@@ -164,13 +165,13 @@ def test_a_destroyed_stack_still_knows_its_bucket_from_its_config(tmp_path: Path
         """case "$*" in *output*) echo '{}';;
         *) echo '{"trainstack:bucket": {"value": "kept", "secret": false}}';; esac""",
     )
-    assert source(Words(stack="dev"), PATH=path).bucket_name == "kept"
+    assert source(Selector(stack="dev"), PATH=path).bucket_name == "kept"
 
 
 def test_a_stack_without_any_bucket_says_what_to_do(tmp_path: Path) -> None:
     path = fake_pulumi(tmp_path, "echo '{}'")
     with pytest.raises(SettingMissingError, match="--bucket"):
-        _ = source(Words(stack="dev"), PATH=path).bucket_name
+        _ = source(Selector(stack="dev"), PATH=path).bucket_name
 
 
 def test_one_run_is_asked_for_when_there_are_several(tmp_path: Path) -> None:
@@ -178,10 +179,10 @@ def test_one_run_is_asked_for_when_there_are_several(tmp_path: Path) -> None:
         tmp_path,
         f"""echo '{{"bucket": "b", "r2_prefix": {{"main": "{PREFIX}", "w": "{OTHER}"}}}}'""",
     )
-    found = source(Words(stack="dev"), PATH=path)
+    found = source(Selector(stack="dev"), PATH=path)
     with pytest.raises(NoSuchRunError, match=f"--run {PREFIX}"):
         found.choose_one()
-    assert source(Words(stack="dev", run="w"), PATH=path).choose_one().prefix == OTHER
+    assert source(Selector(stack="dev", run="w"), PATH=path).choose_one().prefix == OTHER
 
 
 def stack_with_secrets(folder: Path) -> str:
@@ -201,14 +202,14 @@ def stack_with_secrets(folder: Path) -> str:
 
 
 def test_keys_that_only_the_stacks_config_holds_are_found(tmp_path: Path) -> None:
-    found = source(Words(stack="prod"), PATH=stack_with_secrets(tmp_path))
+    found = source(Selector(stack="prod"), PATH=stack_with_secrets(tmp_path))
     assert (found.cloudflare_token, found.ionet_key) == ("stack-token", "stack-key")
     assert found.secret_config("trainstack:registrySecret") == ""
 
 
 def test_the_environments_keys_win_as_they_do_for_pulumi_up(tmp_path: Path) -> None:
     environ = {"CLOUDFLARE_API_TOKEN": "rotated", "IONET_API_KEY": "new"}
-    found = source(Words(stack="prod"), PATH=stack_with_secrets(tmp_path), **environ)
+    found = source(Selector(stack="prod"), PATH=stack_with_secrets(tmp_path), **environ)
     assert (found.cloudflare_token, found.ionet_key) == ("rotated", "new")
 
 
@@ -219,21 +220,21 @@ def test_a_stack_that_keeps_its_token_to_itself_is_not_one_without_a_token(tmp_p
         *) echo '{"cloudflare:apiToken": {"secret": true}}';; esac""",
     )
     with pytest.raises(SettingMissingError, match="incorrect passphrase"):
-        _ = source(Words(stack="prod"), PATH=path).cloudflare_token
+        _ = source(Selector(stack="prod"), PATH=path).cloudflare_token
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (Words(stack="prod"), "the-stacks"),
-        (Words(), "the-stacks"),
-        (Words(bucket="b", stack="prod"), "the-stacks"),
-        (Words(bucket="b"), "left-in-the-shell"),
+        (Selector(stack="prod"), "the-stacks"),
+        (Selector(), "the-stacks"),
+        (Selector(bucket="b", stack="prod"), "the-stacks"),
+        (Selector(bucket="b"), "left-in-the-shell"),
     ],
     ids=["a stack", "the selected stack", "its bucket", "any bucket"],
 )
 def test_a_stacks_account_wins_over_what_the_shell_was_left_with(
-    tmp_path: Path, words: Words, expected: str
+    tmp_path: Path, words: Selector, expected: str
 ) -> None:
     environ = {"CLOUDFLARE_ACCOUNT_ID": "left-in-the-shell", "PATH": stack_with_secrets(tmp_path)}
     found = source(words, **environ)
@@ -255,7 +256,7 @@ def test_the_token_is_checked_in_the_stacks_account(
 
     monkeypatch.setattr("components.r2.cloudflare.Client", Client)
     environ = {"CLOUDFLARE_ACCOUNT_ID": "left-in-the-shell", "PATH": stack_with_secrets(tmp_path)}
-    assert source(Words(stack="prod"), **environ).token_id() == "id"
+    assert source(Selector(stack="prod"), **environ).token_id() == "id"
     assert asked == [("stack-token", "the-stacks")]
 
 
@@ -274,5 +275,5 @@ def test_an_address_as_the_dashboard_shows_it_loses_the_bucket_at_its_end(
 
 
 def test_a_state_knows_the_ids_of_all_its_resources(tmp_path: Path) -> None:
-    found = source(Words(stack="prod"), PATH=stack_with_secrets(tmp_path))
+    found = source(Selector(stack="prod"), PATH=stack_with_secrets(tmp_path))
     assert found.state_ids == frozenset({"d-1"})

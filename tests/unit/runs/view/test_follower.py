@@ -17,7 +17,7 @@ from runs.errors import EXIT_FAILED, EXIT_GONE, EXIT_OK, EXIT_STOPPED, Unreachab
 from runs.source.stack import Target
 from runs.view import follower as following
 from runs.view.follower import Follower
-from runs.view.standing import Patience
+from runs.view.standing import WatchLimits
 from tests.runs_builders import status, verdict
 
 BEGIN = datetime(2026, 11, 23, 10, 0, 0, tzinfo=UTC)
@@ -71,7 +71,7 @@ def follower(
     *,
     live: Any = None,
     runs: tuple[str, ...] = ("main",),
-    **patience: float,
+    **limits: float,
 ) -> Follower:
     clock = FakeClock()
     bucket: Any = FakeBucket(clock, script)
@@ -79,7 +79,7 @@ def follower(
     return Follower(
         [Target(run=run, prefix=f"dev-{run}", status_url=url) for run in runs],
         bucket=bucket,
-        patience=Patience(**patience),
+        limits=WatchLimits(**limits),
         clock=clock,
         read_live=lambda _: live(clock.passed_s) if live else None,
     )

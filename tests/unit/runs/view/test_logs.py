@@ -13,7 +13,7 @@ from runs.source.bucket import StoredObject
 from runs.view import logs
 from runs.view.follower import Follower
 from runs.view.logs import Part
-from runs.view.standing import Patience
+from runs.view.standing import WatchLimits
 from tests.runs_builders import status, verdict
 from tests.unit.runs.view.test_follower import FakeBucket, beat, follower
 
@@ -160,7 +160,7 @@ def test_an_outage_that_does_not_end_ends_the_following() -> None:
     found, _, pieces = followed(
         (0, "dev-main/status.json", status(beat_at=beat(0))), outage_s=(30, 9999)
     )
-    found.patience = Patience(gone_after_s=300)
+    found.limits = WatchLimits(gone_after_s=300)
     with pytest.raises(UnreachableError):
         list(pieces)
     assert found.clock.monotonic() - 1000 == pytest.approx(330, abs=10)

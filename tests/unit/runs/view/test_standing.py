@@ -9,7 +9,7 @@ import pytest
 
 from container.contract.records import StageStatus
 from runs.view import standing
-from runs.view.standing import Heartbeat, Line, Patience, Sample, View
+from runs.view.standing import Heartbeat, Line, Sample, View, WatchLimits
 from tests.runs_builders import BEAT, status, verdict
 
 NOW = datetime(2026, 11, 23, 10, 0, 30, tzinfo=UTC)
@@ -37,7 +37,7 @@ def test_only_a_verdict_ends_a_run_and_silence_turns_quiet_then_gone(
 ) -> None:
     found = verdict(outcome=outcome) if outcome else None
     stands = standing.stand(
-        verdict=found, beat_age_s=beat_age_s, waited_s=waited_s, patience=Patience()
+        verdict=found, beat_age_s=beat_age_s, waited_s=waited_s, limits=WatchLimits()
     )
     assert stands == expected
 
