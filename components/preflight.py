@@ -41,10 +41,10 @@ class Finding:
 def main(env: Mapping[str, str] = os.environ) -> int:
     """Run both checks; return 1 when one is refused."""
     findings = [check_bucket(env), check_image(env)]
-    for found in findings:
-        stream = sys.stderr if found.outcome == "refused" else sys.stdout
-        print(f"preflight: {found.outcome}: {found.text}", file=stream)
-    return 1 if any(found.outcome == "refused" for found in findings) else 0
+    for finding in findings:
+        stream = sys.stderr if finding.outcome == "refused" else sys.stdout
+        print(f"preflight: {finding.outcome}: {finding.text}", file=stream)
+    return 1 if any(finding.outcome == "refused" for finding in findings) else 0
 
 
 def check_bucket(
@@ -111,19 +111,19 @@ def check_image(env: Mapping[str, str]) -> Finding:
     image = env.get("IMAGE", "")
     if "@" not in image:
         return Finding(outcome="unknown", text="the image has no digest; it was not looked up")
-    found = registry.find_manifest(
+    lookup = registry.find_manifest(
         image, username=env.get("REGISTRY_USERNAME", ""), secret=env.get("REGISTRY_SECRET", "")
     )
-    if found.outcome == "present":
+    if lookup.outcome == "present":
         return Finding(outcome="passed", text=f"image {image} is in its registry")
-    if found.outcome == "absent":
+    if lookup.outcome == "absent":
         return Finding(
             outcome="refused",
-            text=f"image {image}: {found.why}. Nothing was rented. Check "
+            text=f"image {image}: {lookup.why}. Nothing was rented. Check "
             "trainstack:imageRepository and "
             "the registry's username and secret.",
         )
-    return Finding(outcome="unknown", text=f"image {image} was not looked up: {found.why}")
+    return Finding(outcome="unknown", text=f"image {image} was not looked up: {lookup.why}")
 
 
 class _DiffersError(Exception):

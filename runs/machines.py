@@ -90,11 +90,11 @@ def machines(
     client: Client, rows: Sequence[DeploymentRow], *, known: frozenset[str] | None
 ) -> list[Machine]:
     """Return what each deployment has cost and may still cost, those that no state knows first."""
-    found = [
+    listed = [
         _machine(row, _details(client, row), in_state=None if known is None else row.id in known)
         for row in rows
     ]
-    return sorted(found, key=lambda machine: (machine.in_state is True, machine.name))
+    return sorted(listed, key=lambda machine: (machine.in_state is True, machine.name))
 
 
 def give_back(client: Client, deployment_id: str) -> None:
@@ -147,13 +147,15 @@ def _details(client: Client, row: DeploymentRow) -> Deployment | None:
         return None  # it is in the list, so it is shown, with whatever is known
 
 
-def _machine(row: DeploymentRow, found: Deployment | None, *, in_state: bool | None) -> Machine:
+def _machine(
+    row: DeploymentRow, deployment: Deployment | None, *, in_state: bool | None
+) -> Machine:
     return Machine(
         deployment_id=row.id,
         name=row.name,
         status=row.status,
-        paid_usd=found.amount_paid_usd if found else None,
-        hours_left=_hours_left(found) if found else None,
+        paid_usd=deployment.amount_paid_usd if deployment else None,
+        hours_left=_hours_left(deployment) if deployment else None,
         in_state=in_state,
     )
 

@@ -83,11 +83,11 @@ def pieces(lines: Iterable[bytes]) -> Iterator[str]:
         if event == b"[DONE]":
             return
         try:
-            found: Any = json.loads(event)
-            failed = _failure(found)
+            members: Any = json.loads(event)
+            failed = _failure(members)
             if failed:
                 raise NoChatError(f"the answer broke off: {failed}.\nAsk again.")
-            choice: dict[str, Any] = found["choices"][0]
+            choice: dict[str, Any] = members["choices"][0]
             turn: dict[str, Any] = choice.get("delta") or choice.get("message") or {}
             text = turn.get("content")
         except (ValueError, LookupError, TypeError, AttributeError):

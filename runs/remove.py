@@ -37,23 +37,23 @@ def remains(bucket: ReadOnlyBucket, prefix: str) -> Remains:
     objects = list(bucket.objects(f"{prefix}/"))
     return Remains(
         prefix=prefix,
-        keys=[found.key for found in objects],
-        size_bytes=sum(found.size_bytes for found in objects),
+        keys=[stored.key for stored in objects],
+        size_bytes=sum(stored.size_bytes for stored in objects),
         uploads=list(_open_uploads(bucket, f"{prefix}/")),
     )
 
 
-def remove(bucket: ReadOnlyBucket, found: Remains, *, progress: Callable[[int], None]) -> None:
+def remove(bucket: ReadOnlyBucket, remains: Remains, *, progress: Callable[[int], None]) -> None:
     """Delete it all; the verdict last, so that a run half deleted still counts as ended.
 
     Raises RunsError that says how many are left; the same call again goes on.
     """
-    for key, upload_id in found.uploads:
+    for key, upload_id in remains.uploads:
         # One that ended since it was listed is what was wanted.
         with suppress(AbsentError), bucket.explained(f"abort the upload of {key}"):
             bucket.client.abort_multipart_upload(Bucket=bucket.name, Key=key, UploadId=upload_id)
-    verdict = f"{found.prefix}/{VERDICT_KEY}"
-    keys = sorted(found.keys, key=lambda key: key == verdict)
+    verdict = f"{remains.prefix}/{VERDICT_KEY}"
+    keys = sorted(remains.keys, key=lambda key: key == verdict)
     for begin in range(0, len(keys), _BATCH):
         batch = keys[begin : begin + _BATCH]
         with bucket.explained(f"delete {len(batch)} objects"):

@@ -32,11 +32,13 @@ def artifacts(
     Example: python -m runs artifacts --stack dev
     """
     source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
-    found = [(target, _manifest(source, target)) for target in source.choose()]
+    manifests = [(target, _manifest(source, target)) for target in source.choose()]
     if as_json:
-        print_json({target.prefix: json.loads(manifest.to_json()) for target, manifest in found})
+        print_json(
+            {target.prefix: json.loads(manifest.to_json()) for target, manifest in manifests}
+        )
         return
-    for target, manifest in found:
+    for target, manifest in manifests:
         say(f"{source.bucket_name}/{target.prefix}/", style="bold")
         out.print(tables.artifacts(manifest.artifacts, every=every))
 

@@ -31,12 +31,12 @@ def cost(
     source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
     costs = [_cost(source, target) for target in source.choose()]
     if as_json:
-        print_json([tables.cost_json(found) for found in costs])
+        print_json([tables.cost_json(one) for one in costs])
         return
     out.print(tables.costs(costs))
-    if any(not found.bought_known for found in costs):
+    if any(not one.bought_known for one in costs):
         say("~ hours first bought × price, without fees, extensions and later rentals")
-    if any(len(found.attempts) > 1 for found in costs) or len(costs) == 1:
+    if any(len(one.attempts) > 1 for one in costs) or len(costs) == 1:
         out.print()
         out.print(tables.attempts(costs))
 

@@ -23,12 +23,12 @@ def doctor(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = False) 
     Example: python -m runs doctor --stack dev
     """
     source = Source(Selector(stack=stack, bucket=bucket))
-    found: list[checks.Finding] = []
+    findings: list[checks.Finding] = []
     for finding in checks.findings(source):
-        found.append(finding)
+        findings.append(finding)
         if not as_json:
             out.print(tables.finding(finding))
     if as_json:
-        print_json([asdict(finding) for finding in found])
-    refused = any(finding.outcome == "refused" for finding in found)
+        print_json([asdict(finding) for finding in findings])
+    refused = any(finding.outcome == "refused" for finding in findings)
     raise typer.Exit(EXIT_FAILED if refused else EXIT_OK)

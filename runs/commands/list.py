@@ -16,15 +16,15 @@ def list_runs(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = Fals
     Example: python -m runs list --bucket my-runs
     """
     source = Source(Selector(stack=stack, bucket=bucket))
-    found = run_list.entries(source.bucket, now=SystemClock().now())
+    runs = run_list.entries(source.bucket, now=SystemClock().now())
     current = {target.prefix for target in source.targets}
     if as_json:
-        print_json([tables.entry_json(entry, current=entry.prefix in current) for entry in found])
+        print_json([tables.entry_json(entry, current=entry.prefix in current) for entry in runs])
         return
-    if not found:
+    if not runs:
         say(f"bucket {source.bucket_name} holds no run yet.")
         return
     say(f"bucket {source.bucket_name}", style="bold")
-    out.print(tables.entries(found, current=current))
+    out.print(tables.entries(runs, current=current))
     if current:
         say("* of the stack")

@@ -59,8 +59,8 @@ def logs(
     parts = chosen(place.objects(f"{target.prefix}/{LOGS_PREFIX}"))
     if not parts:
         say(f"{target.run}: no output is in the bucket yet for what was asked.")
-    found = lines(read(place, parts))
-    _print(last(found, tail) if tail else found, as_json=as_json)
+    output = lines(read(place, parts))
+    _print(last(output, tail) if tail else output, as_json=as_json)
 
 
 def _follow(follower: Follower, chosen: Choose, *, as_json: bool) -> int:
@@ -72,9 +72,9 @@ def _follow(follower: Follower, chosen: Choose, *, as_json: bool) -> int:
     return EXIT_GONE
 
 
-def _print(found: Iterable[tuple[Part, str]], *, as_json: bool) -> None:
+def _print(output: Iterable[tuple[Part, str]], *, as_json: bool) -> None:
     header: tuple[int, str] | None = None
-    for part, line in found:
+    for part, line in output:
         if as_json:
             print(json.dumps({"attempt": part.attempt, "stage": part.stage, "line": line}))
             continue

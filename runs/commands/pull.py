@@ -49,12 +49,12 @@ def pull(
     if not items:
         raise SettingMissingError(f"{target.run}: no artefact is like {only or '*'!r}.")
     results = copy(source.bucket, items, prefix=target.prefix, folder=folder)
-    bad = [found for found in results if found.result in ("damaged", "missing")]
+    bad = [one for one in results if one.result in ("damaged", "missing")]
     if as_json:
         print_json(_json(results, folder=folder))
     else:
-        for found in bad:
-            say(f"{found.result}: {found.item.key}: {found.detail}", style="red")
+        for one in bad:
+            say(f"{one.result}: {one.item.key}: {one.detail}", style="red")
         out.print(summary(results, folder=folder), markup=False, soft_wrap=True)
     raise typer.Exit(EXIT_FAILED if bad else EXIT_OK)
 
@@ -79,7 +79,7 @@ def copy(
 
 def summary(results: Sequence[Pulled], *, folder: Path) -> str:
     """Say in one line what came of it."""
-    counts = Counter(found.result for found in results)
+    counts = Counter(one.result for one in results)
     good = [f for f in results if f.result in ("copied", "already here")]
     checked = "all hashes right" if all(f.item.sha256 for f in results) else "sizes right"
     parts = [f"{number} {result}" for result, number in counts.items()]
@@ -96,14 +96,14 @@ def _json(results: Sequence[Pulled], *, folder: Path) -> dict[str, Any]:
         "folder": str(folder),
         "files": [
             {
-                "key": found.item.key,
-                "path": str(found.item.path),
-                "size_bytes": found.item.size_bytes,
-                "sha256": found.item.sha256 or None,
-                "result": found.result,
-                "detail": found.detail or None,
+                "key": one.item.key,
+                "path": str(one.item.path),
+                "size_bytes": one.item.size_bytes,
+                "sha256": one.item.sha256 or None,
+                "result": one.result,
+                "detail": one.detail or None,
             }
-            for found in results
+            for one in results
         ],
     }
 
@@ -124,5 +124,5 @@ def _items(
     stored = list(source.bucket.objects(f"{target.prefix}/"))
     etags = {o.key.removeprefix(f"{target.prefix}/"): o.etag for o in stored}
     sizes = {o.key.removeprefix(f"{target.prefix}/"): o.size_bytes for o in stored}
-    found = [Artifact(key=key, size_bytes=size, sha256="") for key, size in sizes.items()]
-    return plan(found, folder=folder, only=only, versions=etags)
+    artifacts = [Artifact(key=key, size_bytes=size, sha256="") for key, size in sizes.items()]
+    return plan(artifacts, folder=folder, only=only, versions=etags)

@@ -57,34 +57,34 @@ def reap(
         client = machines.open_client(
             source, read_timeout_s=machines.READ_TIMEOUT_S, retry_for_s=machines.RETRY_FOR_S
         )
-        found = machines.machines(client, machines.living(client), known=known)
-    chosen = choose(found, wanted, force=force) if wanted else []
+        listed = machines.machines(client, machines.living(client), known=known)
+    chosen = choose(listed, wanted, force=force) if wanted else []
     if yes and known is None:
         say("no stack is selected: whether one knows these machines was not checked.")
     gone = _give_back(client, chosen) if yes else frozenset[str]()
-    _show(found, gone=gone, as_json=as_json)
+    _show(listed, gone=gone, as_json=as_json)
     if yes:
         raise typer.Exit(EXIT_OK if len(gone) == len(chosen) else EXIT_FAILED)
     if chosen:
         say("Nothing was given back: say --yes to do it.")
-    elif any(machine.in_state is not True for machine in found):
+    elif any(machine.in_state is not True for machine in listed):
         say("To give one back: python -m runs reap DEPLOYMENT_ID --yes")
 
 
-def choose(found: Sequence[Machine], wanted: Sequence[str], *, force: bool) -> list[Machine]:
+def choose(listed: Sequence[Machine], wanted: Sequence[str], *, force: bool) -> list[Machine]:
     """Return the machines of these ids; raises before anything is given back.
 
     SettingMissingError for an id that is not listed, RunsError for one that the state knows, which
     its stack would otherwise go on believing in.
     """
-    listed = {machine.deployment_id: machine for machine in found}
-    strange = [deployment_id for deployment_id in wanted if deployment_id not in listed]
+    by_id = {machine.deployment_id: machine for machine in listed}
+    strange = [deployment_id for deployment_id in wanted if deployment_id not in by_id]
     if strange:
         raise SettingMissingError(
             f"io.net lists no live machine of this project with the id {', '.join(strange)}; "
             "nothing was given back.\n`python -m runs reap` lists them."
         )
-    chosen = [listed[deployment_id] for deployment_id in wanted]
+    chosen = [by_id[deployment_id] for deployment_id in wanted]
     known = [machine.deployment_id for machine in chosen if machine.in_state]
     if known and not force:
         raise RunsError(
@@ -113,11 +113,11 @@ def _give_back(client: Client, chosen: Sequence[Machine]) -> frozenset[str]:
     return frozenset(gone)
 
 
-def _show(found: Sequence[Machine], *, gone: frozenset[str], as_json: bool) -> None:
+def _show(listed: Sequence[Machine], *, gone: frozenset[str], as_json: bool) -> None:
     if as_json:
-        print_json([tables.machine_json(m, given_back=m.deployment_id in gone) for m in found])
+        print_json([tables.machine_json(m, given_back=m.deployment_id in gone) for m in listed])
         return
-    left = [machine for machine in found if machine.deployment_id not in gone]
+    left = [machine for machine in listed if machine.deployment_id not in gone]
     if not left:
         say("io.net lists no live machine of this project" + (" any more." if gone else "."))
         return

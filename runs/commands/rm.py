@@ -40,8 +40,8 @@ def rm(
     source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target, place = source.choose_one(), source.bucket
     with talk.status("listing what is there …"):
-        found = remove.remains(place, target.prefix)
-    unended = bool(found.keys or found.uploads) and not found.ended
+        remains = remove.remains(place, target.prefix)
+    unended = bool(remains.keys or remains.uploads) and not remains.ended
     if yes and unended and not force:
         raise RunsError(
             f"{target.run} has no verdict, so it has not ended or its machine vanished; nothing "
@@ -49,15 +49,17 @@ def rm(
             "(`pulumi destroy`; `python -m runs reap` when no stack knows it), or say --force."
         )
     if yes:
-        with progress_bar.of_objects(len(found.keys), done_so="deleted") as advance:
-            remove.remove(place, found, progress=advance)
+        with progress_bar.of_objects(len(remains.keys), done_so="deleted") as advance:
+            remove.remove(place, remains, progress=advance)
     if as_json:
-        print_json(tables.remains_json(found, deleted=yes))
+        print_json(tables.remains_json(remains, deleted=yes))
         return
     done = "Deleted" if yes else "Would delete"
-    uploads = f" and {formats.plural(len(found.uploads), 'open upload')}" if found.uploads else ""
+    uploads = (
+        f" and {formats.plural(len(remains.uploads), 'open upload')}" if remains.uploads else ""
+    )
     out.print(
-        f"{done} {formats.plural(len(found.keys), 'object')} ({formats.size(found.size_bytes)})"
+        f"{done} {formats.plural(len(remains.keys), 'object')} ({formats.size(remains.size_bytes)})"
         f"{uploads} in {place.name}/{target.prefix}/",
         markup=False,
         highlight=False,

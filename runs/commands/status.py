@@ -25,7 +25,7 @@ def status(
     source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
     views = Follower(source.choose(), bucket=source.bucket, limits=WatchLimits()).look()
     if as_json:
-        found = [panel.as_json(view) for view in views]
-        print_json(found[0] if len(found) == 1 else found)
+        results = [panel.as_json(view) for view in views]
+        print_json(results[0] if len(results) == 1 else results)
         return
     out.print(panel.panel(views[0]) if len(views) == 1 else panel.table_of_runs(views))

@@ -77,8 +77,8 @@ class Puller:
         results: dict[str, Pulled] = {}
         wrong = list(items)
         for _ in range(2):  # a wrong hash may come from a damaged part: once more, from nothing
-            for found in self._copy(wrong, journal, pool):
-                results[found.item.key] = found
+            for pulled in self._copy(wrong, journal, pool):
+                results[pulled.item.key] = pulled
             wrong = [p.item for p in results.values() if p.result == "damaged"]
             if not wrong:
                 break
@@ -105,8 +105,8 @@ class Puller:
             if future.done() and (failure := future.exception()) is not None:
                 raise failure
         for future in futures:
-            if (found := future.result()) is not None:
-                finished.setdefault(found.item.key, found)
+            if (pulled := future.result()) is not None:
+                finished.setdefault(pulled.item.key, pulled)
         return list(finished.values())
 
     def _todo(self, item: Item, journal: ResumeLog) -> list[tuple[int, int]]:
@@ -179,14 +179,14 @@ class Puller:
 
     def _finish(self, item: Item, journal: ResumeLog) -> Pulled:
         part = _part(item)
-        if item.sha256 and (found := sha256_of(part)) != item.sha256:
+        if item.sha256 and (digest := sha256_of(part)) != item.sha256:
             part.unlink()
             journal.forget(item.key, item.version)
             self.progress(-item.size_bytes)
             return Pulled(
                 item=item,
                 result="damaged",
-                detail=f"sha256 is {found[:12]}…, the manifest says {item.sha256[:12]}…",
+                detail=f"sha256 is {digest[:12]}…, the manifest says {item.sha256[:12]}…",
             )
         part.replace(item.path)
         journal.add_file(item.key, item.version, item.path)

@@ -53,14 +53,14 @@ class ResumeLog:
 
     def add_file(self, key: str, version: str, path: Path) -> None:
         """Note that the file was complete and its hash right."""
-        found = path.stat()
-        self._write({"file": [key, version, found.st_size, found.st_mtime_ns]})
+        stat = path.stat()
+        self._write({"file": [key, version, stat.st_size, stat.st_mtime_ns]})
 
     def verified(self, key: str, version: str, path: Path) -> bool:
         """Say whether the file was verified and has not been touched since."""
-        found = path.stat()
+        stat = path.stat()
         with self._lock:
-            return self._files.get((key, version)) == (found.st_size, found.st_mtime_ns)
+            return self._files.get((key, version)) == (stat.st_size, stat.st_mtime_ns)
 
     def _write(self, entry: dict[str, list[Any]]) -> None:
         line = json.dumps(entry)

@@ -104,20 +104,20 @@ class ReadOnlyBucket:
     def objects(self, prefix: str) -> Iterator[StoredObject]:
         """Yield every object below a prefix, in key order, whatever their number."""
         for page in self._pages(Prefix=prefix):
-            for found in page.get("Contents", []):
+            for entry in page.get("Contents", []):
                 yield StoredObject(
-                    key=found["Key"],
-                    size_bytes=found["Size"],
-                    modified_at=found["LastModified"],
-                    etag=found.get("ETag", ""),
+                    key=entry["Key"],
+                    size_bytes=entry["Size"],
+                    modified_at=entry["LastModified"],
+                    etag=entry.get("ETag", ""),
                 )
 
     def folders(self) -> list[str]:
         """Return the names before the first slash of all keys: the run prefixes."""
         return [
-            found["Prefix"].rstrip("/")
+            entry["Prefix"].rstrip("/")
             for page in self._pages(Delimiter="/")
-            for found in page.get("CommonPrefixes", [])
+            for entry in page.get("CommonPrefixes", [])
         ]
 
     def _pages(self, **words: Any) -> Iterator[dict[str, Any]]:

@@ -82,8 +82,8 @@ class Source:
 
         The outputs do not do: a `pulumi up` that failed has rented machines that they do not name.
         """
-        found = pulumi_json(["stack", "export"], self.words, self.environ)
-        deployment: Any = found.get("deployment") or {}
+        state = pulumi_json(["stack", "export"], self.words, self.environ)
+        deployment: Any = state.get("deployment") or {}
         resources: list[dict[str, Any]] = deployment.get("resources") or []
         return frozenset(str(resource["id"]) for resource in resources if resource.get("id"))
 
@@ -213,8 +213,8 @@ class Source:
         entries = self._config_entries
         if isinstance(entries, RunsError) or name not in entries:
             return ""
-        found = pulumi_json(["config", "get", name, "--json"], self.words, self.environ)
-        return str(found.get("value", ""))
+        entry = pulumi_json(["config", "get", name, "--json"], self.words, self.environ)
+        return str(entry.get("value", ""))
 
     def _in_bucket(self) -> list[Target]:
         stack = "" if self.words.bucket else self.words.stack

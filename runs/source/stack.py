@@ -67,8 +67,8 @@ def pulumi_json(command: list[str], words: Selector, environ: Mapping[str, str])
             "Select a stack (--stack dev); in the local world: source .local/env. "
             "Without a stack: --bucket NAME --prefix PREFIX"
         )
-    found: Any = json.loads(done.stdout or "{}")
-    return cast("dict[str, Any]", found)
+    printed: Any = json.loads(done.stdout or "{}")
+    return cast("dict[str, Any]", printed)
 
 
 def targets_of(outputs: Mapping[str, Any]) -> list[Target]:

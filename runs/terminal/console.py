@@ -16,9 +16,9 @@ talk = Console(stderr=True)
 out = Console()
 
 
-def print_json(found: Any) -> None:
+def print_json(result: Any) -> None:
     """Print a result for machines."""
-    print(json.dumps(found, indent=2))
+    print(json.dumps(result, indent=2))
 
 
 def harmless(text: str) -> str:

@@ -121,9 +121,9 @@ def lines(pieces: Iterable[tuple[Part, bytes]]) -> Iterator[tuple[Part, str]]:
         yield _decoded(held_part, open_end)
 
 
-def last(found: Iterable[tuple[Part, str]], count: int) -> Iterator[tuple[Part, str]]:
+def last(output: Iterable[tuple[Part, str]], count: int) -> Iterator[tuple[Part, str]]:
     """Yield the last lines only."""
-    yield from collections.deque(found, maxlen=count)
+    yield from collections.deque(output, maxlen=count)
 
 
 def tamed(line: str) -> str:

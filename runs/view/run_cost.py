@@ -111,10 +111,10 @@ def _between_s(begin: datetime | None, end: datetime | None) -> float:
 
 def _amount(text: str) -> Decimal | None:
     try:
-        found = Decimal(text)
+        amount = Decimal(text)
     except InvalidOperation:
         return None
-    return found if found.is_finite() and found > 0 else None
+    return amount if amount.is_finite() and amount > 0 else None
 
 
 def _exact(number: float) -> Decimal:

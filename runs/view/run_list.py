@@ -48,8 +48,8 @@ def entries(bucket: ReadOnlyBucket, *, now: datetime) -> list[Entry]:
     """Return every run in the bucket, the newest first."""
     prefixes = bucket.folders()
     with ThreadPoolExecutor(READERS) as pool:
-        found = pool.map(partial(_readable, bucket, now=now), prefixes)
-        runs = [entry for entry in found if entry is not None]
+        read = pool.map(partial(_readable, bucket, now=now), prefixes)
+        runs = [entry for entry in read if entry is not None]
     return sorted(runs, key=lambda entry: (entry.created_at, entry.prefix), reverse=True)
 
 
@@ -68,7 +68,7 @@ def _readable(bucket: ReadOnlyBucket, prefix: str, *, now: datetime) -> Entry | 
     try:
         return _entry(bucket, prefix, now=now)
     except UnreadableError as error:
-        sizes = [found.size_bytes for found in bucket.objects(f"{prefix}/")]
+        sizes = [stored.size_bytes for stored in bucket.objects(f"{prefix}/")]
         return Entry(
             prefix=prefix,
             run=run_of_prefix(prefix),
@@ -97,7 +97,7 @@ def _entry(bucket: ReadOnlyBucket, prefix: str, *, now: datetime) -> Entry | Non
     if manifest is not None:
         sizes = [artifact.size_bytes for artifact in manifest.artifacts]
     else:
-        sizes = [found.size_bytes for found in bucket.objects(f"{prefix}/")]
+        sizes = [stored.size_bytes for stored in bucket.objects(f"{prefix}/")]
     step, loss = (status.step, status.loss) if status is not None else (None, None)
     if loss is None and (last := last_step(bucket, prefix)) is not None:
         step, loss = last.step, last.loss

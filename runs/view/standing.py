@@ -103,12 +103,12 @@ def stand(
 
 def exit_code(standings: Iterable[Standing]) -> int:
     """Return what `watch` exits with: the worst of all runs, a failure before a silence."""
-    found = set(standings)
-    if "failed" in found:
+    all_of_them = set(standings)
+    if "failed" in all_of_them:
         return EXIT_FAILED
-    if "gone" in found:
+    if "gone" in all_of_them:
         return EXIT_GONE
-    if "stopped" in found:
+    if "stopped" in all_of_them:
         return EXIT_STOPPED
     return EXIT_OK
 

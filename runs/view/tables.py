@@ -27,11 +27,11 @@ _CHECKPOINT_FILE = re.compile(r"checkpoints/.+/[a-z]+_(?P<step>\d{6})(?:_rank\d+
 _OUTCOME = {"ok": ("✓", "green"), "refused": ("✗", "red"), "unknown": ("?", "yellow")}
 
 
-def entries(found: Sequence[Entry], *, current: AbstractSet[str]) -> Table:
+def entries(runs: Sequence[Entry], *, current: AbstractSet[str]) -> Table:
     """Draw all runs of a bucket, two lines each: the prefix with its numbers, then what it is."""
     table = plain_table("run", "state", ">steps", ">loss", ">time", ">cost", ">size")
     table.columns[0].overflow = "fold"
-    for entry in found:
+    for entry in runs:
         mark = "*" if entry.prefix in current else " "
         about = f"{mark} {formats.when(entry.created_at)[5:]} {entry.recipe}".rstrip()
         table.add_row(
@@ -53,7 +53,7 @@ def entry_json(entry: Entry, *, current: bool) -> dict[str, Any]:
     return {**asdict(entry), "in_stack": current}
 
 
-def artifacts(found: Sequence[Artifact], *, every: bool) -> Table:
+def artifacts(kept: Sequence[Artifact], *, every: bool) -> Table:
     """Draw a manifest: keys, sizes, the beginning of each hash, and the sum.
 
     Small records (logs, metrics) and checkpoints before the last of their folder are one line each,
@@ -61,30 +61,30 @@ def artifacts(found: Sequence[Artifact], *, every: bool) -> Table:
     """
     table = plain_table("artefact", ">size", "sha256")
     table.columns[0].overflow = "fold"
-    single, groups = (list(found), {}) if every else grouped(found)
+    single, groups = (list(kept), {}) if every else grouped(kept)
     for artifact in single:
         table.add_row(artifact.key, formats.size(artifact.size_bytes), artifact.sha256[:12])
     for name, members in groups.items():
         size = formats.size(sum(artifact.size_bytes for artifact in members))
         table.add_row(f"{name}: {formats.plural(len(members), 'object')}", size, "", style="dim")
-    total = sum(artifact.size_bytes for artifact in found)
-    table.add_row(formats.plural(len(found), "object"), formats.size(total), "", style="bold")
+    total = sum(artifact.size_bytes for artifact in kept)
+    table.add_row(formats.plural(len(kept), "object"), formats.size(total), "", style="bold")
     return table
 
 
-def grouped(found: Sequence[Artifact]) -> tuple[list[Artifact], dict[str, list[Artifact]]]:
+def grouped(kept: Sequence[Artifact]) -> tuple[list[Artifact], dict[str, list[Artifact]]]:
     """Part what is worth a line of its own from what is not, the latter by a name for the group.
 
     nanochat writes `<kind>_<step>[_rank<r>].<ending>`; the last step of a folder is the model.
     """
     last: dict[str, int] = {}
-    for artifact in found:
+    for artifact in kept:
         if (step := _step(artifact.key)) is not None:
             folder = artifact.key.rpartition("/")[0]
             last[folder] = max(step, last.get(folder, step))
     single: list[Artifact] = []
     groups: dict[str, list[Artifact]] = {}
-    for artifact in found:
+    for artifact in kept:
         top, _, _ = artifact.key.partition("/")
         folder = artifact.key.rpartition("/")[0]
         step = _step(artifact.key)
@@ -102,12 +102,12 @@ def _step(key: str) -> int | None:
     return int(match["step"]) if match else None
 
 
-def costs(found: Sequence[RunCost]) -> Table:
+def costs(runs: Sequence[RunCost]) -> Table:
     """Draw one line a run, and the sum when there are several."""
     table = plain_table(
         "run", ">$/hour", ">time", ">used", ">hours", ">bought", ">size", ">a month"
     )
-    for cost in found:
+    for cost in runs:
         table.add_row(
             cost.run,
             formats.usd(cost.price_usd_per_hour),
@@ -118,27 +118,27 @@ def costs(found: Sequence[RunCost]) -> Table:
             formats.size(cost.size_bytes),
             formats.usd(cost.storage_usd_per_month),
         )
-    if len(found) > 1:
+    if len(runs) > 1:
         table.add_row(
-            formats.plural(len(found), "run"),
+            formats.plural(len(runs), "run"),
             "",
-            formats.duration(sum(cost.elapsed_s for cost in found)),
-            formats.usd(sum((cost.used_usd for cost in found), Decimal())),
-            str(sum(cost.duration_hours for cost in found)),
-            ("" if all(cost.bought_known for cost in found) else "~")
-            + formats.usd(sum((cost.bought_usd for cost in found), Decimal())),
-            formats.size(sum(cost.size_bytes for cost in found)),
-            formats.usd(sum((cost.storage_usd_per_month for cost in found), Decimal())),
+            formats.duration(sum(cost.elapsed_s for cost in runs)),
+            formats.usd(sum((cost.used_usd for cost in runs), Decimal())),
+            str(sum(cost.duration_hours for cost in runs)),
+            ("" if all(cost.bought_known for cost in runs) else "~")
+            + formats.usd(sum((cost.bought_usd for cost in runs), Decimal())),
+            formats.size(sum(cost.size_bytes for cost in runs)),
+            formats.usd(sum((cost.storage_usd_per_month for cost in runs), Decimal())),
             style="bold",
         )
     return table
 
 
-def attempts(found: Sequence[RunCost]) -> Table:
+def attempts(runs: Sequence[RunCost]) -> Table:
     """Draw every container start of these runs."""
     table = plain_table("run", ">attempt", "started", ">time", ">used", "why")
     table.columns[2].no_wrap = True
-    for cost in found:
+    for cost in runs:
         for attempt in cost.attempts:
             resumed = attempt.resumed_from.rpartition("/")[2]
             table.add_row(
@@ -171,26 +171,26 @@ def cost_json(cost: RunCost) -> dict[str, Any]:
     }
 
 
-def finding(found: Finding) -> Table:
+def finding(one: Finding) -> Table:
     """Draw one check of the doctor, with its remedy below."""
-    mark, style = _OUTCOME[found.outcome]
+    mark, style = _OUTCOME[one.outcome]
     row = Table.grid(padding=(0, 1))
     row.add_column(width=9)
     row.add_column(width=16, overflow="fold")
     row.add_column(overflow="fold")
-    what = Text(found.what)
-    if found.remedy:
-        what.append(f"\n→ {found.remedy}", style="cyan")
-    row.add_row(Text(f"{mark} {found.outcome}", style=style), found.check, what)
+    what = Text(one.what)
+    if one.remedy:
+        what.append(f"\n→ {one.remedy}", style="cyan")
+    row.add_row(Text(f"{mark} {one.outcome}", style=style), one.check, what)
     return row
 
 
-def machines(found: Sequence[Machine]) -> Table:
+def machines(listed: Sequence[Machine]) -> Table:
     """Draw rented machines, two lines each: the name, then the id that gives it back."""
     table = plain_table("machine", "status", ">paid", ">hours left", "in state")
     table.columns[0].overflow = "fold"
     table.columns[0].min_width = len("00000000-0000-4000-8000-000000000000")
-    for machine in found:
+    for machine in listed:
         known = {True: "yes", False: "no", None: "?"}[machine.in_state]
         table.add_row(
             Text.assemble((machine.name, "bold"), (f"\n{machine.deployment_id}", "dim")),
@@ -224,12 +224,12 @@ def _hours(left: tuple[float, float] | None) -> str:
     return fewest if fewest == most else f"{fewest}-{most}"
 
 
-def remains_json(found: Remains, *, deleted: bool) -> dict[str, Any]:
+def remains_json(remains: Remains, *, deleted: bool) -> dict[str, Any]:
     """Return what `rm --json` prints."""
     return {
-        "prefix": found.prefix,
-        "objects": len(found.keys),
-        "size_bytes": found.size_bytes,
-        "open_uploads": len(found.uploads),
+        "prefix": remains.prefix,
+        "objects": len(remains.keys),
+        "size_bytes": remains.size_bytes,
+        "open_uploads": len(remains.uploads),
         "deleted": deleted,
     }
