@@ -16,12 +16,12 @@ from urllib.parse import urlsplit
 import requests
 
 from components import registry
-from components.config.endpoints import LOCAL, LOCAL_ADDRESSES, LOCAL_MARK, is_private
+from components.config.endpoints import CLOUDFLARE_TOKEN, LOCAL, Shell
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
 from runs import machines
 from runs.errors import AccessRefusedError, RunsError, SettingMissingError
-from runs.source.source import CLOUDFLARE_TOKEN, Source
+from runs.source.source import Source
 from runs.terminal import formats
 from runs.view.follower import read_live_status
 
@@ -61,34 +61,31 @@ def findings(source: Source) -> Iterator[Finding]:
 
 def judge_world(environ: Mapping[str, str], *, directory_exists: Callable[[str], bool]) -> Finding:
     """Say whether the environment is wholly local or wholly real; pure."""
-    mark = environ.get(LOCAL_MARK, "")
-    addresses = {name: environ[name] for name in LOCAL_ADDRESSES if environ.get(name)}
-    if not mark:
-        if addresses:
+    shell = Shell.from_env(environ)
+    if not shell.mark:
+        if shell.addresses:
             return Finding(
                 check="world",
                 outcome="refused",
-                what=f"{', '.join(addresses)} set without TRAINSTACK_LOCAL_CLOUD",
+                what=f"{', '.join(shell.addresses)} set without TRAINSTACK_LOCAL_CLOUD",
                 remedy="half of a local world: run trainstack_leave, or source .local/env again",
             )
         return Finding(check="world", outcome="ok", what="real: io.net and Cloudflare")
-    missing = [name for name in LOCAL_ADDRESSES if name not in addresses]
-    if missing:
+    if shell.missing:
         return Finding(
             check="world",
             outcome="refused",
-            what=f"local, but {', '.join(missing)} is not set",
+            what=f"local, but {', '.join(shell.missing)} is not set",
             remedy="source .local/env again",
         )
-    outside = [name for name, url in addresses.items() if not is_private(url)]
-    if outside:
+    if shell.outside:
         return Finding(
             check="world",
             outcome="refused",
-            what=f"local, but {', '.join(outside)} leads to the internet",
+            what=f"local, but {', '.join(shell.outside)} leads to the internet",
             remedy="source .local/env again, in a fresh shell",
         )
-    if not directory_exists(mark):
+    if not directory_exists(shell.mark):
         return Finding(
             check="world",
             outcome="refused",
@@ -100,7 +97,7 @@ def judge_world(environ: Mapping[str, str], *, directory_exists: Callable[[str],
 
 def judge_stack_world(environ: Mapping[str, str], *, cloud: str) -> Finding:
     """Say whether the stack's config and the shell mean the same world; pure."""
-    local_shell = bool(environ.get(LOCAL_MARK))
+    local_shell = bool(Shell.from_env(environ).mark)
     if not cloud:
         return Finding(check="stack's world", outcome="unknown", what="config names no cloud")
     if (cloud == LOCAL) == local_shell:

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 
-from components.config.endpoints import LOCAL, LOCAL_MARK, mixed_worlds
+from components.config.endpoints import IONET_KEY, LOCAL, LOCAL_MARK, mixed_worlds
 from components.ionet import cost
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import IonetError, KeyRefusedError, NotGoneError, UnclearError
 from components.ionet.models import Deployment, DeploymentRow
 from runs.errors import AccessRefusedError, RunsError, SettingMissingError, UnreachableError
-from runs.source.source import IONET_KEY, Source
+from runs.source.source import Source
 
 NAME_PREFIX = (
     "trainstack-"  # of every deployment that the program rents: components/training_run.py

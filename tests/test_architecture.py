@@ -67,7 +67,8 @@ FOREIGN = {
 LAYERS = {
     "components": (
         ("components",),
-        ("components.config", "components.r2"),
+        ("components.config",),
+        ("components.r2",),
         ("components.ionet",),
         (
             "components.artifact_store",

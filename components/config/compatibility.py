@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from components.config.run_settings import RunSettings
-from container.contract.recipe import Recipe, SettingValue, is_one_of, slowness
+from container.contract.recipe import Recipe, SettingValue, is_one_of
 
 CPU = "CPU"
 LENGTH_SETTINGS = frozenset(
@@ -67,8 +67,8 @@ def _batch_problems(run: RunSettings, recipe: Recipe, *, where: str) -> list[str
 def _hours_problems(run: RunSettings, recipe: Recipe, where: str) -> list[str]:
     if LENGTH_SETTINGS & run.recipe_settings.keys():
         return []
-    share = recipe.gpus / run.gpus_per_container if recipe.gpus else 1.0
-    hours = recipe.expected_hours * share * slowness(run.gpu_type)
+    longer = recipe.times_as_long(gpu_type=run.gpu_type, gpus=run.gpus_per_container)
+    hours = recipe.expected_hours * longer
     if hours <= run.duration_hours:
         return []
     text = (

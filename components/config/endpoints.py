@@ -15,6 +15,8 @@ from container.transport.r2 import endpoint_of
 
 LOCAL_MARK = "TRAINSTACK_LOCAL_CLOUD"
 LOCAL = "local"
+IONET_KEY = "trainstack:ionetApiKey"
+CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 LOCAL_ADDRESSES = ("IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL")
 LEAVE = "run `trainstack_leave` or open a new terminal"
 ENTER = "run `source .local/env` first (`make up` makes it)"
@@ -68,8 +70,8 @@ def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, s
     """Return what is wrong with the environment for a stack of that cloud, one line each."""
     problems = mixed_worlds(cloud, env=env)
     credentials = {
-        "IONET_API_KEY": "trainstack:ionetApiKey",
-        "CLOUDFLARE_API_TOKEN": "cloudflare:apiToken",
+        "IONET_API_KEY": IONET_KEY,
+        "CLOUDFLARE_API_TOKEN": CLOUDFLARE_TOKEN,
     }
     for name, key in credentials.items():
         if not env.get(name) and not config.get(key):
@@ -83,13 +85,40 @@ def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, s
 
 def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:
     """Return one line for each variable that belongs to the other world."""
+    shell = Shell.from_env(env)
     if cloud == LOCAL:
-        missing = [name for name in (LOCAL_MARK, *LOCAL_ADDRESSES) if not env.get(name)]
+        missing = [*(() if shell.mark else (LOCAL_MARK,)), *shell.missing]
         return (
             [f"trainstack:cloud = local: {', '.join(missing)} not set; {ENTER}"] if missing else []
         )
-    present = [name for name in (LOCAL_MARK, *LOCAL_ADDRESSES) if env.get(name)]
+    present = [*((LOCAL_MARK,) if shell.mark else ()), *shell.addresses]
     if not present:
         return []
     names = ", ".join(present)
     return [f"trainstack:cloud = {cloud}: {names} must not be set for a paid run; {LEAVE}"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shell:
+    """Which world an environment is in: the local one's mark ("" outside), and its addresses."""
+
+    mark: str
+    addresses: Mapping[str, str]  # those that are set, by variable
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Shell:
+        """Read the variables that lead into the local world."""
+        return cls(
+            mark=env.get(LOCAL_MARK, ""),
+            addresses={name: env[name] for name in LOCAL_ADDRESSES if env.get(name)},
+        )
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The addresses that the local world has and this environment lacks."""
+        return tuple(name for name in LOCAL_ADDRESSES if name not in self.addresses)
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """The addresses that are set and are not on this machine or its own network."""
+        return tuple(name for name, url in self.addresses.items() if not is_private(url))

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from components.config.compatibility import CPU, unfit
-from components.config.endpoints import World, world_problems
+from components.config.endpoints import CLOUDFLARE_TOKEN, World, world_problems
 from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, parse, values_of
 from components.config.run_settings import RunSettings
 from components.errors import TrainstackError
@@ -17,7 +17,6 @@ from container.contract.recipe import Recipe, RecipeError, apply_settings, load_
 
 MAX_NAME_LENGTH = 128  # of a deployment's private name
 IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
-CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
 DEFAULT_RUN = "main"
 REHEARSAL = "rehearsal"
@@ -123,8 +122,7 @@ def load_settings(
         runs=runs,
         ready_timeout_minutes=keys.readyTimeoutMinutes,
         stop_grace_s=keys.stopGraceSeconds,
-        cloudflare_api_token=env.get("CLOUDFLARE_API_TOKEN")
-        or config.get("cloudflare:apiToken", ""),
+        cloudflare_api_token=env.get("CLOUDFLARE_API_TOKEN") or config.get(CLOUDFLARE_TOKEN, ""),
         wandb_api_key=keys.wandbApiKey,
     )
 

@@ -15,16 +15,13 @@ from typing import Any
 
 from pulumi.dynamic import ConfigureRequest
 
-from components.config.endpoints import mixed_worlds
+from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY, mixed_worlds
 from components.errors import TrainstackError
 from components.ionet import engine_watchdog, properties
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import KeyRefusedError, WrongWorldError
 from components.r2 import verdict_reader
 from container.contract.records import Verdict
-
-IONET_KEY = "trainstack:ionetApiKey"
-CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 
 _stack_config: dict[str, str] = {}
 _watched: list[bool] = []

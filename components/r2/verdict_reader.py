@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from components.config.endpoints import CLOUDFLARE_TOKEN
 from components.errors import TrainstackError
 from components.r2 import cloudflare
 from components.r2.cloudflare import S3Access
@@ -135,7 +136,7 @@ def find_verdict(
 
 def operator_token(config: Mapping[str, str]) -> str:
     """Return the operator's Cloudflare token: from the environment first, then the stack config."""
-    return os.environ.get("CLOUDFLARE_API_TOKEN") or config.get("cloudflare:apiToken") or ""
+    return os.environ.get("CLOUDFLARE_API_TOKEN") or config.get(CLOUDFLARE_TOKEN) or ""
 
 
 def cloudflare_base_url() -> str:

@@ -139,6 +139,14 @@ class Recipe:
     nanochat_commit: str = ""
     chat: Chat | None = None
 
+    def times_as_long(self, *, gpu_type: str, gpus: int) -> float:
+        """Return how many times as long it takes on these GPUs as on those that it is timed for.
+
+        Its hours and the limits of its stages are multiplied by it.
+        """
+        share = self.gpus / gpus if self.gpus else 1.0
+        return share * slowness(gpu_type)
+
     def values(self) -> dict[str, SettingValue]:
         """Return the settings as a flat mapping, overrides applied."""
         return {name: setting.default for name, setting in self.settings.items()}
@@ -149,10 +157,7 @@ SPEED: Final[Mapping[str, float]] = {"A100": 312 / 989}
 
 
 def slowness(gpu_type: str) -> float:
-    """Return how many times as long a step takes as on the GPU that recipes are timed for.
-
-    Hours and the limits of a stall are multiplied by it.
-    """
+    """Return how many times as long a step takes as on the GPU that recipes are timed for."""
     return 1 / next((speed for model, speed in SPEED.items() if is_one_of(gpu_type, {model})), 1.0)
 
 

@@ -91,8 +91,11 @@ class RunContext:
             self.process_env, credentials=stage.needs_credentials, bare=stage.runs_model_code
         )
         env |= {name: render(text, values) for name, text in stage.env.items()}
-        # The limits are for as many GPUs as the recipe names.
-        slower = max(self.recipe.gpus / self.environment.world_size, 1.0)
+        # The limits are for the GPUs that the recipe is timed for; faster ones get no less.
+        longer = self.recipe.times_as_long(
+            gpu_type=self.environment.gpu_type, gpus=self.environment.world_size
+        )
+        slower = max(longer, 1.0)
         return StageCommand(
             name=stage.name,
             argv=render_argv(argv, values),

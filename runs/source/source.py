@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
+from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY
 from components.r2 import cloudflare
 from container.transport.r2 import TERMINAL, endpoint_of, make_client
 from runs.errors import (
@@ -32,10 +33,8 @@ from runs.source.stack import (
     targets_of,
 )
 
-IONET_KEY = "trainstack:ionetApiKey"
 VERIFY_READ_S = 15.0
 VERIFY_RETRY_S = 3.0  # a person waits
-CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 
 
 class Source:
