@@ -37,9 +37,9 @@ def variables(place: Place) -> dict[str, str]:
         "REGISTRY_SECRET": place.registry_secret,
         "TRAINSTACK_BASE_IMAGE": TAG,
     }
-    engine = daemon.unusual_address()
-    if engine:
-        values["DOCKER_HOST"] = engine
+    docker_host = daemon.unusual_address()
+    if docker_host:
+        values["DOCKER_HOST"] = docker_host
     # Loopback and the bridge are never behind a proxy; requests and boto3 would ask it.
     if any(os.environ.get(name) for name in PROXIES):
         theirs = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""

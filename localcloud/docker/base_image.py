@@ -50,7 +50,7 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 
 
 def ensure_base_image(report: Report, *, cancelled: threading.Event | None = None) -> str:
-    """Make the base image exist in the Docker engine; return how it came ("found", "pulled", ...).
+    """Make the base image exist in the Docker daemon; return how it came ("found", "pulled", ...).
 
     The same sources, certificates and recipe give no second build: the image carries their hash.
     """
@@ -119,14 +119,14 @@ def _pull(client: docker.DockerClient, cancelled: threading.Event) -> bool:
         return True
     except ImageNotFound:
         pass
-    # The engine may wait minutes for a registry that a firewall swallows: ask whether it answers.
+    # The daemon may wait minutes for a registry that a firewall swallows: ask whether it answers.
     if not _within(REGISTRY_ANSWER_S, lambda: client.images.get_registry_data(UPSTREAM), cancelled):
         return False
     return _within(PULL_TIMEOUT_S, lambda: client.images.pull(UPSTREAM), cancelled)
 
 
 def _within(seconds: float, call: Callable[[], object], cancelled: threading.Event) -> bool:
-    """Tell whether a call of the engine worked in time; one that hangs is left behind."""
+    """Tell whether a call of the daemon worked in time; one that hangs is left behind."""
     worked = threading.Event()
 
     def attempt() -> None:

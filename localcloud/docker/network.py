@@ -1,7 +1,7 @@
-"""What one local cloud has on the Docker engine: its bridge network and its containers.
+"""What one local cloud has on the Docker daemon: its bridge network and its containers.
 
-Every function raises EngineUnavailableError when no engine answers, and LocalCloudError when the
-engine does not do as asked.
+Every function raises DockerUnavailableError when no daemon answers, and LocalCloudError when the
+daemon does not do as asked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from localcloud.docker import daemon
 from localcloud.docker.daemon import PLACE_LABEL, first_line
-from localcloud.errors import EngineUnavailableError, LocalCloudError
+from localcloud.errors import DockerUnavailableError, LocalCloudError
 from localcloud.place import Place
 
 REMOVAL_TIMEOUT_S = 30
@@ -27,7 +27,7 @@ REMOVAL_TIMEOUT_S = 30
 def ensure_network(place: Place) -> bool:
     """Make the bridge network of this checkout; return False if it was there.
 
-    Raises EngineUnavailableError also when the engine keeps its bridges elsewhere than on this
+    Raises DockerUnavailableError also when the daemon keeps its bridges elsewhere than on this
     machine: S3 and the mirror have to listen on the network's gateway.
     """
     with _asking(
@@ -51,7 +51,7 @@ def ensure_network(place: Place) -> bool:
             made = True
         if place.gateway not in _own_addresses():
             _remove_networks(client, place.place_id)
-            raise EngineUnavailableError(_elsewhere(place))
+            raise DockerUnavailableError(_elsewhere(place))
     return made
 
 

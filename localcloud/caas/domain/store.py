@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS attempts (
   attempt_id TEXT PRIMARY KEY, container_id TEXT NOT NULL, deployment_id TEXT NOT NULL,
   slot INTEGER NOT NULL, device_id TEXT NOT NULL, created_at TEXT NOT NULL,
   not_before TEXT NOT NULL, status TEXT NOT NULL, current INTEGER NOT NULL,
-  generation INTEGER NOT NULL, silent_attempts INTEGER NOT NULL, engine_id TEXT,
+  generation INTEGER NOT NULL, silent_attempts INTEGER NOT NULL, runtime_id TEXT,
   host_port INTEGER, running_at TEXT, ended_at TEXT, events TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS attempts_of ON attempts (deployment_id, slot);
 CREATE TABLE IF NOT EXISTS secrets (deployment_id TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -64,6 +64,9 @@ class Store:
         self._db.execute("PRAGMA secure_delete=ON")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
+        if self._rows("SELECT 1 FROM pragma_table_info('attempts') WHERE name = 'engine_id'"):
+            # Older files call it so, and may hold live deployments.
+            self._run("ALTER TABLE attempts RENAME COLUMN engine_id TO runtime_id")
 
     def close(self) -> None:
         """Close the file; the store cannot be used again."""
