@@ -24,7 +24,8 @@ STACK = "dev"
 PROJECT = "trainstack"
 CREATE_ENDS_WITHIN_S = 60
 _PLUGINS = ("pulumi-resource-", "pulumi-language-")
-_STARTED_BY_ENGINE = ("/localcloud/pulumi/plugins/start.py", "/language_host.py", "/run_program.py")
+# Without the folders above: what a killed engine left behind may be of a checkout from before a move.
+_STARTED_BY_ENGINE = ("/plugins/start.py", "/language_host.py", "/run_program.py")
 
 
 class StackError(Exception):
