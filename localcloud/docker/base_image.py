@@ -89,15 +89,15 @@ def host_certificates() -> dict[str, str]:
     names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
     paths += [Path(os.environ[name]) for name in names if os.environ.get(name)]
     paths.append(Path(BUNDLE))
-    found: dict[str, str] = {}
+    certificates: dict[str, str] = {}
     for path in paths:
         if not path.is_file():
             continue
         for pem in _PEM.findall(path.read_text(errors="replace")):
             body = _body(pem)
             if body not in bundled:
-                found[f"host-{sha256(body.encode()).hexdigest()[:16]}.crt"] = pem + "\n"
-    return dict(sorted(found.items()))
+                certificates[f"host-{sha256(body.encode()).hexdigest()[:16]}.crt"] = pem + "\n"
+    return dict(sorted(certificates.items()))
 
 
 def _wanted(certificates: dict[str, str], sources: str) -> str:

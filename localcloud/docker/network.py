@@ -62,11 +62,11 @@ def remove_containers(place_id: str) -> int:
         remedy=f"See `docker ps --all --filter label={PLACE_LABEL}={place_id}`, then try again",
     ) as client:
         label = {"label": f"{PLACE_LABEL}={place_id}"}
-        found = [row["Id"] for row in client.api.containers(all=True, filters=label)]
-        for container in found:
+        containers = [row["Id"] for row in client.api.containers(all=True, filters=label)]
+        for container in containers:
             with suppress(NotFound):
                 _remove_container(client, container)
-        return len(found)
+        return len(containers)
 
 
 def remove_network(place_id: str) -> bool:
@@ -102,14 +102,14 @@ def _networks(client: docker.DockerClient, place_id: str) -> list[dict[str, obje
 
 
 def _remove_networks(client: docker.DockerClient, place_id: str) -> bool:
-    found = [str(row["Id"]) for row in _networks(client, place_id)]
-    for network in found:
+    networks = [str(row["Id"]) for row in _networks(client, place_id)]
+    for network in networks:
         with suppress(NotFound):  # whoever removes it at the same time does what we want
             for container in client.api.inspect_network(network).get("Containers") or {}:
                 with suppress(NotFound):
                     client.api.disconnect_container_from_network(container, network, force=True)
             client.api.remove_network(network)
-    return bool(found)
+    return bool(networks)
 
 
 def _remove_container(client: docker.DockerClient, container: str) -> None:
@@ -122,7 +122,7 @@ def _remove_container(client: docker.DockerClient, container: str) -> None:
 
 
 def _own_addresses() -> set[str]:
-    return {one.address for found in psutil.net_if_addrs().values() for one in found}
+    return {one.address for addresses in psutil.net_if_addrs().values() for one in addresses}
 
 
 def _elsewhere(place: Place) -> str:

@@ -177,8 +177,8 @@ class Store:
     def add_event(self, attempt_id: str, message: str, *, at: datetime) -> None:
         """Append a line to the story of an attempt."""
         with self.transaction():
-            found = self._rows("SELECT * FROM attempts WHERE attempt_id = ?", attempt_id)
-            for row in found:
+            rows = self._rows("SELECT * FROM attempts WHERE attempt_id = ?", attempt_id)
+            for row in rows:
                 events = (*_attempt(row).events, Event(time=at, message=message))
                 self.change_attempt(attempt_id, events=events)
 
@@ -238,8 +238,8 @@ def _decoded(row: sqlite3.Row) -> dict[str, Any]:
     for name in _MOMENTS & members.keys():
         members[name] = datetime.fromisoformat(members[name]) if members[name] else None
     for name in _JSON & members.keys():
-        found = json.loads(members[name])
-        members[name] = tuple(found) if name in _LISTS and found is not None else found
+        value = json.loads(members[name])
+        members[name] = tuple(value) if name in _LISTS and value is not None else value
     return members
 
 

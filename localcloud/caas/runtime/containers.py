@@ -132,7 +132,7 @@ class DockerRuntime:
             made = self._create(spec, host_port=None)
             made.start()
         return next(
-            found for found in self.found(spec.deployment_id) if found.attempt_id == spec.attempt_id
+            one for one in self.found(spec.deployment_id) if one.attempt_id == spec.attempt_id
         )
 
     def _create(self, spec: ContainerSpec, *, host_port: int | None) -> Any:
