@@ -1,4 +1,4 @@
-"""The rehearsal's base image, `trainstack-base:bookworm`: Debian 12, Python, this machine's CAs.
+"""The local cloud's base image, `trainstack-base:bookworm`: Debian 12, Python, this machine's CAs.
 
 From `debian:bookworm-slim` where its registry is reachable, else from Debian packages. What is
 trusted here (a TLS proxy, say) is trusted in it, so that apt and pip work in a build.
