@@ -106,6 +106,6 @@ def pulumi(env: Mapping[str, str], *words: str, cwd: Path = ROOT) -> str:
 
 def _delete_bucket(client: S3Client, name: str) -> None:
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=name):
-        for found in page.get("Contents", []):
-            client.delete_object(Bucket=name, Key=found.get("Key", ""))
+        for entry in page.get("Contents", []):
+            client.delete_object(Bucket=name, Key=entry.get("Key", ""))
     client.delete_bucket(Bucket=name)

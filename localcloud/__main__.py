@@ -73,18 +73,18 @@ def stop() -> None:
 @app.command()
 def status(as_json: Json = False) -> None:
     """Show each service with its address, process and health; exits 3 unless all are healthy."""
-    found = services.status()
+    statuses = services.status()
     if as_json:
         _show_json()
     else:
         table = Table(box=None, pad_edge=False)
         for title in ("service", "health", "pid", "address", "what"):
             table.add_column(title, no_wrap=True, overflow="ignore")
-        for one in found:
+        for one in statuses:
             pid = str(one.pid) if one.pid else "-"
             table.add_row(one.name, one.health, pid, one.address, one.purpose)
         Console(width=WIDTH).print(table, crop=False)
-    if any(one.health != "healthy" for one in found):
+    if any(one.health != "healthy" for one in statuses):
         raise typer.Exit(3)
 
 

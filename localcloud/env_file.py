@@ -10,8 +10,8 @@ from localcloud.docker import daemon
 from localcloud.docker.base_image import TAG
 from localcloud.place import CHECKOUT, Place, cache_folder, write_private
 
-# For the state of a rehearsal: the keys in it open nothing but this machine's stand-ins.
-REHEARSAL_PASSPHRASE = "trainstack-rehearsal"  # noqa: S105 - published on purpose
+# For the state of local stacks: the keys in it open nothing but this machine's stand-ins.
+LOCAL_PASSPHRASE = "trainstack-rehearsal"  # noqa: S105 - published on purpose
 
 _WAS = "TRAINSTACK_WAS_"
 
@@ -24,7 +24,7 @@ def variables(place: Place) -> dict[str, str]:
         "TRAINSTACK_LOCAL_CLOUD": str(place.directory),
         "PULUMI_HOME": str(place.directory / "pulumi-home"),
         "PULUMI_BACKEND_URL": f"file://{place.directory / 'state'}",
-        "PULUMI_CONFIG_PASSPHRASE": REHEARSAL_PASSPHRASE,
+        "PULUMI_CONFIG_PASSPHRASE": LOCAL_PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "IONET_BASE_URL": place.caas_url,
         "IONET_API_KEY": place.ionet_api_key,
@@ -37,9 +37,9 @@ def variables(place: Place) -> dict[str, str]:
         "REGISTRY_SECRET": place.registry_secret,
         "TRAINSTACK_BASE_IMAGE": TAG,
     }
-    engine = daemon.unusual_address()
-    if engine:
-        values["DOCKER_HOST"] = engine
+    docker_host = daemon.unusual_address()
+    if docker_host:
+        values["DOCKER_HOST"] = docker_host
     # Loopback and the bridge are never behind a proxy; requests and boto3 would ask it.
     if any(os.environ.get(name) for name in PROXIES):
         theirs = os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""

@@ -5,8 +5,8 @@ class LocalCloudError(Exception):
     """The local cloud could not do what was asked; the message is for the user as it stands."""
 
 
-class EngineUnavailableError(LocalCloudError):
-    """No Docker engine answers and none could be started."""
+class DockerUnavailableError(LocalCloudError):
+    """No Docker daemon answers and none could be started."""
 
 
 class PortTakenError(LocalCloudError):

@@ -124,8 +124,8 @@ class Supervised:
     def recorded(self) -> dict[str, psutil.Process]:
         """Return the live processes that the pid files name, by service."""
         names = sorted(path.stem for path in self.run_folder.glob("*.pid"))
-        found = {name: self.process(name) for name in names}
-        return {name: process for name, process in found.items() if process is not None}
+        processes = {name: self.process(name) for name in names}
+        return {name: process for name, process in processes.items() if process is not None}
 
     def stop_recorded(self) -> list[str]:
         """End all of them, without their declarations; return the names of what was running."""

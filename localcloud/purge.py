@@ -11,7 +11,7 @@ from pathlib import Path
 
 from localcloud import services
 from localcloud.docker import network
-from localcloud.errors import EngineUnavailableError, LocalCloudError
+from localcloud.errors import DockerUnavailableError, LocalCloudError
 from localcloud.place import PLACE_FILE, load_place
 from localcloud.processes import Supervised
 
@@ -51,8 +51,8 @@ def clear(folder: Path, report: Report = print) -> list[str]:
     try:
         network.remove_containers(place_id)
         network.remove_network(place_id)
-    except EngineUnavailableError:
-        return []  # no engine runs, so nothing is left on one
+    except DockerUnavailableError:
+        return []  # no daemon runs, so nothing is left on one
     except LocalCloudError as error:
         return [str(error)]
     return []

@@ -1,4 +1,4 @@
-"""Start, stop and judge the whole local cloud: engine, network, base image and five services."""
+"""Start, stop and judge the whole local cloud: daemon, network, base image and five services."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from localcloud.docker import daemon, network
 from localcloud.docker.base_image import TAG, ensure_base_image
 from localcloud.docker.registry import registry_service
 from localcloud.env_file import write_env_file
-from localcloud.errors import EngineUnavailableError, LocalCloudError
+from localcloud.errors import DockerUnavailableError, LocalCloudError
 from localcloud.file_lock import alone
 from localcloud.object_store.seaweedfs import s3_service
 from localcloud.place import LOOPBACK, Place, load_place
@@ -71,7 +71,7 @@ def stop(report: Report = print, *, place: Place | None = None) -> None:
         supervised = _supervised(place)
         services = {service.name: service for service in _services(place)}
         _end(supervised, services["caas"], report)  # first: it would start containers again
-        _remove_from_engine(place, report)
+        _remove_from_docker(place, report)
         with ThreadPoolExecutor() as pool:
             others = [one for one in services.values() if one.name != "caas"]
             for _ in pool.map(lambda service: _end(supervised, service, report), others):
@@ -84,7 +84,7 @@ def status(place: Place | None = None) -> list[ServiceStatus]:
     """Return how each part is doing; changes nothing."""
     place = place or load_place()
     supervised = _supervised(place)
-    return [_engine_status(place), *(_status(supervised, one) for one in _services(place))]
+    return [_docker_status(place), *(_status(supervised, one) for one in _services(place))]
 
 
 def log_path(name: str, place: Place | None = None) -> Path:
@@ -138,7 +138,7 @@ def _start_all(place: Place, report: Report) -> None:
 
 def _caas_service(place: Place) -> Service:
     port = place.ports["caas"]
-    engine = daemon.unusual_address()
+    docker_host = daemon.unusual_address()
     return Service(
         name="caas",
         purpose="io.net CaaS API (stand-in)",
@@ -154,7 +154,10 @@ def _caas_service(place: Place) -> Service:
             f"--place-id={place.place_id}",
             f"--clock-speed={_clock_speed():g}",
         ],
-        env={"IONET_API_KEY": place.ionet_api_key, **({"DOCKER_HOST": engine} if engine else {})},
+        env={
+            "IONET_API_KEY": place.ionet_api_key,
+            **({"DOCKER_HOST": docker_host} if docker_host else {}),
+        },
         healthy=lambda: connects(LOOPBACK, port),
         ports=[port],
         sources=[_HERE / "caas"],
@@ -175,10 +178,10 @@ def _clock_speed() -> float:
     return speed
 
 
-def _engine_status(place: Place) -> ServiceStatus:
+def _docker_status(place: Place) -> ServiceStatus:
     try:
         there = network.network_exists(place)
-    except EngineUnavailableError:
+    except DockerUnavailableError:
         return ServiceStatus("docker", "engine and network", "", None, "stopped")
     health = "healthy" if there else "no network"
     return ServiceStatus("docker", "engine and network", place.network, None, health)
@@ -198,12 +201,12 @@ def _end(supervised: Supervised, service: Service, report: Report) -> None:
     report(_line(service.name, "stopped" if stopped else "was not running", begin))
 
 
-def _remove_from_engine(place: Place, report: Report) -> None:
+def _remove_from_docker(place: Place, report: Report) -> None:
     begin = time.monotonic()
     try:
         containers = network.remove_containers(place.place_id)
         removed = network.remove_network(place.place_id)
-    except EngineUnavailableError:
+    except DockerUnavailableError:
         report(_line("network", "no engine runs, so no container and no network is left", begin))
         return
     what = f"{place.network} {'removed' if removed else 'was not there'}"

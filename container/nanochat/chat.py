@@ -114,10 +114,10 @@ def pieces(ids: Iterable[int], decode: Callable[[list[int]], str]) -> Iterator[s
 def checked(body: bytes) -> dict[str, Any]:
     """Return what is asked, with defaults filled in; raises BadRequestError."""
     try:
-        found: object = json.loads(body)
+        content: object = json.loads(body)
     except ValueError:
         raise BadRequestError("the body is no JSON") from None
-    asked = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+    asked = cast("dict[str, Any]", content) if isinstance(content, dict) else {}
     messages: object = asked.get("messages")
     if not isinstance(messages, list) or not messages:
         raise BadRequestError("messages must be a list with at least one message")
@@ -132,8 +132,8 @@ def checked(body: bytes) -> dict[str, Any]:
         raise BadRequestError(f"a member is not what it should be: {error}") from None
 
 
-def _message(found: Any) -> dict[str, str]:
-    message = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
+def _message(item: Any) -> dict[str, str]:
+    message = cast("dict[str, Any]", item) if isinstance(item, dict) else {}
     role, content = message.get("role"), message.get("content")
     if role not in ("user", "assistant"):
         raise BadRequestError("each message needs a role: user or assistant")

@@ -21,9 +21,9 @@ def fallback(base: Path, tag: str) -> str:
     lines = ["# Report", "", "This commit of nanochat writes no report; these are its files.", ""]
     for folder in ("base_checkpoints", "chatsft_checkpoints"):
         for meta in sorted((base / folder / tag).glob("meta_*.json"))[-1:]:
-            found = cast("dict[str, Any]", json.loads(meta.read_text()))
-            lines += [f"## {folder}/{tag}", "", f"- step: {found.get('step')}"]
-            lines += [f"- validation bpb: {found.get('val_bpb')}", ""]
+            saved = cast("dict[str, Any]", json.loads(meta.read_text()))
+            lines += [f"## {folder}/{tag}", "", f"- step: {saved.get('step')}"]
+            lines += [f"- validation bpb: {saved.get('val_bpb')}", ""]
     for table in sorted((base / "base_eval").glob("*.csv"))[-1:]:
         lines += [f"## CORE, {table.name}", "", "```text", table.read_text().rstrip(), "```", ""]
     return "\n".join(lines)

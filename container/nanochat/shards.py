@@ -78,8 +78,8 @@ def published_sha256(url: str) -> str:
             headers = answer.headers
     except urllib.error.HTTPError as error:
         headers = error.headers
-    found = str(headers.get("X-Linked-Etag", "")).strip('"')
-    return found if _SHA256.fullmatch(found) else ""
+    etag = str(headers.get("X-Linked-Etag", "")).strip('"')
+    return etag if _SHA256.fullmatch(etag) else ""
 
 
 def _other_content(

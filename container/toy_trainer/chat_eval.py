@@ -74,15 +74,15 @@ def main(argv: list[str] | None = None) -> int:
 def _score(model: GPT, tokenizer: Tokenizer, held_out: list[list[Message]]) -> list[bool]:
     plain = Message(role="user", content="What?")
     unasked = [_answer_nats(model, tokenizer, [plain, answer]) for _, answer, *_ in held_out]
-    found: list[bool] = []
+    right: list[bool] = []
     for number, (question, *_) in enumerate(held_out):
         choices = [(number + i) % len(held_out) for i in range(CHOICES)]
         gains = [
             unasked[choice] - _answer_nats(model, tokenizer, [question, held_out[choice][1]])
             for choice in choices
         ]
-        found.append(gains[0] == max(gains))
-    return found
+        right.append(gains[0] == max(gains))
+    return right
 
 
 @torch.no_grad()

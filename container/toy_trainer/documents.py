@@ -56,10 +56,10 @@ def conversations(split: str) -> list[list[Message]]:
     file = layout.conversations_file()
     if not file.exists():
         raise FileNotFoundError(f"{file} is missing: run container.toy_trainer.dataset first")
-    found = [
+    every = [
         typing.cast("list[Message]", json.loads(line))
         for line in file.read_text("utf-8").splitlines()
         if line.strip()
     ]
     held_out = split == "val"
-    return [c for i, c in enumerate(found) if (i % HELD_OUT_EVERY == 0) == held_out]
+    return [c for i, c in enumerate(every) if (i % HELD_OUT_EVERY == 0) == held_out]

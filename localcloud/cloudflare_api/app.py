@@ -119,8 +119,8 @@ def _add_buckets(
         allow(request, account_id, reads)
         part = request.query_params.get("name_contains", "")
         after = request.query_params.get("start_after", "")
-        found = buckets.all(jurisdiction=jurisdiction(request))
-        shown = [r2.described(b) for b in found if part in b.name and b.name > after]
+        every = buckets.all(jurisdiction=jurisdiction(request))
+        shown = [r2.described(b) for b in every if part in b.name and b.name > after]
         if request.query_params.get("direction") == "desc":
             shown.reverse()
         size = min(int(request.query_params.get("per_page", "1000")), 1000)
@@ -166,28 +166,28 @@ def _add_tokens(
         allow(request, account_id, reads)
         name = request.query_params.get("name")
         scope = request.query_params.get("scope")
-        found = [
+        groups = [
             group.described()
             for group in GROUPS.values()
             if name in (None, group.name) and scope in (None, group.scope)
         ]
-        return _answer(found)
+        return _answer(groups)
 
     @app.get(path)
     def list_tokens(request: Request, account_id: str) -> JSONResponse:
         allow(request, account_id, reads)
-        found = [account_tokens.described(token, now=clock()) for token in tokens.all()]
+        every = [account_tokens.described(token, now=clock()) for token in tokens.all()]
         page = max(int(request.query_params.get("page", "1")), 1)
         size = min(max(int(request.query_params.get("per_page", "20")), 1), 50)
-        shown = found[(page - 1) * size : page * size]
+        shown = every[(page - 1) * size : page * size]
         return _answer(
             shown,
             result_info={
                 "page": page,
                 "per_page": size,
                 "count": len(shown),
-                "total_count": len(found),
-                "total_pages": -(-len(found) // size),
+                "total_count": len(every),
+                "total_pages": -(-len(every) // size),
             },
         )
 

@@ -55,16 +55,16 @@ class WeedIdentities:
         said = weed_shell("s3.configure\n", master=self._master, filer=self._filer)
         start = said.find("{")
         content = json.JSONDecoder().raw_decode(said[start:])[0] if start >= 0 else {}
-        found: dict[str, Identity] = {}
+        known: dict[str, Identity] = {}
         for entry in content.get("identities", []):
             credentials = entry.get("credentials") or [{}]
             if str(entry.get("name", "")).startswith(PREFIX):
-                found[entry["name"]] = Identity(
+                known[entry["name"]] = Identity(
                     credentials[0].get("accessKey", ""),
                     credentials[0].get("secretKey", ""),
                     frozenset(entry.get("actions") or []),
                 )
-        return found
+        return known
 
     def apply(self, *, put: Mapping[str, Identity], delete: Mapping[str, Identity]) -> None:
         """Make and remove identities; one that changes is removed and made anew."""

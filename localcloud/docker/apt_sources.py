@@ -37,11 +37,11 @@ def bookworm_sources(apt: Path = APT) -> str:
     On a machine that is no Debian, or names none, they are Debian's public ones.
     """
     archive, security = PUBLIC_ARCHIVE, PUBLIC_SECURITY
-    found = [source for source in _sources(apt) if _is_debian(source)]
-    plain = [source for source in found if not source.suite.endswith(("-security", "/updates"))]
+    debian = [source for source in _sources(apt) if _is_debian(source)]
+    plain = [source for source in debian if not source.suite.endswith(("-security", "/updates"))]
     if plain:
         archive = plain[0].uri
-    fixes = [source for source in found if source.suite.endswith(("-security", "/updates"))]
+    fixes = [source for source in debian if source.suite.endswith(("-security", "/updates"))]
     if fixes:
         security = fixes[0].uri
     signed = f"Signed-By: {KEYRING}\n" if KEYRING.exists() else ""
@@ -71,21 +71,21 @@ def proxy_options() -> list[str]:
 
 
 def _sources(apt: Path) -> list[Source]:
-    found: list[Source] = []
+    sources: list[Source] = []
     lists = [apt / "sources.list", *sorted((apt / "sources.list.d").glob("*.list"))]
     for path in lists:
         if path.is_file():
             for line in path.read_text().splitlines():
                 match = _ONE_LINE.match(line.strip())
                 if match:
-                    found.append(Source(match[1], match[2], tuple(match[3].split())))
+                    sources.append(Source(match[1], match[2], tuple(match[3].split())))
     for path in sorted((apt / "sources.list.d").glob("*.sources")):
-        found += _deb822(path.read_text())
-    return found
+        sources += _deb822(path.read_text())
+    return sources
 
 
 def _deb822(text: str) -> list[Source]:
-    found: list[Source] = []
+    sources: list[Source] = []
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     for paragraph in re.split(r"\n\s*\n", "\n".join(lines)):
         fields = {
@@ -95,12 +95,12 @@ def _deb822(text: str) -> list[Source]:
         }
         if "deb" not in fields.get("types", []) or fields.get("enabled") == ["no"]:
             continue
-        found += [
+        sources += [
             Source(uri, suite, tuple(fields.get("components", [])))
             for uri in fields.get("uris", [])
             for suite in fields.get("suites", [])
         ]
-    return found
+    return sources
 
 
 def _is_debian(source: Source) -> bool:

@@ -1,4 +1,4 @@
-"""The rehearsal's base image, `trainstack-base:bookworm`: Debian 12, Python, this machine's CAs.
+"""The local cloud's base image, `trainstack-base:bookworm`: Debian 12, Python, this machine's CAs.
 
 From `debian:bookworm-slim` where its registry is reachable, else from Debian packages. What is
 trusted here (a TLS proxy, say) is trusted in it, so that apt and pip work in a build.
@@ -50,7 +50,7 @@ _PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re
 
 
 def ensure_base_image(report: Report, *, cancelled: threading.Event | None = None) -> str:
-    """Make the base image exist in the Docker engine; return how it came ("found", "pulled", ...).
+    """Make the base image exist in the Docker daemon; return how it came ("found", "pulled", ...).
 
     The same sources, certificates and recipe give no second build: the image carries their hash.
     """
@@ -89,15 +89,15 @@ def host_certificates() -> dict[str, str]:
     names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")
     paths += [Path(os.environ[name]) for name in names if os.environ.get(name)]
     paths.append(Path(BUNDLE))
-    found: dict[str, str] = {}
+    certificates: dict[str, str] = {}
     for path in paths:
         if not path.is_file():
             continue
         for pem in _PEM.findall(path.read_text(errors="replace")):
             body = _body(pem)
             if body not in bundled:
-                found[f"host-{sha256(body.encode()).hexdigest()[:16]}.crt"] = pem + "\n"
-    return dict(sorted(found.items()))
+                certificates[f"host-{sha256(body.encode()).hexdigest()[:16]}.crt"] = pem + "\n"
+    return dict(sorted(certificates.items()))
 
 
 def _wanted(certificates: dict[str, str], sources: str) -> str:
@@ -119,14 +119,14 @@ def _pull(client: docker.DockerClient, cancelled: threading.Event) -> bool:
         return True
     except ImageNotFound:
         pass
-    # The engine may wait minutes for a registry that a firewall swallows: ask whether it answers.
+    # The daemon may wait minutes for a registry that a firewall swallows: ask whether it answers.
     if not _within(REGISTRY_ANSWER_S, lambda: client.images.get_registry_data(UPSTREAM), cancelled):
         return False
     return _within(PULL_TIMEOUT_S, lambda: client.images.pull(UPSTREAM), cancelled)
 
 
 def _within(seconds: float, call: Callable[[], object], cancelled: threading.Event) -> bool:
-    """Tell whether a call of the engine worked in time; one that hangs is left behind."""
+    """Tell whether a call of the daemon worked in time; one that hangs is left behind."""
     worked = threading.Event()
 
     def attempt() -> None:

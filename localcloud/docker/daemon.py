@@ -1,4 +1,4 @@
-"""The Docker engine of this machine: used if one answers, else installed and started by us.
+"""The Docker daemon of this machine: used if one answers, else installed and started by us.
 
 What a local cloud has on it (network, containers) is in docker_network.py.
 """
@@ -17,7 +17,7 @@ import requests
 from docker.errors import APIError, DockerException
 
 from localcloud.docker import debian
-from localcloud.errors import EngineUnavailableError, ServiceFailedError
+from localcloud.errors import DockerUnavailableError, ServiceFailedError
 from localcloud.file_lock import alone
 from localcloud.place import cache_folder
 from localcloud.processes import Service, Supervised
@@ -31,12 +31,12 @@ DEFAULT_SOCKET = Path("/var/run/docker.sock")
 
 
 def connect(*, timeout_s: float = 120) -> docker.DockerClient:
-    """Return a client of the engine that answers; raises EngineUnavailableError."""
+    """Return a client of the daemon that answers; raises DockerUnavailableError."""
     return docker.DockerClient(base_url=answering_address(), timeout=int(timeout_s))
 
 
 def answering_address() -> str:
-    """Return the address of the first engine that answers; raises EngineUnavailableError."""
+    """Return the address of the first daemon that answers; raises DockerUnavailableError."""
     tried: list[str] = []
     for address in _addresses():
         try:
@@ -47,11 +47,11 @@ def answering_address() -> str:
             tried.append(f"{address}: {first_line(error)}")
             continue
         return address
-    raise EngineUnavailableError("no Docker engine answers (" + "; ".join(tried) + ")")
+    raise DockerUnavailableError("no Docker engine answers (" + "; ".join(tried) + ")")
 
 
 def ensure_running(report: Report = print) -> str:
-    """Make an engine answer; return how it came: "found", "started" or "installed and started".
+    """Make a daemon answer; return how it came: "found", "started" or "installed and started".
 
     Installs `docker.io` and starts `dockerd` where that is possible (Debian, root).
     """
@@ -61,21 +61,21 @@ def ensure_running(report: Report = print) -> str:
 
 @contextmanager
 def running(report: Report = print) -> Iterator[str]:
-    """Make an engine answer as `ensure_running` does; yield how it came.
+    """Make a daemon answer as `ensure_running` does; yield how it came.
 
-    While the block runs, nobody else of this user starts an engine or stops one that seems idle.
+    While the block runs, nobody else of this user starts a daemon or stops one that seems idle.
     """
     with _alone(report):
         yield _ensure_running(report)
 
 
 def started_by_us() -> bool:
-    """Tell whether the engine that runs is the one that `ensure_running` started."""
+    """Tell whether the daemon that runs is the one that `ensure_running` started."""
     return _supervised().process("dockerd") is not None
 
 
 def stop_if_ours_and_idle(report: Report = print) -> str:
-    """Stop the engine only if we started it and nothing is left on it; return what was done."""
+    """Stop the daemon only if we started it and nothing is left on it; return what was done."""
     with _alone(report):
         if not started_by_us():
             return "left running: it was not started from here"
@@ -86,7 +86,7 @@ def stop_if_ours_and_idle(report: Report = print) -> str:
                 places = len(client.api.networks(filters={"label": PLACE_LABEL}))
             finally:
                 client.close()
-        except EngineUnavailableError:
+        except DockerUnavailableError:
             containers = places = 0  # it hangs or has died: nothing is lost by ending it
         except (APIError, requests.RequestException) as error:
             return f"left running: it did not say what is on it ({first_line(error)})"
@@ -99,20 +99,20 @@ def stop_if_ours_and_idle(report: Report = print) -> str:
 
 
 def unusual_address() -> str | None:
-    """Return the engine's address for tools that would look elsewhere, or None."""
+    """Return the daemon's address for tools that would look elsewhere, or None."""
     usual = f"unix://{DEFAULT_SOCKET}"
     there = [one for one in _addresses() if Path(one.removeprefix("unix://")).exists()]
     if os.environ.get("DOCKER_HOST") or not there or there == [usual]:
         return None
     try:
         address = answering_address()
-    except EngineUnavailableError:
+    except DockerUnavailableError:
         address = there[0]
     return None if address == usual else address
 
 
 def first_line(error: Exception) -> str:
-    """Return what an error of the engine says, in one line."""
+    """Return what an error of the daemon says, in one line."""
     text = str(getattr(error, "explanation", None) or error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
@@ -121,16 +121,16 @@ def _ensure_running(report: Report) -> str:
     try:
         answering_address()
         return "found"
-    except EngineUnavailableError as error:
+    except DockerUnavailableError as error:
         if os.environ.get("DOCKER_HOST"):
-            raise EngineUnavailableError(
+            raise DockerUnavailableError(
                 f"{error}. DOCKER_HOST names an engine; start it, or unset DOCKER_HOST"
             ) from error
         reason = error
     how = "started"
     if shutil.which("dockerd") is None:
         if not debian.can_install():
-            raise EngineUnavailableError(
+            raise DockerUnavailableError(
                 f"{reason}, and installing one takes root on Debian. Install Docker "
                 "(https://docs.docker.com/engine/install/), see that `docker version` works as "
                 "this user, then try again"
@@ -141,7 +141,7 @@ def _ensure_running(report: Report) -> str:
         if _answers():  # the package started it as a service of the system
             return "installed"
     if os.geteuid() != 0:
-        raise EngineUnavailableError(
+        raise DockerUnavailableError(
             f"{reason}. It is installed but not running, or this user may not use it: start it "
             "(sudo systemctl start docker) or join the group `docker`"
         )
@@ -160,7 +160,7 @@ def _start(report: Report) -> None:
     try:
         _supervised().start(_service())
     except ServiceFailedError as error:
-        raise EngineUnavailableError(
+        raise DockerUnavailableError(
             f"{error}\nOn a machine that cannot run dockerd itself (a container without "
             "privileges), give it an engine: mount a Docker socket or set DOCKER_HOST"
         ) from error
@@ -173,28 +173,28 @@ def _addresses() -> list[str]:
     sockets = [DEFAULT_SOCKET]
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime:
-        sockets.append(Path(runtime) / "docker.sock")  # a rootless engine
+        sockets.append(Path(runtime) / "docker.sock")  # a rootless daemon
     return [f"unix://{path}" for path in sockets]
 
 
 def _answers() -> bool:
     try:
         answering_address()
-    except EngineUnavailableError:
+    except DockerUnavailableError:
         return False
     return True
 
 
 @contextmanager
 def _alone(report: Report) -> Iterator[None]:
-    """One engine serves every checkout of this user; two starts at once would end each other's."""
+    """One daemon serves every checkout of this user; two starts at once would end each other's."""
     wait = "docker: another process starts or stops the engine; waiting for it"
     with alone(_supervised().run_folder / "lock", waiting=lambda: report(wait)):
         yield
 
 
 def _supervised() -> Supervised:
-    # One engine serves every checkout of this user, so its pid file lies in the shared cache.
+    # One daemon serves every checkout of this user, so its pid file lies in the shared cache.
     folder = cache_folder() / "docker-engine"
     return Supervised(run_folder=folder, log_folder=folder)
 

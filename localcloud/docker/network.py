@@ -1,7 +1,7 @@
-"""What one local cloud has on the Docker engine: its bridge network and its containers.
+"""What one local cloud has on the Docker daemon: its bridge network and its containers.
 
-Every function raises EngineUnavailableError when no engine answers, and LocalCloudError when the
-engine does not do as asked.
+Every function raises DockerUnavailableError when no daemon answers, and LocalCloudError when the
+daemon does not do as asked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from docker.types import IPAMConfig, IPAMPool
 
 from localcloud.docker import daemon
 from localcloud.docker.daemon import PLACE_LABEL, first_line
-from localcloud.errors import EngineUnavailableError, LocalCloudError
+from localcloud.errors import DockerUnavailableError, LocalCloudError
 from localcloud.place import Place
 
 REMOVAL_TIMEOUT_S = 30
@@ -27,7 +27,7 @@ REMOVAL_TIMEOUT_S = 30
 def ensure_network(place: Place) -> bool:
     """Make the bridge network of this checkout; return False if it was there.
 
-    Raises EngineUnavailableError also when the engine keeps its bridges elsewhere than on this
+    Raises DockerUnavailableError also when the daemon keeps its bridges elsewhere than on this
     machine: S3 and the mirror have to listen on the network's gateway.
     """
     with _asking(
@@ -51,7 +51,7 @@ def ensure_network(place: Place) -> bool:
             made = True
         if place.gateway not in _own_addresses():
             _remove_networks(client, place.place_id)
-            raise EngineUnavailableError(_elsewhere(place))
+            raise DockerUnavailableError(_elsewhere(place))
     return made
 
 
@@ -62,11 +62,11 @@ def remove_containers(place_id: str) -> int:
         remedy=f"See `docker ps --all --filter label={PLACE_LABEL}={place_id}`, then try again",
     ) as client:
         label = {"label": f"{PLACE_LABEL}={place_id}"}
-        found = [row["Id"] for row in client.api.containers(all=True, filters=label)]
-        for container in found:
+        containers = [row["Id"] for row in client.api.containers(all=True, filters=label)]
+        for container in containers:
             with suppress(NotFound):
                 _remove_container(client, container)
-        return len(found)
+        return len(containers)
 
 
 def remove_network(place_id: str) -> bool:
@@ -102,14 +102,14 @@ def _networks(client: docker.DockerClient, place_id: str) -> list[dict[str, obje
 
 
 def _remove_networks(client: docker.DockerClient, place_id: str) -> bool:
-    found = [str(row["Id"]) for row in _networks(client, place_id)]
-    for network in found:
+    networks = [str(row["Id"]) for row in _networks(client, place_id)]
+    for network in networks:
         with suppress(NotFound):  # whoever removes it at the same time does what we want
             for container in client.api.inspect_network(network).get("Containers") or {}:
                 with suppress(NotFound):
                     client.api.disconnect_container_from_network(container, network, force=True)
             client.api.remove_network(network)
-    return bool(found)
+    return bool(networks)
 
 
 def _remove_container(client: docker.DockerClient, container: str) -> None:
@@ -122,7 +122,7 @@ def _remove_container(client: docker.DockerClient, container: str) -> None:
 
 
 def _own_addresses() -> set[str]:
-    return {one.address for found in psutil.net_if_addrs().values() for one in found}
+    return {one.address for addresses in psutil.net_if_addrs().values() for one in addresses}
 
 
 def _elsewhere(place: Place) -> str:

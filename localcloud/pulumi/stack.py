@@ -24,7 +24,8 @@ STACK = "dev"
 PROJECT = "trainstack"
 CREATE_ENDS_WITHIN_S = 60
 _PLUGINS = ("pulumi-resource-", "pulumi-language-")
-_STARTED_BY_ENGINE = ("/localcloud/pulumi/plugins/start.py", "/language_host.py", "/run_program.py")
+# Without the folders above: what a killed engine left may be of a checkout from before a move.
+_STARTED_BY_ENGINE = ("/plugins/start.py", "/language_host.py", "/run_program.py")
 
 
 class StackError(Exception):
@@ -85,8 +86,8 @@ class Stack:
     def outputs(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """Return the stack outputs; a secret reads `[secret]` unless asked for."""
         secrets = ["--show-secrets"] if show_secrets else []
-        found = self._capture("stack", "output", "--json", *secrets)
-        outputs: dict[str, Any] = json.loads(found)
+        printed = self._capture("stack", "output", "--json", *secrets)
+        outputs: dict[str, Any] = json.loads(printed)
         return outputs
 
     def heal(self) -> bool:
@@ -152,8 +153,8 @@ class Stack:
         locks: list[Lock] = []
         for path in sorted(folder.glob("*.json")):
             try:
-                found = json.loads(path.read_text())
-                locks.append(Lock(path, pid=int(found["pid"]), hostname=str(found["hostname"])))
+                content = json.loads(path.read_text())
+                locks.append(Lock(path, pid=int(content["pid"]), hostname=str(content["hostname"])))
             except FileNotFoundError:
                 continue  # released between the listing and the reading
             except (ValueError, KeyError) as error:

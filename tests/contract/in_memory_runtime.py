@@ -1,4 +1,4 @@
-"""A stand-in for the container engine: containers that exist only in memory, driven by tests."""
+"""A double of the container runtime: containers that exist only in memory, driven by tests."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import replace
 
 from localcloud.caas.runtime.runtime import (
     ContainerSpec,
-    EngineUnavailableError,
     FoundContainer,
     PullError,
+    RuntimeUnavailableError,
     StreamName,
 )
 
@@ -62,7 +62,7 @@ class InMemoryRuntime:
         with self._lock:
             number = next(self._numbers)
             container = FoundContainer(
-                engine_id=f"engine-{number}",
+                runtime_id=f"runtime-{number}",
                 attempt_id=spec.attempt_id,
                 deployment_id=spec.deployment_id,
                 running=True,
@@ -70,8 +70,8 @@ class InMemoryRuntime:
                 host_port=spec.host_port or 40000 + number,
             )
             self.specs.append(spec)
-            self._containers[container.engine_id] = container
-            self.outputs[container.engine_id] = InMemoryLog()
+            self._containers[container.runtime_id] = container
+            self.outputs[container.runtime_id] = InMemoryLog()
             return container
 
     def found(self, deployment_id: str | None = None) -> list[FoundContainer]:
@@ -83,17 +83,17 @@ class InMemoryRuntime:
                 if deployment_id in (None, row.deployment_id)
             ]
 
-    def remove(self, engine_id: str, *, grace_s: float) -> None:
+    def remove(self, runtime_id: str, *, grace_s: float) -> None:
         self._check()
         with self._lock:
-            self._containers.pop(engine_id, None)
-            self.outputs[engine_id].close()
+            self._containers.pop(runtime_id, None)
+            self.outputs[runtime_id].close()
 
     def answers(self, container: FoundContainer, *, timeout_s: float) -> bool:
         return not self.silent
 
-    def log(self, engine_id: str, *, stream: StreamName, follow: bool) -> InMemoryLog:
-        output = self.outputs[engine_id]
+    def log(self, runtime_id: str, *, stream: StreamName, follow: bool) -> InMemoryLog:
+        output = self.outputs[runtime_id]
         if not follow:
             output.close()
         return output
@@ -101,9 +101,9 @@ class InMemoryRuntime:
     def exit(self, *, exit_code: int) -> None:
         """Let every running container exit by itself."""
         with self._lock:
-            for engine_id, row in self._containers.items():
-                self._containers[engine_id] = replace(row, running=False, exit_code=exit_code)
+            for runtime_id, row in self._containers.items():
+                self._containers[runtime_id] = replace(row, running=False, exit_code=exit_code)
 
     def _check(self) -> None:
         if self.unavailable:
-            raise EngineUnavailableError("switched off by the test")
+            raise RuntimeUnavailableError("switched off by the test")

@@ -1,4 +1,4 @@
-"""The CaaS stand-in on a real Docker engine, with a tiny image pulled from a registry by digest."""
+"""The CaaS stand-in on a real Docker daemon, with a tiny image pulled from a registry by digest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localcloud.docker import debian
 from tests.contract.caas_place import CaasPlace, eventually
 from tests.contract.image_registry import ImageRegistry
 
-# An engine that runs, and that no other test's `stop` ends meanwhile.
+# A daemon that runs, and that no other test's `stop` ends meanwhile.
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("local_place")]
 
 SERVE = "trap 'exit 0' TERM; echo out $$RUN_NAME $$STORE_SECRET; echo err >&2; mkdir -p /tmp; "
@@ -39,11 +39,11 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ImageRegistry
     served = ImageRegistry({f"bin/{tool}": program for tool in TOOLS})
     yield served
     served.close()
-    engine = docker.DockerClient.from_env()
-    for image in engine.images.list():
+    client = docker.DockerClient.from_env()
+    for image in client.images.list():
         if served.image_url in image.attrs["RepoDigests"]:
-            engine.images.remove(str(image.id), force=True)
-    engine.close()
+            client.images.remove(str(image.id), force=True)
+    client.close()
 
 
 @pytest.fixture
@@ -53,23 +53,23 @@ def place_id() -> str:
 
 @pytest.fixture
 def caas(tmp_path: Path, place_id: str) -> Iterator[CaasPlace]:
-    engine = docker.DockerClient.from_env()
-    network = engine.networks.create(f"trainstack-{place_id}")
+    client = docker.DockerClient.from_env()
+    network = client.networks.create(f"trainstack-{place_id}")
     runtime = DockerRuntime(place_id=place_id, network=str(network.name))
     place = CaasPlace(tmp_path, runtime, place_id=place_id, reconcile_period_s=0.2, stop_grace_s=2)
     yield place
     place.stop()
     for container in labelled(place_id):
-        engine.api.remove_container(container, force=True, v=True)
+        client.api.remove_container(container, force=True, v=True)
     network.remove()
-    engine.close()
+    client.close()
 
 
 def labelled(place_id: str) -> list[str]:
-    """Return the engine's ids of every container of a place."""
-    engine = docker.DockerClient.from_env()
-    found = engine.api.containers(all=True, filters={"label": f"{PLACE_LABEL}={place_id}"})
-    engine.close()
+    """Return the daemon's ids of every container of a place."""
+    client = docker.DockerClient.from_env()
+    found = client.api.containers(all=True, filters={"label": f"{PLACE_LABEL}={place_id}"})
+    client.close()
     return [row["Id"] for row in found]
 
 
@@ -92,9 +92,9 @@ def test_a_rented_container_serves_logs_and_is_given_back(
         with caas.call("GET", path, params={"stream": stream}, stream=True) as answer:
             assert next(answer.iter_lines()) == line
     (container,) = labelled(place_id)
-    engine = docker.DockerClient.from_env()
-    found = engine.containers.get(container)
-    engine.close()
+    client = docker.DockerClient.from_env()
+    found = client.containers.get(container)
+    client.close()
     assert found.labels[DEPLOYMENT_LABEL] == deployment_id
     published = found.attrs["NetworkSettings"]["Ports"]["8000/tcp"]
     assert [port["HostIp"] for port in published] == ["127.0.0.1"]
@@ -109,9 +109,9 @@ def test_an_exited_container_is_started_again_at_the_same_address(
     deployment_id = deploy(caas, registry)
     caas.until(deployment_id, "running")
     (before,) = caas.workers(deployment_id)
-    engine = docker.DockerClient.from_env()
-    engine.api.kill(labelled(place_id)[0])
-    engine.close()
+    client = docker.DockerClient.from_env()
+    client.api.kill(labelled(place_id)[0])
+    client.close()
 
     def restarted() -> str | None:
         (worker,) = caas.workers(deployment_id)
@@ -132,9 +132,9 @@ def test_a_port_that_is_taken_by_others_is_given_up(
     caas.until(deployment_id, "running")
     (before,) = caas.workers(deployment_id)
     caas.stop()
-    engine = docker.DockerClient.from_env()
-    engine.api.remove_container(labelled(place_id)[0], force=True)
-    engine.close()
+    client = docker.DockerClient.from_env()
+    client.api.remove_container(labelled(place_id)[0], force=True)
+    client.close()
     with socket.create_server(("127.0.0.1", int(before["public_url"].rpartition(":")[2]))):
         caas.start()
 
@@ -148,7 +148,7 @@ def test_a_port_that_is_taken_by_others_is_given_up(
 def test_a_container_that_serves_nothing_never_runs_for_the_vendor(
     tmp_path: Path, caas: CaasPlace, registry: ImageRegistry
 ) -> None:
-    """The engine's proxy accepts connections for a program that does not listen."""
+    """The daemon's proxy accepts connections for a program that does not listen."""
     deployment_id = deploy(caas, registry, "echo up; while :; do sleep 1; done")
     path = f"deployment/{deployment_id}/log"
     (worker,) = caas.workers(deployment_id)
@@ -183,7 +183,7 @@ def test_a_restarted_service_finds_its_living_container(
     ],
     ids=["wrong secret", "no credentials", "no registry", "no such command"],
 )
-def test_what_the_engine_refuses_fails_the_deployment_with_its_reason(
+def test_what_the_daemon_refuses_fails_the_deployment_with_its_reason(
     caas: CaasPlace, registry: ImageRegistry, changes: dict[str, str], reason: str
 ) -> None:
     given = {

@@ -279,7 +279,7 @@ def test_a_restarted_service_removes_containers_of_no_live_deployment(
     eventually(lambda: not runtime.found())
 
 
-def test_an_engine_that_does_not_answer_is_not_taken_for_a_lost_container(
+def test_a_runtime_that_does_not_answer_is_not_taken_for_a_lost_container(
     caas: CaasPlace, runtime: InMemoryRuntime
 ) -> None:
     deployment_id = caas.deploy()

@@ -20,7 +20,7 @@ Start = Callable[[], "Process"]
 
 
 class Process:
-    """One process; its engine is a socket that is not there."""
+    """One process; its daemon is a socket that is not there."""
 
     def __init__(self, folder: Path, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"

@@ -21,7 +21,7 @@ from localcloud.docker.daemon import PLACE_LABEL, connect
 from localcloud.place import CHECKOUT, Place, load_place
 from localcloud.probe import connects
 
-# An engine that runs, and that the `stop` of one of these clouds does not end meanwhile.
+# A daemon that runs, and that the `stop` of one of these clouds does not end meanwhile.
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("local_place")]
 SERVICES = {"s3", "registry", "mirror", "cloudflare", "caas"}
 
@@ -61,7 +61,7 @@ class Cloud:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[docker.DockerClient]:
+def client() -> Iterator[docker.DockerClient]:
     client = connect()
     yield client
     client.close()
@@ -103,7 +103,7 @@ def test_what_was_killed_is_healed_by_start_and_the_rest_left_alone(cloud: Cloud
 
 
 def test_a_container_reaches_the_s3_port_and_nothing_behind_it(
-    cloud: Cloud, engine: docker.DockerClient
+    cloud: Cloud, client: docker.DockerClient
 ) -> None:
     ports = {name: cloud.place.ports[name] for name in ("s3", "mirror", "weed_filer", "caas")}
     program = (
@@ -114,7 +114,7 @@ def test_a_container_reaches_the_s3_port_and_nothing_behind_it(
         "    return True\n"
         "print(json.dumps({n: reaches(p) for n, p in json.loads(sys.argv[2]).items()}))"
     )
-    said = engine.containers.run(
+    said = client.containers.run(
         TAG,
         ["python3", "-c", program, cloud.place.gateway, json.dumps(ports)],
         network=cloud.place.network,
@@ -137,19 +137,19 @@ def test_nothing_listens_beyond_loopback_and_the_bridge(cloud: Cloud) -> None:
 
 
 def test_the_registry_takes_an_image_with_the_password_and_refuses_without(
-    cloud: Cloud, engine: docker.DockerClient
+    cloud: Cloud, client: docker.DockerClient
 ) -> None:
     place = cloud.place
     assert requests.get(f"http://{place.registry_server}/v2/", timeout=5).status_code == 401
     repository = f"{place.registry_server}/test/{place.place_id}"
-    engine.images.get(TAG).tag(repository, "x")
+    client.images.get(TAG).tag(repository, "x")
     try:
         login = {"username": place.registry_username, "password": place.registry_secret}
         # An image without layers of its own: only its description is new to the registry.
-        lines = engine.api.push(repository, "x", auth_config=login, stream=True, decode=True)
+        lines = client.api.push(repository, "x", auth_config=login, stream=True, decode=True)
         assert not [line for line in lines if "error" in line]
     finally:
-        engine.images.remove(f"{repository}:x")
+        client.images.remove(f"{repository}:x")
     listed = requests.get(
         f"http://{place.registry_server}/v2/test/{place.place_id}/tags/list",
         auth=(place.registry_username, place.registry_secret),
@@ -178,13 +178,13 @@ def test_the_env_file_is_printed_and_as_json(cloud: Cloud) -> None:
 
 
 def test_stop_leaves_no_process_no_container_and_no_network(
-    tmp_path: Path, engine: docker.DockerClient
+    tmp_path: Path, client: docker.DockerClient
 ) -> None:
     cloud = Cloud(tmp_path)
     label = f"{PLACE_LABEL}={cloud.place.place_id}"
     try:
         cloud.run("start")
-        engine.containers.run(
+        client.containers.run(
             TAG,
             ["sleep", "600"],
             detach=True,
@@ -194,8 +194,8 @@ def test_stop_leaves_no_process_no_container_and_no_network(
     finally:
         cloud.run("stop")
     assert cloud.processes() == []
-    assert engine.containers.list(all=True, filters={"label": label}) == []
-    assert engine.networks.list(filters={"label": label}) == []
+    assert client.containers.list(all=True, filters={"label": label}) == []
+    assert client.networks.list(filters={"label": label}) == []
     assert not [path for path in Path("/tmp").glob("seaweedfs-*.sock") if _of(cloud, path)]
     assert {one["health"] for one in cloud.status(expected=3).values()} <= {
         "stopped",
@@ -205,7 +205,7 @@ def test_stop_leaves_no_process_no_container_and_no_network(
 
 
 def test_an_interrupted_start_is_cleared_away_by_stop(
-    tmp_path: Path, engine: docker.DockerClient
+    tmp_path: Path, client: docker.DockerClient
 ) -> None:
     cloud = Cloud(tmp_path)
     starting = subprocess.Popen(

@@ -1,1 +1,1 @@
-"""What the service does, apart from HTTP and from the engine."""
+"""What the service does, apart from HTTP and from the daemon."""

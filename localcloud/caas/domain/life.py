@@ -1,7 +1,7 @@
 """One step in the life of a deployment: compare what should run with what runs, and act on it.
 
 A step may be repeated at any time and after any crash; it trusts the store for what is wanted and
-the engine, by its labels, for what there is. Steps of one deployment never run side by side.
+the daemon, by its labels, for what there is. Steps of one deployment never run side by side.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ class Life:
         live = {deployment.id for deployment in self._cloud.store.live()}
         for container in containers:
             if container.deployment_id not in live:
-                log.warning("removed a container of no live deployment: %s", container.engine_id)
-                self._remove(container.engine_id)
+                log.warning("removed a container of no live deployment: %s", container.runtime_id)
+                self._remove(container.runtime_id)
 
     def step(self, deployment_id: str) -> None:
-        """Do what this deployment needs now; on EngineUnavailableError call again later."""
+        """Do what this deployment needs now; on RuntimeUnavailableError call again later."""
         deployment = self._cloud.store.deployment(deployment_id)
         if deployment is None or not deployment.live:
             return
@@ -70,7 +70,7 @@ class Life:
         current = {attempt.attempt_id for attempt in attempts}
         for attempt_id, container in found.items():
             if attempt_id not in current:
-                self._remove(container.engine_id)
+                self._remove(container.runtime_id)
         for attempt in attempts:
             self._tend(deployment, attempt, found.get(attempt.attempt_id))
         self._mark_running(deployment)
@@ -105,7 +105,7 @@ class Life:
     ) -> None:
         if attempt.generation < deployment.generation:
             self._replace(deployment, attempt, container, why="Task configuration changed")
-        elif container is None and attempt.engine_id is None:
+        elif container is None and attempt.runtime_id is None:
             if self._cloud.clock.now() >= attempt.not_before:
                 self._start(deployment, attempt)
         elif attempt.status == "exited":
@@ -149,10 +149,10 @@ class Life:
 
     def _seen(self, attempt: Attempt, container: FoundContainer) -> None:
         self._answered.setdefault(attempt.attempt_id, time.monotonic())
-        if (attempt.engine_id, attempt.host_port) != (container.engine_id, container.host_port):
+        if (attempt.runtime_id, attempt.host_port) != (container.runtime_id, container.host_port):
             self._cloud.store.change_attempt(
                 attempt.attempt_id,
-                engine_id=container.engine_id,
+                runtime_id=container.runtime_id,
                 host_port=container.host_port or attempt.host_port,
             )
 
@@ -181,7 +181,7 @@ class Life:
         self._cloud.store.change_attempt(
             attempt.attempt_id,
             status="exited",
-            engine_id=container.engine_id,
+            runtime_id=container.runtime_id,
             ended_at=self._cloud.clock.now(),
         )
 
@@ -209,7 +209,7 @@ class Life:
             status="pending",
             generation=deployment.generation,
             silent_attempts=silent,
-            engine_id=None,
+            runtime_id=None,
             running_at=None,
             ended_at=None,
             events=(Event(time=now, message=RECEIVED),),
@@ -221,7 +221,7 @@ class Life:
             self._cloud.store.add_attempt(following)
         log.info("%s: %s; starting it again", deployment.name, why)
         if container is not None:
-            self._remove(container.engine_id)
+            self._remove(container.runtime_id)
         self._answered.pop(attempt.attempt_id, None)
         self._cloud.woken.set()
 
@@ -254,7 +254,7 @@ class Life:
         for container in self._cloud.runtime.found(deployment.id):
             if kept:
                 self._keep_log(container)
-            self._remove(container.engine_id)
+            self._remove(container.runtime_id)
         now = self._cloud.clock.now()
         for attempt in self._cloud.store.attempts(deployment.id):
             self._cloud.store.change_attempt(attempt.attempt_id, status="exited", ended_at=now)
@@ -275,12 +275,12 @@ class Life:
     def _keep_log(self, container: FoundContainer) -> None:
         for stream in ("stdout", "stderr"):
             text = b"".join(
-                self._cloud.runtime.log(container.engine_id, stream=stream, follow=False)
+                self._cloud.runtime.log(container.runtime_id, stream=stream, follow=False)
             )
             self._cloud.store.keep_log(container.attempt_id, stream, text[-KEPT_LOG_BYTES:])
 
-    def _remove(self, engine_id: str) -> None:
-        self._cloud.runtime.remove(engine_id, grace_s=self._cloud.settings.stop_grace_s)
+    def _remove(self, runtime_id: str) -> None:
+        self._cloud.runtime.remove(runtime_id, grace_s=self._cloud.settings.stop_grace_s)
 
     def _paid_time_is_over(self, deployment: Deployment) -> bool:
         paid_s = deployment.duration_hours * 3600.0

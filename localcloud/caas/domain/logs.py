@@ -42,11 +42,11 @@ def opened(
         return _Whole([kept])
     if not deployment.live or not attempt.current:
         raise NotFoundError("Container logs not found")
-    engine_id = _engine_id(cloud, attempt)
+    runtime_id = _runtime_id(cloud, attempt)
     return (
         _Whole([])
-        if engine_id is None
-        else cloud.runtime.log(engine_id, stream=stream, follow=True)
+        if runtime_id is None
+        else cloud.runtime.log(runtime_id, stream=stream, follow=True)
     )
 
 
@@ -66,13 +66,13 @@ async def lines(cloud: Cloud, source: LogStream, *, offset: int) -> AsyncIterato
         yield b": keep-alive\n\n"
 
 
-def _engine_id(cloud: Cloud, attempt: Attempt) -> str | None:
-    """A container may run before the store has its engine's id."""
-    if attempt.engine_id:
-        return attempt.engine_id
+def _runtime_id(cloud: Cloud, attempt: Attempt) -> str | None:
+    """A container may run before the store has its runtime's id."""
+    if attempt.runtime_id:
+        return attempt.runtime_id
     return next(
         (
-            container.engine_id
+            container.runtime_id
             for container in cloud.runtime.found(attempt.deployment_id)
             if container.attempt_id == attempt.attempt_id
         ),

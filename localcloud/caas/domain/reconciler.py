@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from localcloud.caas.domain.cloud import Cloud
 from localcloud.caas.domain.life import Life
-from localcloud.caas.runtime.runtime import EngineUnavailableError
+from localcloud.caas.runtime.runtime import RuntimeUnavailableError
 
 log = logging.getLogger(__name__)
 
 # Steps mostly wait: for a pull, for a container to stop, for a probe that is not answered.
 STEPS_AT_ONCE = 16
-# Each step asks the engine and probes; with more deployments the period grows.
+# Each step asks the daemon and probes; with more deployments the period grows.
 STEPS_A_PERIOD = 8
 # A step can be left at any point, so nobody waits for a long one.
 STOP_S = 5.0
@@ -65,7 +65,7 @@ class Reconciler:
     def _guarded(self, deployment_id: str) -> None:
         try:
             self._life.step(deployment_id)
-        except EngineUnavailableError as error:
+        except RuntimeUnavailableError as error:
             log.warning("deployment %s waits: %s", deployment_id, error)
         except Exception:
             log.exception("a step of deployment %s broke; it is tried again", deployment_id)
@@ -74,7 +74,7 @@ class Reconciler:
     def _sweep(self) -> bool:
         try:
             self._life.sweep()
-        except EngineUnavailableError as error:
+        except RuntimeUnavailableError as error:
             log.warning("containers of an earlier process were not looked for yet: %s", error)
             return False
         return True

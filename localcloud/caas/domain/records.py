@@ -94,7 +94,7 @@ class Attempt:
     generation: int = 1
     # Attempts of this slot in a row that never answered.
     silent_attempts: int = 0
-    engine_id: str | None = None
+    runtime_id: str | None = None
     host_port: int | None = None
     running_at: datetime | None = None
     ended_at: datetime | None = None

@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS attempts (
   attempt_id TEXT PRIMARY KEY, container_id TEXT NOT NULL, deployment_id TEXT NOT NULL,
   slot INTEGER NOT NULL, device_id TEXT NOT NULL, created_at TEXT NOT NULL,
   not_before TEXT NOT NULL, status TEXT NOT NULL, current INTEGER NOT NULL,
-  generation INTEGER NOT NULL, silent_attempts INTEGER NOT NULL, engine_id TEXT,
+  generation INTEGER NOT NULL, silent_attempts INTEGER NOT NULL, runtime_id TEXT,
   host_port INTEGER, running_at TEXT, ended_at TEXT, events TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS attempts_of ON attempts (deployment_id, slot);
 CREATE TABLE IF NOT EXISTS secrets (deployment_id TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -64,6 +64,9 @@ class Store:
         self._db.execute("PRAGMA secure_delete=ON")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_SCHEMA)
+        if self._rows("SELECT 1 FROM pragma_table_info('attempts') WHERE name = 'engine_id'"):
+            # Older files call it so, and may hold live deployments.
+            self._run("ALTER TABLE attempts RENAME COLUMN engine_id TO runtime_id")
 
     def close(self) -> None:
         """Close the file; the store cannot be used again."""
@@ -174,8 +177,8 @@ class Store:
     def add_event(self, attempt_id: str, message: str, *, at: datetime) -> None:
         """Append a line to the story of an attempt."""
         with self.transaction():
-            found = self._rows("SELECT * FROM attempts WHERE attempt_id = ?", attempt_id)
-            for row in found:
+            rows = self._rows("SELECT * FROM attempts WHERE attempt_id = ?", attempt_id)
+            for row in rows:
                 events = (*_attempt(row).events, Event(time=at, message=message))
                 self.change_attempt(attempt_id, events=events)
 
@@ -235,8 +238,8 @@ def _decoded(row: sqlite3.Row) -> dict[str, Any]:
     for name in _MOMENTS & members.keys():
         members[name] = datetime.fromisoformat(members[name]) if members[name] else None
     for name in _JSON & members.keys():
-        found = json.loads(members[name])
-        members[name] = tuple(found) if name in _LISTS and found is not None else found
+        value = json.loads(members[name])
+        members[name] = tuple(value) if name in _LISTS and value is not None else value
     return members
 
 

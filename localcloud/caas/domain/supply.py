@@ -194,17 +194,17 @@ def _location_refs(text: str) -> list[LocationRef]:
     if len(text) == 2 and text.isalpha():
         return [text]
     try:
-        found = json.loads(text)
+        refs = json.loads(text)
     except ValueError:
-        found = None
+        refs = None
     if (
-        not isinstance(found, list)
-        or not found
-        or not all(isinstance(ref, int | str) and not isinstance(ref, bool) for ref in found)
+        not isinstance(refs, list)
+        or not refs
+        or not all(isinstance(ref, int | str) and not isinstance(ref, bool) for ref in refs)
     ):
         raise UnprocessableError(
             "query",
             "location_ids",
             message="Input should be a JSON array of location ids, or one country code",
         )
-    return found
+    return refs

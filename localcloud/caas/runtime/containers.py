@@ -1,4 +1,4 @@
-"""Runs rented containers on the Docker engine; the only module here that knows docker-py.
+"""Runs rented containers on the Docker daemon; the only module here that knows docker-py.
 
 Containers carry the labels `trainstack.place`, `trainstack.deployment` and `trainstack.attempt`, by
 which a restarted process finds them again. Traffic ports are published on loopback only.
@@ -20,10 +20,10 @@ from docker.types import LogConfig
 
 from localcloud.caas.runtime.runtime import (
     ContainerSpec,
-    EngineUnavailableError,
     FoundContainer,
     LogStream,
     PullError,
+    RuntimeUnavailableError,
     StartError,
     StreamName,
 )
@@ -33,29 +33,29 @@ DEPLOYMENT_LABEL = "trainstack.deployment"
 ATTEMPT_LABEL = "trainstack.attempt"
 
 # A layer of gigabytes is unpacked without a word of progress.
-ENGINE_TIMEOUT_S = 900
+DOCKER_TIMEOUT_S = 900
 LOG_LIMITS = {"max-size": "20m", "max-file": "2"}
 
 
 class DockerRuntime:
-    """The containers of one place on the engine that the environment names."""
+    """The containers of one place on the daemon that the environment names."""
 
     def __init__(self, *, place_id: str, network: str) -> None:
         self._place_id = place_id
         self._network = network
 
     @cached_property
-    def _engine(self) -> docker.DockerClient:
-        return docker.DockerClient.from_env(timeout=ENGINE_TIMEOUT_S, max_pool_size=32)
+    def _docker(self) -> docker.DockerClient:
+        return docker.DockerClient.from_env(timeout=DOCKER_TIMEOUT_S, max_pool_size=32)
 
     def pull(self, image_url: str, *, username: str, secret: str) -> None:
         # An empty mapping keeps docker-py from using the operator's own logins.
         login = {"username": username, "password": secret} if username or secret else {}
         try:
-            with _engine_answers():
-                # The engine does not ask the registry for a digest that it has; this does.
-                self._engine.api.inspect_distribution(image_url, auth_config=login)
-                for line in self._engine.api.pull(
+            with _docker_answers():
+                # The daemon does not ask the registry for a digest that it has; this does.
+                self._docker.api.inspect_distribution(image_url, auth_config=login)
+                for line in self._docker.api.pull(
                     image_url, stream=True, decode=True, auth_config=login
                 ):
                     if "error" in line:
@@ -65,7 +65,7 @@ class DockerRuntime:
 
     def start(self, spec: ContainerSpec) -> FoundContainer:
         try:
-            with _engine_answers():
+            with _docker_answers():
                 return self._start(spec)
         except docker.errors.APIError as error:
             raise StartError(_reason(error)) from None
@@ -74,15 +74,15 @@ class DockerRuntime:
         labels = [f"{PLACE_LABEL}={self._place_id}"]
         if deployment_id:
             labels.append(f"{DEPLOYMENT_LABEL}={deployment_id}")
-        with _engine_answers(every_error=True):
-            rows = self._engine.api.containers(all=True, filters={"label": labels})
+        with _docker_answers(every_error=True):
+            rows = self._docker.api.containers(all=True, filters={"label": labels})
             return [self._found(row) for row in rows]
 
-    def remove(self, engine_id: str, *, grace_s: float) -> None:
-        with _engine_answers(every_error=True):
+    def remove(self, runtime_id: str, *, grace_s: float) -> None:
+        with _docker_answers(every_error=True):
             try:
-                self._engine.api.stop(engine_id, timeout=max(1, round(grace_s)))
-                self._engine.api.remove_container(engine_id, force=True, v=True)
+                self._docker.api.stop(runtime_id, timeout=max(1, round(grace_s)))
+                self._docker.api.remove_container(runtime_id, force=True, v=True)
             except docker.errors.NotFound:
                 return
             except docker.errors.APIError as error:
@@ -92,7 +92,7 @@ class DockerRuntime:
     def answers(self, container: FoundContainer, *, timeout_s: float) -> bool:
         if container.host_port is None:
             return False
-        # An open port proves nothing: the engine's proxy accepts before the program listens.
+        # An open port proves nothing: the daemon's proxy accepts before the program listens.
         probe = http.client.HTTPConnection("127.0.0.1", container.host_port, timeout=timeout_s)
         try:
             probe.request("GET", "/")
@@ -103,11 +103,11 @@ class DockerRuntime:
             probe.close()
         return True
 
-    def log(self, engine_id: str, *, stream: StreamName, follow: bool) -> LogStream:
-        with _engine_answers(every_error=True):
+    def log(self, runtime_id: str, *, stream: StreamName, follow: bool) -> LogStream:
+        with _docker_answers(every_error=True):
             return cast(
                 "LogStream",
-                self._engine.containers.get(engine_id).logs(
+                self._docker.containers.get(runtime_id).logs(
                     stdout=stream == "stdout",
                     stderr=stream == "stderr",
                     stream=True,
@@ -121,7 +121,7 @@ class DockerRuntime:
         except docker.errors.APIError as error:
             if error.status_code != http.client.CONFLICT:  # the name: this attempt exists already
                 raise
-            made = self._engine.containers.get(_name(spec.attempt_id))
+            made = self._docker.containers.get(_name(spec.attempt_id))
         try:
             made.start()
         except docker.errors.APIError:
@@ -132,11 +132,11 @@ class DockerRuntime:
             made = self._create(spec, host_port=None)
             made.start()
         return next(
-            found for found in self.found(spec.deployment_id) if found.attempt_id == spec.attempt_id
+            one for one in self.found(spec.deployment_id) if one.attempt_id == spec.attempt_id
         )
 
     def _create(self, spec: ContainerSpec, *, host_port: int | None) -> Any:
-        return self._engine.containers.create(
+        return self._docker.containers.create(
             spec.image_url,
             name=_name(spec.attempt_id),
             entrypoint=list(spec.entrypoint) if spec.entrypoint else None,
@@ -148,7 +148,7 @@ class DockerRuntime:
                 ATTEMPT_LABEL: spec.attempt_id,
             },
             network=self._network,
-            # Port 0 lets the engine choose.
+            # Port 0 lets the daemon choose.
             ports={f"{spec.traffic_port}/tcp": ("127.0.0.1", host_port or 0)},
             log_config=LogConfig(type=LogConfig.types.JSON, config=LOG_LIMITS),
         )
@@ -158,12 +158,12 @@ class DockerRuntime:
         exit_code = None
         if row["State"] in ("exited", "dead"):
             try:
-                exit_code = self._engine.api.inspect_container(row["Id"])["State"]["ExitCode"]
+                exit_code = self._docker.api.inspect_container(row["Id"])["State"]["ExitCode"]
             except docker.errors.NotFound:
                 exit_code = None
         published = [port["PublicPort"] for port in row["Ports"] if "PublicPort" in port]
         return FoundContainer(
-            engine_id=row["Id"],
+            runtime_id=row["Id"],
             attempt_id=row["Labels"].get(ATTEMPT_LABEL, ""),
             deployment_id=row["Labels"].get(DEPLOYMENT_LABEL, ""),
             running=running,
@@ -185,13 +185,13 @@ def _without(text: str, secret: str) -> str:
 
 
 @contextmanager
-def _engine_answers(*, every_error: bool = False) -> Iterator[None]:
-    """Turn a missing answer, with `every_error` also an error, into EngineUnavailableError."""
+def _docker_answers(*, every_error: bool = False) -> Iterator[None]:
+    """Turn a missing answer, with `every_error` also an error, into RuntimeUnavailableError."""
     try:
         yield
     except (docker.errors.APIError, docker.errors.DockerException) as error:
         if isinstance(error, docker.errors.APIError) and not every_error:
             raise
-        raise EngineUnavailableError(f"the Docker engine did not do as asked: {error}") from None
+        raise RuntimeUnavailableError(f"the Docker engine did not do as asked: {error}") from None
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise EngineUnavailableError(f"the Docker engine did not answer: {error}") from None
+        raise RuntimeUnavailableError(f"the Docker engine did not answer: {error}") from None

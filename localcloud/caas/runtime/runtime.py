@@ -1,6 +1,6 @@
 """What the stand-in asks of whatever runs containers; the types only.
 
-`containers.py` does it with the Docker engine. Tests of the HTTP shapes bring one in memory.
+`containers.py` does it with the Docker daemon. Tests of the HTTP shapes bring one in memory.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ class PullError(Exception):
 
 
 class StartError(Exception):
-    """The engine refuses to create or start the container (no such command, no such network)."""
+    """The daemon refuses to create or start the container (no such command, no such network)."""
 
 
-class EngineUnavailableError(Exception):
-    """The engine gave no clear answer; nothing is known about the containers."""
+class RuntimeUnavailableError(Exception):
+    """The daemon gave no clear answer; nothing is known about the containers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +40,9 @@ class ContainerSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class FoundContainer:
-    """A container that the engine has, alive or dead."""
+    """A container that the daemon has, alive or dead."""
 
-    engine_id: str
+    runtime_id: str
     attempt_id: str
     deployment_id: str
     running: bool
@@ -59,7 +59,10 @@ class LogStream(Protocol):
 
 
 class ContainerRuntime(Protocol):
-    """Runs the containers of one place; every method may block and raise EngineUnavailableError."""
+    """Runs the containers of one place.
+
+    Every method may block, and raise RuntimeUnavailableError.
+    """
 
     def pull(self, image_url: str, *, username: str, secret: str) -> None:
         """Get the image with exactly these credentials; raise PullError."""
@@ -73,7 +76,7 @@ class ContainerRuntime(Protocol):
         """Return the containers of one deployment, or of the whole place."""
         ...
 
-    def remove(self, engine_id: str, *, grace_s: float) -> None:
+    def remove(self, runtime_id: str, *, grace_s: float) -> None:
         """Stop and remove a container; silent when it is gone already."""
         ...
 
@@ -81,6 +84,6 @@ class ContainerRuntime(Protocol):
         """Say whether an HTTP server answers on the traffic port, whatever its status code."""
         ...
 
-    def log(self, engine_id: str, *, stream: StreamName, follow: bool) -> LogStream:
+    def log(self, runtime_id: str, *, stream: StreamName, follow: bool) -> LogStream:
         """Return the output from the start; with `follow` it ends when the container does."""
         ...

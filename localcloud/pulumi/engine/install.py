@@ -85,8 +85,8 @@ def _version_of(program: str) -> tuple[int, ...]:
 
 
 def _parse(text: str) -> tuple[int, ...]:
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", text.strip())
-    return tuple(int(part) for part in found.groups()) if found else ()
+    match = re.match(r"v?(\d+)\.(\d+)\.(\d+)", text.strip())
+    return tuple(int(part) for part in match.groups()) if match else ()
 
 
 def _is_complete(home: Path) -> bool:

@@ -87,11 +87,11 @@ def refusals(inputs: Any, shape: Shape, *, path: str = "") -> list[str]:
         return [r for i, item in items for r in refusals(item, shape[0], path=f"{path}[{i}]")]
     if shape is None or not isinstance(inputs, dict):
         return []
-    found: list[str] = []
+    paths: list[str] = []
     for key, value in inputs.items():
         where = f"{path}.{key}" if path else key
         if key not in shape:
-            found.append(where)
+            paths.append(where)
         else:
-            found += refusals(value, shape[key], path=where)
-    return found
+            paths += refusals(value, shape[key], path=where)
+    return paths

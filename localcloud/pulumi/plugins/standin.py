@@ -100,18 +100,18 @@ class StandIn(Provider):
     async def diff(self, request: DiffRequest) -> DiffResponse:
         resource = self._of(request.type)
         old, new = plain_map(request.old_state), plain_map(request.new_inputs)
-        found: dict[str, PropertyDiff] = {}
+        differing: dict[str, PropertyDiff] = {}
         for key in resource.inputs:
             if key in request.ignore_changes or (key in resource.filled_in and key not in new):
                 continue
             before, after = resource.compared(key, old.get(key), new.get(key))
-            found.update(differences(before, after, key, replace=key in resource.replaces))
-        changed = sorted({_top(path) for path in found})
+            differing.update(differences(before, after, key, replace=key in resource.replaces))
+        changed = sorted({_top(path) for path in differing})
         return DiffResponse(
-            changes=bool(found),
+            changes=bool(differing),
             replaces=[key for key in changed if key in resource.replaces],
             diffs=changed,
-            detailed_diff=found,
+            detailed_diff=differing,
         )
 
     async def create(self, request: CreateRequest) -> CreateResponse:

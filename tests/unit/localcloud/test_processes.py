@@ -95,6 +95,18 @@ def test_one_that_was_declared_otherwise_is_replaced(
     assert supervised.process("demo") != before
 
 
+def test_one_that_was_started_by_another_command_is_found_by_its_name_and_replaced(
+    supervised: Supervised, service: Service
+) -> None:
+    """A module that moved must not leave the process of its old name on the port."""
+    supervised.start(service)
+    before = supervised.process("demo")
+    assert before is not None
+    assert supervised.start(replace(service, command=[*service.command, "moved"]))
+    assert supervised.process("demo") not in (None, before)
+    assert not before.is_running() or before.status() == psutil.STATUS_ZOMBIE
+
+
 def test_one_that_lives_but_does_not_answer_is_replaced(
     supervised: Supervised, service: Service
 ) -> None:

@@ -63,11 +63,11 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
         )
 
     def GetProgramDependencies(self, request, context):
-        found = {d.metadata["Name"]: d.version for d in metadata.distributions()}
+        versions = {d.metadata["Name"]: d.version for d in metadata.distributions()}
         return language_pb2.GetProgramDependenciesResponse(
             dependencies=[
                 language_pb2.DependencyInfo(name=name, version=version)
-                for name, version in sorted(found.items())
+                for name, version in sorted(versions.items())
             ]
         )
 

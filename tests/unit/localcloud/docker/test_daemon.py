@@ -1,4 +1,4 @@
-"""The Docker engine: shared by checkouts that start and stop it, told of, and asked with care."""
+"""The Docker daemon: shared by checkouts that start and stop it, told of, and asked with care."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import requests
 from docker.errors import APIError, NotFound
 
 from localcloud.docker import daemon, network
-from localcloud.errors import EngineUnavailableError, LocalCloudError
+from localcloud.errors import DockerUnavailableError, LocalCloudError
 from localcloud.place import Place, load_place
 from localcloud.processes import Supervised
 
@@ -21,7 +21,7 @@ ROOTLESS = "docker.sock"
 
 @pytest.fixture(autouse=True)
 def own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine of the test's own: no engine, nothing to install one with, no cache."""
+    """A machine of the test's own: no daemon, nothing to install one with, no cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "runtime"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
@@ -35,7 +35,7 @@ def place(tmp_path: Path) -> Place:
     return load_place(tmp_path / "place")
 
 
-class Engine:
+class FakeDocker:
     """Answers the few calls that a local cloud makes; `api` and client in one."""
 
     def __init__(self) -> None:
@@ -74,19 +74,19 @@ class Engine:
 class Networks:
     """docker-py has one name for the list of networks of `api` and for their collection."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, docker: FakeDocker) -> None:
+        self._daemon = docker
 
     def __call__(self, **_: Any) -> list[dict[str, Any]]:
-        return list(self._engine.rows.values())
+        return list(self._daemon.rows.values())
 
     def create(self, name: str, *, ipam: Any, **_: Any) -> None:
-        self._engine.rows[name] = {"Id": name, "IPAM": ipam, "Containers": {"gone": {}}}
+        self._daemon.rows[name] = {"Id": name, "IPAM": ipam, "Containers": {"gone": {}}}
 
 
 @pytest.fixture
-def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    made = Engine()
+def docker(monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
+    made = FakeDocker()
     made.networks = Networks(made)  # type: ignore[attr-defined]
     monkeypatch.setattr(daemon, "connect", lambda: made)
     monkeypatch.setattr(daemon, "answering_address", lambda: "unix:///rootless.sock")
@@ -99,7 +99,7 @@ def conflict() -> APIError:
     return APIError("409", response=answer, explanation="removal is already in progress")
 
 
-def test_two_that_need_an_engine_at_once_start_one_and_neither_ends_the_others(
+def test_two_that_need_a_daemon_at_once_start_one_and_neither_ends_the_others(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The second took the first's dockerd, which did not answer yet, for a hung one."""
@@ -109,7 +109,7 @@ def test_two_that_need_an_engine_at_once_start_one_and_neither_ends_the_others(
     def answering_address() -> str:
         if answers.is_set():
             return "unix:///usual.sock"
-        raise EngineUnavailableError("no Docker engine answers")
+        raise DockerUnavailableError("no Docker engine answers")
 
     def start(_: Callable[[str], None]) -> None:
         starts.append("dockerd")
@@ -137,7 +137,7 @@ def test_two_that_need_an_engine_at_once_start_one_and_neither_ends_the_others(
     assert (how, starts) == (["started", "found"], ["dockerd"])
 
 
-def test_an_engine_is_not_stopped_while_a_start_makes_its_network(
+def test_a_daemon_is_not_stopped_while_a_start_makes_its_network(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(daemon, "answering_address", lambda: "unix:///usual.sock")
@@ -191,18 +191,18 @@ def test_the_address_is_told_when_the_usual_socket_is_there_and_does_not_answer(
     assert daemon.unusual_address() is None
 
 
-def test_an_engine_whose_bridge_is_not_on_this_machine_is_refused_with_the_remedy(
-    engine: Engine, place: Place
+def test_a_daemon_whose_bridge_is_not_on_this_machine_is_refused_with_the_remedy(
+    docker: FakeDocker, place: Place
 ) -> None:
     """S3 could not listen on the gateway, and all that was said was that it did not start."""
-    with pytest.raises(EngineUnavailableError, match=r"rootless.*unset DOCKER_HOST") as caught:
+    with pytest.raises(DockerUnavailableError, match=r"rootless.*unset DOCKER_HOST") as caught:
         network.ensure_network(place)
     assert place.gateway in str(caught.value)
-    assert engine.rows == {}, "what was made for nothing is removed"
+    assert docker.rows == {}, "what was made for nothing is removed"
 
 
 def test_a_network_with_a_gateway_here_is_made_once(
-    engine: Engine, place: Place, monkeypatch: pytest.MonkeyPatch
+    docker: FakeDocker, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "_own_addresses", lambda: {place.gateway})
     assert network.ensure_network(place)
@@ -211,22 +211,22 @@ def test_a_network_with_a_gateway_here_is_made_once(
 
 @pytest.mark.parametrize("refusal", [NotFound("gone"), conflict()], ids=["gone", "being removed"])
 def test_a_container_that_somebody_else_removes_is_no_error(
-    engine: Engine, refusal: Exception
+    docker: FakeDocker, refusal: Exception
 ) -> None:
-    engine.refusals["one"] = refusal
+    docker.refusals["one"] = refusal
     assert network.remove_containers("0a1b2c3d") == 2
-    assert "two" not in engine.labelled
-    assert engine.waited == ([] if isinstance(refusal, NotFound) else ["one"])
+    assert "two" not in docker.labelled
+    assert docker.waited == ([] if isinstance(refusal, NotFound) else ["one"])
 
 
-def test_a_network_is_removed_though_its_container_or_itself_vanishes(engine: Engine) -> None:
-    engine.rows = {name: {"Id": name, "Containers": {"c": {}}} for name in ("kept", "vanished")}
-    engine.refusals["vanished"] = NotFound("gone")
+def test_a_network_is_removed_though_its_container_or_itself_vanishes(docker: FakeDocker) -> None:
+    docker.rows = {name: {"Id": name, "Containers": {"c": {}}} for name in ("kept", "vanished")}
+    docker.refusals["vanished"] = NotFound("gone")
     assert network.remove_network("0a1b2c3d")
-    assert list(engine.rows) == ["vanished"]
+    assert list(docker.rows) == ["vanished"]
 
 
-def test_an_engine_that_does_not_do_as_asked_is_an_error_that_says_so(engine: Engine) -> None:
-    engine.refusals["one"] = requests.ReadTimeout("read timed out")
+def test_a_daemon_that_does_not_do_as_asked_is_an_error_that_says_so(docker: FakeDocker) -> None:
+    docker.refusals["one"] = requests.ReadTimeout("read timed out")
     with pytest.raises(LocalCloudError, match=r"could not remove the containers.*timed out"):
         network.remove_containers("0a1b2c3d")

@@ -49,6 +49,8 @@ def test_a_lock_is_stale_only_when_its_engine_is_proven_dead(
             "/c/.venv/bin/python -I /c/localcloud/pulumi/plugins/start.py docker_plugin 1.1.1.1:1",
             True,
         ),
+        # Of an older checkout, whose engine was killed before the files moved.
+        ("/c/.venv/bin/python -I /c/localcloud/plugins/start.py docker_plugin 1.1.1.1:1", True),
         ("/c/.venv/bin/python -u -m pulumi.dynamic 127.0.0.1:1", True),
         ("/c/.venv/bin/python -I -u /e/host/language_host.py 127.0.0.1:1", True),
         ("/c/.venv/bin/python -u /e/host/run_program.py", True),
