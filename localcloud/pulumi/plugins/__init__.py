@@ -1,4 +1,4 @@
-"""Stand-ins for the provider plugins that a stack of the local cloud uses; a paid stack never sees them."""
+"""Stand-ins for the provider plugins of the local cloud's stacks; a paid stack never sees them."""
 
 from localcloud.pulumi.plugins.install import PLUGINS, install_plugins
 
