@@ -60,7 +60,7 @@ def check_bucket(
     bucket, prefix = env["R2_BUCKET"], env["RUN_PREFIX"]
     expire_on = moment(env.get("CREDENTIALS_EXPIRE_ON", ""))
     if expire_on and expire_on < datetime.now(UTC):
-        # As those of a finished run do. A rental with them is refused anyway (market.py).
+        # As those of a finished run do. No rental: ionet/credentials.py refuses.
         return Finding(
             outcome="unknown",
             text=f"bucket {bucket} was not asked: the run's credentials expired at "

@@ -1,6 +1,6 @@
 """Looks at runs again and again until all have ended; asks machines and bucket, decides nothing.
 
-What is seen is turned into views by judge.py and shown by whoever asked (watch.py).
+What is seen is turned into views by standing.py and shown by whoever asked (commands/watch.py).
 """
 
 from __future__ import annotations
