@@ -9,6 +9,7 @@ from typing import Literal
 from tests.campaign.rented import Run
 from tests.campaign.started import Started
 
+FREEZES_WITHIN_S = 300
 Wait = Callable[[], None]
 Moment = Callable[[Run], Wait]
 
@@ -95,7 +96,11 @@ def half_written(file: str, *, program: str) -> Moment:
 
 
 def freeze(one: Started, program: str, *, while_there: str = "/workspace") -> None:
-    """Stop a program's processes in a container, when and while a file is there."""
+    """Stop a program's processes in a container, when and while a file is there.
+
+    Fails when that moment does not come within FREEZES_WITHIN_S: a program of another name would
+    be waited for for ever.
+    """
     code = textwrap.dedent(
         f"""
         import glob, os, signal, time
@@ -112,7 +117,10 @@ def freeze(one: Started, program: str, *, while_there: str = "/workspace") -> No
                     pass
             return told
 
+        deadline = time.monotonic() + {FREEZES_WITHIN_S}
         while True:
+            if time.monotonic() > deadline:
+                raise SystemExit("{program} was not seen while {while_there} was there")
             if os.path.exists({while_there!r}):
                 if tell(signal.SIGSTOP) and os.path.exists({while_there!r}):
                     break

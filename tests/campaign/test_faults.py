@@ -132,7 +132,7 @@ def training_stalls(run: Run, undisturbed: Undisturbed) -> str:
     """The trainer is frozen in the middle; its stage goes on from the newest checkpoint."""
     one = run.rent()
     one.says("step 00025/")
-    freeze(one, "rehearsal.base_train")
+    freeze(one, "toy_trainer.base_train")
     one.says("starts again: stalled: no step after")
     _succeeds_undisturbed(run, undisturbed)
     return "went on from " + one.log.partition("goes on from ")[2].partition("\n")[0]

@@ -83,7 +83,7 @@ KILLS: dict[str, dict[str, Moment]] = {
     stage("base"): {
         "base-before-any-checkpoint": says("step 00008/"),
         "base-checkpoint-half-written": half_written(
-            f"base_checkpoints/{TAG}/optim_000040_rank0.pt.tmp", program="rehearsal.base_train"
+            f"base_checkpoints/{TAG}/optim_000040_rank0.pt.tmp", program="toy_trainer.base_train"
         ),
         "base-checkpoint-not-sent": held("PUT", f"{BASE}/model_000040.pt"),
         "base-multipart-second-part": second_part_held("optim_000040_rank0.pt"),
@@ -102,7 +102,7 @@ KILLS: dict[str, dict[str, Moment]] = {
     stage("sft"): {
         "sft-before-any-checkpoint": there("stages/base_eval.json", then="step 00005 ("),
         "sft-checkpoint-half-written": half_written(
-            f"chatsft_checkpoints/{TAG}/model_000020.pt.tmp", program="rehearsal.chat_sft"
+            f"chatsft_checkpoints/{TAG}/model_000020.pt.tmp", program="toy_trainer.chat_sft"
         ),
         "sft-weights-without-marker": held("PUT", f"{SFT}/complete_000010.json"),
         "sft-after-a-checkpoint": there(f"{SFT}/complete_000010.json"),
