@@ -127,7 +127,7 @@ def _told(check: str, probe: Callable[[], Finding]) -> Finding:
 
 
 def _stack(source: Source) -> Finding:
-    if source.words.bucket:
+    if source.selector.bucket:
         return Finding(check="stack", outcome="unknown", what="not checked: --bucket was given")
     if shutil.which("pulumi", path=source.environ.get("PATH", "")) is None:
         return Finding(

@@ -69,12 +69,12 @@ def known_ids(source: Source) -> frozenset[str] | None:
 
     A stack that was named and cannot be read is an error: its machines are not unknown ones.
     """
-    if source.words.bucket:
+    if source.selector.bucket:
         return None
     try:
         return source.state_ids
     except SettingMissingError:
-        if source.words.stack:
+        if source.selector.stack:
             raise
         return None
 
@@ -131,7 +131,7 @@ def _cloud(source: Source) -> str:
     try:
         cloud = source.config.get("cloud", REAL)
     except SettingMissingError:
-        if source.words.stack:
+        if source.selector.stack:
             raise
         cloud = LOCAL if source.environ.get(LOCAL_MARK) else REAL
     return cloud

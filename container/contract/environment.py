@@ -168,12 +168,12 @@ def _money(value: str) -> Decimal:
 
 def _json_object(value: str) -> dict[str, Any]:
     try:
-        found: object = json.loads(value)
+        parsed: object = json.loads(value)
     except ValueError as error:
         raise ValueError(f" is not JSON ({error})") from None
-    if not isinstance(found, dict):
+    if not isinstance(parsed, dict):
         raise ValueError(" is not a JSON object")
-    return cast("dict[str, Any]", found)
+    return cast("dict[str, Any]", parsed)
 
 
 def _lower(value: object) -> str:

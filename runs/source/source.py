@@ -40,16 +40,16 @@ VERIFY_RETRY_S = 3.0  # a person waits
 class Source:
     """Where one command looks; asks Pulumi and Cloudflare at most once each, when needed."""
 
-    def __init__(self, words: Selector, *, environ: Mapping[str, str] | None = None) -> None:
-        self.words = words
+    def __init__(self, selector: Selector, *, environ: Mapping[str, str] | None = None) -> None:
+        self.selector = selector
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
         """The stack outputs, secrets masked; empty for a destroyed stack and with `--bucket`."""
-        if self.words.bucket:
+        if self.selector.bucket:
             return {}
-        return pulumi_json(["stack", "output", "--json"], self.words, self.environ)
+        return pulumi_json(["stack", "output", "--json"], self.selector, self.environ)
 
     @cached_property
     def config(self) -> dict[str, str]:
@@ -58,7 +58,7 @@ class Source:
         With `--bucket` no stack is needed; where there is one, it gives account and jurisdiction.
         """
         if isinstance(self._config_entries, RunsError):
-            if self.words.bucket:
+            if self.selector.bucket:
                 return {}
             raise self._config_entries
         return {
@@ -71,7 +71,7 @@ class Source:
     def _config_entries(self) -> dict[str, Any] | SettingMissingError:
         """What `pulumi config` lists, by full name, secrets without their value; or why not."""
         try:
-            return pulumi_json(["config", "--json"], self.words, self.environ)
+            return pulumi_json(["config", "--json"], self.selector, self.environ)
         except SettingMissingError as error:
             return error
 
@@ -81,7 +81,7 @@ class Source:
 
         The outputs do not do: a `pulumi up` that failed has rented machines that they do not name.
         """
-        state = pulumi_json(["stack", "export"], self.words, self.environ)
+        state = pulumi_json(["stack", "export"], self.selector, self.environ)
         deployment: Any = state.get("deployment") or {}
         resources: list[dict[str, Any]] = deployment.get("resources") or []
         return frozenset(str(resource["id"]) for resource in resources if resource.get("id"))
@@ -89,7 +89,9 @@ class Source:
     @cached_property
     def bucket_name(self) -> str:
         """The bucket, from `--bucket`, the stack's outputs, or the config of a destroyed stack."""
-        name = self.words.bucket or str(self.outputs.get("bucket") or self.config.get("bucket", ""))
+        name = self.selector.bucket or str(
+            self.outputs.get("bucket") or self.config.get("bucket", "")
+        )
         if not name:
             raise SettingMissingError(
                 "no bucket: the stack has no outputs and its config names none.\n"
@@ -100,8 +102,8 @@ class Source:
     @cached_property
     def targets(self) -> list[Target]:
         """The runs that the stack declares now; or the one that `--prefix` names."""
-        if self.words.prefix:
-            prefix = self.words.prefix.strip("/")
+        if self.selector.prefix:
+            prefix = self.selector.prefix.strip("/")
             return [Target(run=run_of_prefix(prefix), prefix=prefix)]
         return targets_of(self.outputs)
 
@@ -151,7 +153,7 @@ class Source:
         by other work. For `--bucket` alone the shell is the more explicit one.
         """
         shell = self.environ.get("CLOUDFLARE_ACCOUNT_ID", "")
-        if shell and self.words.bucket and not self.words.stack:
+        if shell and self.selector.bucket and not self.selector.stack:
             return shell
         return self.config.get("cloudflareAccountId", "") or shell
 
@@ -170,11 +172,11 @@ class Source:
 
         Without stack outputs: the prefixes in the bucket (of this stack, when one is named).
         """
-        if self.targets and not self.words.run:
+        if self.targets and not self.selector.run:
             return self.targets
-        found = pick(self.targets, self.words.run) if self.targets else []
+        found = pick(self.targets, self.selector.run) if self.targets else []
         if not found:
-            found = pick(self._in_bucket(), self.words.run)
+            found = pick(self._in_bucket(), self.selector.run)
         if not found:
             raise NoSuchRunError(self._nothing_found())
         return found
@@ -189,12 +191,12 @@ class Source:
 
     def access_token(self, run: str) -> str:
         """Return the bearer token of a run's chat; the one place that asks Pulumi for a secret."""
-        if self.words.bucket:
+        if self.selector.bucket:
             raise SettingMissingError(
                 "the access token is a secret output of the stack: use --stack, not --bucket."
             )
         words = ["stack", "output", "--json", "--show-secrets"]
-        token = of_run(pulumi_json(words, self.words, self.environ).get("access_token"), run)
+        token = of_run(pulumi_json(words, self.selector, self.environ).get("access_token"), run)
         if not token:
             raise SettingMissingError(
                 f"the stack has no output access_token for run {run}: bring the stack up first."
@@ -207,16 +209,16 @@ class Source:
         "" when there is no stack, or its config lists no such name. Raises SettingMissingError when
         it is listed and cannot be had, as with a wrong passphrase.
         """
-        if self.words.bucket and not self.words.stack:
+        if self.selector.bucket and not self.selector.stack:
             return ""
         entries = self._config_entries
         if isinstance(entries, RunsError) or name not in entries:
             return ""
-        entry = pulumi_json(["config", "get", name, "--json"], self.words, self.environ)
+        entry = pulumi_json(["config", "get", name, "--json"], self.selector, self.environ)
         return str(entry.get("value", ""))
 
     def _in_bucket(self) -> list[Target]:
-        stack = "" if self.words.bucket else self.words.stack
+        stack = "" if self.selector.bucket else self.selector.stack
         folders = self.bucket.folders()
         return [
             Target(run=run_of_prefix(prefix), prefix=prefix)
@@ -225,10 +227,10 @@ class Source:
         ] or [Target(run=prefix, prefix=prefix) for prefix in folders if not stack]
 
     def _nothing_found(self) -> str:
-        wanted = f"no run {self.words.run!r}" if self.words.run else "no run"
+        wanted = f"no run {self.selector.run!r}" if self.selector.run else "no run"
         return (
             f"bucket {self.bucket_name} holds {wanted}"
-            f"{f' of stack {self.words.stack}' if self.words.stack else ''}.\n"
+            f"{f' of stack {self.selector.stack}' if self.selector.stack else ''}.\n"
             "`python -m runs list` shows what is there; `pulumi up` starts the stack's runs."
         )
 

@@ -33,7 +33,9 @@ class Target:
     estimated_cost_usd: str = ""
 
 
-def pulumi_json(command: list[str], words: Selector, environ: Mapping[str, str]) -> dict[str, Any]:
+def pulumi_json(
+    command: list[str], selector: Selector, environ: Mapping[str, str]
+) -> dict[str, Any]:
     """Return what a `pulumi … --json` prints.
 
     Raises SettingMissingError when it cannot be run, or says no; what it printed stays hidden but
@@ -45,7 +47,7 @@ def pulumi_json(command: list[str], words: Selector, environ: Mapping[str, str])
             "pulumi is not on PATH, so the stack's outputs cannot be read.\n"
             "In the local world: source .local/env. Without a stack: --bucket NAME --prefix PREFIX"
         )
-    stack = ["--stack", words.stack] if words.stack else []
+    stack = ["--stack", selector.stack] if selector.stack else []
     try:
         done = subprocess.run(
             [program, *command, *stack, "--non-interactive"],
