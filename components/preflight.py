@@ -20,6 +20,7 @@ from components import registry
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
 from container.contract.clock import moment
+from container.contract.environment import NAMES
 from container.transport.r2 import code_of, kind_of
 
 PROPAGATION_S = 90.0
@@ -57,7 +58,7 @@ def check_bucket(
     """Write, read, compare and delete an object with the run's own credentials."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    bucket, prefix = env["R2_BUCKET"], env["RUN_PREFIX"]
+    bucket, prefix = env[NAMES["bucket"]], env[NAMES["prefix"]]
     expire_on = moment(env.get("CREDENTIALS_EXPIRE_ON", ""))
     if expire_on and expire_on < datetime.now(UTC):
         # As those of a finished run do. No rental: ionet/credentials.py refuses.
@@ -100,7 +101,7 @@ def check_bucket(
         )
     return Finding(
         outcome="refused",
-        text=f"bucket {bucket} at {env['R2_ENDPOINT']} could not be used for {wait_s:.0f} s "
+        text=f"bucket {bucket} at {env[NAMES['endpoint']]} could not be used for {wait_s:.0f} s "
         f"({why}). "
         "Nothing was rented. Check the network and trainstack:cloudflareAccountId, then try again.",
     )
@@ -132,13 +133,13 @@ class _DiffersError(Exception):
 
 def _round_trip(env: Mapping[str, str], *, key: str) -> None:
     access = S3Access(
-        access_key_id=env["R2_ACCESS_KEY_ID"], secret_access_key=env["R2_SECRET_ACCESS_KEY"]
+        access_key_id=env[NAMES["access_key_id"]], secret_access_key=env[NAMES["secret_access_key"]]
     )
-    client = s3_client(access, endpoint=env["R2_ENDPOINT"])
+    client = s3_client(access, endpoint=env[NAMES["endpoint"]])
     written = secrets.token_bytes(64)
-    client.put_object(Bucket=env["R2_BUCKET"], Key=key, Body=written)
-    read = client.get_object(Bucket=env["R2_BUCKET"], Key=key)["Body"].read()
-    client.delete_object(Bucket=env["R2_BUCKET"], Key=key)
+    client.put_object(Bucket=env[NAMES["bucket"]], Key=key, Body=written)
+    read = client.get_object(Bucket=env[NAMES["bucket"]], Key=key)["Body"].read()
+    client.delete_object(Bucket=env[NAMES["bucket"]], Key=key)
     if read != written:
         raise _DiffersError
 

@@ -121,7 +121,7 @@ class Client:
         self._retrying(lambda: self._send("DELETE", f"/deployment/{deployment_id}"))
 
     def confirm_gone(self, deployment_id: str) -> bool:
-        """Tell whether a deployment that was "not by_id" is really gone.
+        """Tell whether a deployment that was "not found" is really gone.
 
         A bad key also gets a 400, so this makes a call that only a good key can make, and believes
         the list when it still shows the deployment alive.

@@ -88,7 +88,7 @@ class Rental:
                     price_usd_per_hour=self.offer.price_usd_per_hour,
                 ),
             },
-            secret_env={name: value for name, value in secrets.items() if value},
+            secret_env=secrets,
             registry_username=self.registry_username,
             registry_secret=self.registry_secret,
         )

@@ -1,6 +1,6 @@
 """The container's environment variables as one frozen value, written and read by one table.
 
-The operator's program writes them (`to_env`, `to_secret_env`, `written`), the container reads them
+The operator's program writes them (`to_env`, `written`), the container reads them
 (`from_env`); which of them a stage may see is decided here too. Standard library only.
 """
 
@@ -81,25 +81,21 @@ class RunEnvironment:
         return cls(**values)
 
     def to_env(self) -> dict[str, str]:
-        """Return the plain variables that the program declares for this run; no empty ones.
+        """Return the plain variables that the program declares for this run.
 
         Not among them: what only the rental knows, and what the image sets itself.
         """
-        return _full({v.field: getattr(self, v.field) for v in VARIABLES if v.by == "program"})
-
-    def to_secret_env(self) -> dict[str, str]:
-        """Return the variables for the vendor's secret store; an empty one is left out."""
-        return _full({v.field: getattr(self, v.field) for v in VARIABLES if v.by == "secret"})
+        return written(**{v.field: getattr(self, v.field) for v in VARIABLES if v.by == "program"})
 
 
 def written(**values: object) -> dict[str, str]:
-    """Return the variables of these fields; raises KeyError for a field that has none."""
+    """Return the variables of these fields; no empty ones, which read as their default.
+
+    Raises KeyError for a field that has no variable.
+    """
     by_field = {variable.field: variable for variable in VARIABLES}
-    return {by_field[name].name: by_field[name].write(value) for name, value in values.items()}
-
-
-def _full(values: Mapping[str, object]) -> dict[str, str]:
-    return {name: value for name, value in written(**values).items() if value}
+    texts = {by_field[name].name: by_field[name].write(value) for name, value in values.items()}
+    return {name: text for name, text in texts.items() if text}
 
 
 def meaning(env: Mapping[str, str], *, kept_when_live: bool = False) -> dict[str, object]:
