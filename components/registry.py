@@ -94,6 +94,12 @@ def api_address(server: str) -> str:
     return f"{scheme}://{host}/v2/"
 
 
+def is_private(url: str) -> bool:
+    """Say whether an address is this machine's or its own network's."""
+    address = _address(url)
+    return address is not None and (address.is_loopback or address.is_private)
+
+
 def may_see_login(realm: str, *, registry: str) -> bool:
     """Say whether a realm that a registry's challenge names may be sent the registry's login.
 
@@ -123,23 +129,24 @@ def split(image: str) -> tuple[str, str, str]:
 
 
 def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    address = _address(host)
-    return host == "localhost" or (address is not None and address.is_loopback)
+    address = _address(url)
+    return address is not None and address.is_loopback
 
 
 def _domain(host: str) -> str:
     """Return what one owner registered: two labels, three below such as co.uk, an address whole."""
-    if _address(host):
+    if _address(f"//{host}"):
         return host
     labels = host.split(".")
     below = len(labels) > 2 and len(labels[-1]) == 2 and len(labels[-2]) <= 3
     return ".".join(labels[-3 if below else -2 :])
 
 
-def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+def _address(url: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that a URL names; None for a name, which is asked of nobody."""
+    host = urlsplit(url).hostname or ""
     try:
-        return ipaddress.ip_address(host)
+        return ipaddress.ip_address("127.0.0.1" if host == "localhost" else host)
     except ValueError:
         return None
 

@@ -6,11 +6,10 @@ point a paid run at a rehearsal's services, or the other way round.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from components.registry import is_private
 from container.transport.r2 import endpoint_of
 
 LOCAL_MARK = "TRAINSTACK_LOCAL_CLOUD"
@@ -54,18 +53,6 @@ class World:
         return endpoint_of(account_id, jurisdiction=jurisdiction)
 
 
-def is_private(url: str) -> bool:
-    """Say whether an address is this machine's or its own network's."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return address.is_loopback or address.is_private
-
-
 def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the environment for a stack of that cloud, one line each."""
     problems = mixed_worlds(cloud, env=env)
@@ -87,36 +74,41 @@ def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:
     """Return one line for each variable that belongs to the other world."""
     shell = Shell.from_env(env)
     if cloud == LOCAL:
-        missing = [*(() if shell.mark else (LOCAL_MARK,)), *shell.missing]
-        return (
-            [f"trainstack:cloud = local: {', '.join(missing)} not set; {ENTER}"] if missing else []
-        )
-    present = [*((LOCAL_MARK,) if shell.mark else ()), *shell.addresses]
-    if not present:
+        if not shell.missing:
+            return []
+        return [f"trainstack:cloud = local: {', '.join(shell.missing)} not set; {ENTER}"]
+    if not shell.variables:
         return []
-    names = ", ".join(present)
+    names = ", ".join(shell.variables)
     return [f"trainstack:cloud = {cloud}: {names} must not be set for a paid run; {LEAVE}"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shell:
-    """Which world an environment is in: the local one's mark ("" outside), and its addresses."""
+    """What leads into the local world: those of its variables that an environment has."""
 
-    mark: str
-    addresses: Mapping[str, str]  # those that are set, by variable
+    variables: Mapping[str, str]
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Shell:
-        """Read the variables that lead into the local world."""
-        return cls(
-            mark=env.get(LOCAL_MARK, ""),
-            addresses={name: env[name] for name in LOCAL_ADDRESSES if env.get(name)},
-        )
+        """Read them; one that is empty is not there."""
+        names = (LOCAL_MARK, *LOCAL_ADDRESSES)
+        return cls(variables={name: env[name] for name in names if env.get(name)})
+
+    @property
+    def mark(self) -> str:
+        """The local world's folder, "" outside of it."""
+        return self.variables.get(LOCAL_MARK, "")
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The addresses that are set, by variable."""
+        return {name: url for name, url in self.variables.items() if name != LOCAL_MARK}
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """The addresses that the local world has and this environment lacks."""
-        return tuple(name for name in LOCAL_ADDRESSES if name not in self.addresses)
+        """What the local world has and this environment lacks."""
+        return tuple(n for n in (LOCAL_MARK, *LOCAL_ADDRESSES) if n not in self.variables)
 
     @property
     def outside(self) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from threading import Thread
 import pytest
 
 from components import registry
-from components.config.endpoints import is_private
 from runs import checks
 from runs.source.selector import Selector
 from runs.source.source import Source
@@ -92,7 +91,7 @@ def test_shell_and_stack_mean_the_same_world(
     ],
 )
 def test_an_address_is_this_machines_or_its_networks(url: str, expected: bool) -> None:
-    assert is_private(url) is expected
+    assert registry.is_private(url) is expected
 
 
 @pytest.mark.parametrize(
