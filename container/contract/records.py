@@ -58,6 +58,16 @@ class Record:
         except TypeError as error:
             raise RecordError(f"{cls.__name__}: {error}") from None
 
+    @classmethod
+    def _artifacts(cls, members: dict[str, Any]) -> list[Artifact]:
+        try:
+            return [
+                Artifact(key=one["key"], size_bytes=int(one["size_bytes"]), sha256=one["sha256"])
+                for one in members.get("artifacts", [])
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"{cls.__name__}: bad artifact ({error})") from None
+
 
 @dataclass(frozen=True, kw_only=True)
 class StageStatus:
@@ -168,14 +178,7 @@ class Manifest(Record):
 
     @classmethod
     def _from_members(cls, members: dict[str, Any]) -> Self:
-        try:
-            artifacts = [
-                Artifact(key=a["key"], size_bytes=int(a["size_bytes"]), sha256=a["sha256"])
-                for a in members.get("artifacts", [])
-            ]
-        except (KeyError, TypeError, ValueError) as error:
-            raise RecordError(f"Manifest: bad artifact ({error})") from None
-        return super()._from_members({**members, "artifacts": artifacts})
+        return super()._from_members({**members, "artifacts": cls._artifacts(members)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,8 +45,7 @@ class StageRecord(Record):
 
     @classmethod
     def _from_members(cls, members: dict[str, Any]) -> Self:
-        artifacts = [Artifact(**one) for one in members.get("artifacts", [])]
-        return super()._from_members({**members, "artifacts": artifacts})
+        return super()._from_members({**members, "artifacts": cls._artifacts(members)})
 
     @property
     def key(self) -> str:
