@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -12,8 +12,10 @@ from typing import TypeVar
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment, stage_environment
 from container.contract.recipe import Recipe, SettingValue, Stage, render, render_argv
+from container.contract.records import Artifact
 from container.stages.stage_process import StageCommand
 from container.storage.bucket import RunBucket
+from container.storage.download import fetch, local_path
 from container.storage.resume import PastAttempts, Reusable
 from container.storage.retry import EndedError, doubling, retry_until
 from container.storage.upload_queue import UploadQueue
@@ -112,6 +114,33 @@ class RunContext:
         """Return a stage's expected outputs that are not on disk."""
         patterns = [self.fill(output) for output in stage.outputs]
         return [one for one in patterns if not any(self.work_dir.glob(one))]
+
+    def fetch(
+        self,
+        stage: Stage,
+        artifacts: Iterable[Artifact],
+        *,
+        what: str,
+        abandoned: Callable[[], bool] = lambda: False,
+    ) -> list[Artifact]:
+        """Bring a stage's artefacts onto the disk; return those that are not as recorded.
+
+        Raises StoppedError when the attempt is to end, DiskError when the disk takes no more.
+        """
+        places = (
+            (one, local_path(one.key, stage, work_dir=self.work_dir, fill=self.fill))
+            for one in artifacts
+        )
+        wanted = [(one, path) for one, path in places if path is not None]
+        return self.persist(
+            lambda: fetch(
+                self.bucket,
+                wanted,
+                say=self.run_log.event,
+                give_up=lambda: self.ending or abandoned(),
+            ),
+            what=what,
+        )
 
     def persist(self, call: Callable[[], T], *, what: str) -> T:
         """Call until the bucket answers; raises StoppedError when the attempt is to end."""

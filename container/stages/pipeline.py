@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from container.contract.recipe import Stage
 from container.contract.records import Artifact
 from container.stages.context import RunContext, StoppedError
 from container.stages.stage_runner import StageFailedError, StageRunner
-from container.storage.download import fetch, local_path
 
 BACKGROUND_ENDS_WITHIN_S = 5.0
 
@@ -139,20 +137,8 @@ class Pipeline:
 def restore(context: RunContext, stage: Stage) -> list[Artifact]:
     """Fetch what a stage left in the bucket; return what is not as recorded."""
     record = context.reusable.record(stage.name)
-    wanted: list[tuple[Artifact, Path]] = []
-    for artifact in record.artifacts if record else []:
-        path = local_path(artifact.key, stage, work_dir=context.work_dir, fill=context.fill)
-        if path is not None:
-            wanted.append((artifact, path))
-    return context.persist(
-        lambda: fetch(
-            context.bucket,
-            wanted,
-            say=context.run_log.event,
-            give_up=lambda: context.ending,
-        ),
-        what=f"cannot fetch what {stage.name} left",
-    )
+    artifacts = record.artifacts if record else []
+    return context.fetch(stage, artifacts, what=f"cannot fetch what {stage.name} left")
 
 
 class _Background(threading.Thread):

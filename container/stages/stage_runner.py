@@ -13,7 +13,6 @@ from container.stages.retry_policy import Tries, decide
 from container.stages.stage_process import StageEnd, run_stage
 from container.storage.checkpoint_uploader import CheckpointUploader
 from container.storage.checkpoints import CheckpointMarker
-from container.storage.download import fetch, local_path
 from container.storage.resume import StageRecord
 from container.storage.upload_queue import RECORDS, REPORT, Batch
 from container.telemetry.nanochat_log import Evaluation, Progress, TrainingStep
@@ -163,23 +162,13 @@ class StageRunner:
     def _fetch(self, marker: CheckpointMarker) -> bool:
         """Bring a step onto the disk; one that is damaged in the bucket loses its marker."""
         context = self._context
-        wanted: list[tuple[Artifact, Path]] = []
-        for artifact in marker.artifacts:
-            path = local_path(
-                artifact.key, self._stage, work_dir=context.work_dir, fill=context.fill
-            )
-            if path is not None:
-                wanted.append((artifact, path))
-
-        def bring() -> list[Artifact]:
-            return fetch(
-                context.bucket,
-                wanted,
-                say=context.run_log.event,
-                give_up=lambda: context.ending or self._abandon.is_set(),
-            )
-
-        if not context.persist(bring, what=f"cannot fetch step {marker.step}"):
+        damaged = context.fetch(
+            self._stage,
+            marker.artifacts,
+            what=f"cannot fetch step {marker.step}",
+            abandoned=self._abandon.is_set,
+        )
+        if not damaged:
             return True
         self._forget(marker)
         for uploader in self._uploaders:
