@@ -35,13 +35,24 @@ def rounded(amount: Decimal) -> float:
     return float(amount.quantize(CENT, rounding=ROUND_HALF_UP))
 
 
-def require_within_cap(cost_usd: Decimal, *, cap_usd: int, what: str) -> None:
-    """Raise TooDearError when the cost is above the cap; exactly the cap is allowed."""
-    if cost_usd > cap_usd:
+def require_within_cap(
+    cost_usd: Decimal,
+    *,
+    cap_usd: int,
+    what: str,
+    spent_usd: Decimal = Decimal(0),
+    so_far: str = "Nothing was rented.",
+) -> None:
+    """Raise TooDearError when what the run cost so far and this are above the cap.
+
+    Exactly the cap is allowed. `so_far` says what holds after the refusal.
+    """
+    if spent_usd + cost_usd > cap_usd:
+        before = f" after {dollars(spent_usd)} that this run cost so far" if spent_usd else ""
         raise TooDearError(
-            f"{what} would cost {dollars(cost_usd)}, above the cap of {dollars(Decimal(cap_usd))}. "
-            "Nothing was rented. Raise trainstack:maxCostUsd, ask for fewer hours, or wait for a "
-            "cheaper offer."
+            f"{what} would cost {dollars(cost_usd)}{before}, above the cap of "
+            f"{dollars(Decimal(cap_usd))}. {so_far} Raise trainstack:maxCostUsd, ask for fewer "
+            "hours, or wait for a cheaper offer."
         )
 
 
