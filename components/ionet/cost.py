@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import ROUND_HALF_UP, Decimal
 
 from components.ionet.errors import TooDearError, UnclearError
@@ -96,22 +97,29 @@ def remaining_hours(*, served_minutes: int, remaining_minutes: int, bought_hours
     return bought_hours * remaining_minutes / minutes if minutes else float(bought_hours)
 
 
-def bought_hours(*, minutes: int, total_gpus: int, recorded_hours: int, wanted_hours: int) -> int:
+def bought_hours(
+    *, minutes: int, total_gpus: int, recorded_hours: Collection[int], wanted_hours: int
+) -> int:
     """Return how many hours are bought already, from the vendor's served plus remaining minutes.
 
-    Extending adds up, so after an unclear answer it must be known whether it happened. The reading
-    that gives the recorded or the wanted hours is the right one. Raises UnclearError when neither
-    does, and when each gives another of the two.
+    Extending adds up, so after an unclear answer it must be known whether it happened. Where the
+    minutes can mean two numbers, the one that was recorded (in the state, in the ledger) or is
+    wanted is the right one. Raises UnclearError when neither is, and when both are.
     """
     readings = {round(hours) for hours in hours_of(minutes, total_gpus=total_gpus)}
-    right = readings & {recorded_hours, wanted_hours}
+    right = readings if len(readings) == 1 else readings & {*recorded_hours, wanted_hours}
     if len(right) == 1:
         return right.pop()
     raise UnclearError(
-        f"io.net counts {minutes} bought minutes where {recorded_hours} hours were recorded, so it "
+        f"io.net counts {minutes} bought minutes where {_or(recorded_hours)} hours were recorded, "
+        "so it "
         f"is not clear what an extension to {wanted_hours} hours would buy. Nothing was bought. "
         "Extend it in io.net's console and leave trainstack:durationHours as it was."
     )
+
+
+def _or(numbers: Collection[int]) -> str:
+    return " or ".join(str(number) for number in sorted(numbers))
 
 
 def _divisors(total_gpus: int) -> set[int]:

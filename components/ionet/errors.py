@@ -68,7 +68,7 @@ class UnknownDeploymentError(IonetError):
     """The account of this key shows no such deployment: another account may, and it may bill."""
 
 
-class IdentityClosingError(IonetError):
+class IdentityDeletedError(IonetError):
     """The run's identity is being deleted by a `pulumi destroy`, or was; nothing was rented."""
 
 

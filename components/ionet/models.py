@@ -90,6 +90,7 @@ class Deployment:
     compute_minutes_served: int
     compute_minutes_remaining: int
     created_at: datetime | None = None
+    finished_at: datetime | None = None
     countries: tuple[str, ...] = ()
     env: Mapping[str, str] | None = None  # the plain variables; None where they are not told
 
@@ -216,6 +217,7 @@ def deployment(answer: Any) -> Deployment:
         compute_minutes_served=json_shapes.integer(data.get("compute_minutes_served")) or 0,
         compute_minutes_remaining=json_shapes.integer(data.get("compute_minutes_remaining")) or 0,
         created_at=moment(str(data.get("created_at") or "")),
+        finished_at=moment(str(data.get("finished_at") or "")),
         countries=tuple(
             str(place["iso2"]).upper()
             for place in json_shapes.rows(data.get("locations"))

@@ -65,6 +65,7 @@ class Entry:
     state: State = "asked"
     deployment_id: str = ""
     extending_at: datetime | None = None  # hours were asked for; what came of it is not known
+    extending_to: int | None = None  # hours in all
 
     @property
     def is_open(self) -> bool:
@@ -93,16 +94,16 @@ class Page:
     ) -> Decimal:
         """Return what the rentals of one identity cost so far, without deployment `besides`.
 
-        `known` are what deployments cost that the stack's state tells of, by ID: those count that
-        an older release rented, which kept no ledger.
+        `known` is what deployments cost that the stack's state tells of, by ID: one that an older
+        release rented is in no ledger, and an extension may not have been noted.
         """
         cost = {
             entry.deployment_id or entry.intent: entry.usd
             for entry in self.entries
             if entry.identity == identity and entry.state != "lost"
         }
-        recorded = {entry.deployment_id for entry in self.entries}
-        cost |= {id_: usd for id_, usd in (known or {}).items() if id_ not in recorded}
+        for id_, usd in (known or {}).items():
+            cost[id_] = max(usd, cost.get(id_, Decimal(0)))
         return sum((usd for id_, usd in cost.items() if id_ != besides), Decimal(0))
 
     def put(self, entry: Entry) -> Page:
@@ -187,4 +188,5 @@ def _entry(members: Mapping[str, Any]) -> Entry:
         state=members["state"],
         deployment_id=str(members.get("deployment_id") or ""),
         extending_at=moment(str(members.get("extending_at") or "")),
+        extending_to=members.get("extending_to"),
     )

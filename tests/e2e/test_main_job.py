@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 import signal
 import subprocess
 import time
@@ -17,7 +16,6 @@ import botocore.exceptions
 import pytest
 import requests
 
-from components.ionet import credentials
 from container.contract.records import Manifest, Verdict
 from tests.e2e.scratch_stack import ROOT, Cloud, CommandFailedError, ScratchStack
 
@@ -35,6 +33,12 @@ def wait_for(condition: Callable[[], bool], *, what: str, within_s: float = 120)
 
 def mine(cloud: Cloud, stack: ScratchStack) -> list[str]:
     return [name for name in cloud.live_deployments() if f"-{stack.name}-" in name]
+
+
+def only(cloud: Cloud, stack: ScratchStack) -> str:
+    """The name of the stack's only token."""
+    (name,) = [name for name in cloud.tokens() if stack.name in name]
+    return name
 
 
 def read(s3: Any, bucket: str, key: str) -> bytes:
@@ -199,14 +203,35 @@ def test_a_machine_that_is_replaced_by_force_is_given_back_before_another_is_ren
     stack.up()
     before = stack.outputs()
 
-    words = shlex.split(credentials.renew_command("main"))
-    stack.up(*words[words.index("--replace") :])
+    stack.up("--replace", "**CaasDeployment::main-deployment")
 
     after = stack.outputs()
     assert after["deployment_id"] != before["deployment_id"]
     assert after["r2_prefix"] == before["r2_prefix"]
     assert len(mine(cloud, stack)) == 1
     stack.refresh("--expect-no-changes")
+
+
+def test_a_run_that_is_renewed_goes_on_with_new_credentials_on_another_machine(
+    new_stack: NewStack, cloud: Cloud
+) -> None:
+    """Declared, so that the same number again makes no third token."""
+    stack = new_stack(recipeSettings={"num_iterations": 100_000})
+    stack.up()
+    before, token = stack.outputs(), only(cloud, stack)
+
+    stack.configure(renew=1)
+    told = stack.up()
+
+    after = stack.outputs()
+    assert after["deployment_id"] != before["deployment_id"]
+    assert after["r2_prefix"] == before["r2_prefix"]
+    assert only(cloud, stack) == f"{token}-1"
+    assert len(mine(cloud, stack)) == 1
+    assert "The machine holds the old ones, with which it cannot write" in told
+    stack.up("--expect-no-changes")
+    stack.destroy()
+    assert [name for name in cloud.tokens() if stack.name in name] == []
 
 
 def test_a_sweep_gives_one_entry_a_run(new_stack: NewStack, cloud: Cloud) -> None:

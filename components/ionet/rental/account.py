@@ -75,11 +75,15 @@ def remaining_hours(client: Client, deployment_id: str, *, bought_hours: int) ->
 def hours_are_over(
     deployment: Deployment | None, *, hours: int, rented_at: datetime | None, now: datetime
 ) -> bool:
-    """Tell whether a deployment that has ended had used the hours that were bought."""
-    begun = rented_at
+    """Tell whether a deployment that has ended had used the hours that were bought.
+
+    By when it ended where the vendor tells, else by what it served, else by the time that has gone
+    since it was rented.
+    """
+    begun, ended = rented_at, now
     if deployment is not None:
         served = cost.hours_of(deployment.compute_minutes_served, total_gpus=deployment.total_gpus)
         if any(abs(reading - hours) < A_FEW_MINUTES for reading in served):
             return True
-        begun = deployment.created_at or rented_at
-    return begun is not None and begun.astimezone(UTC) + timedelta(hours=hours) <= now
+        begun, ended = deployment.created_at or rented_at, deployment.finished_at or now
+    return begun is not None and begun.astimezone(UTC) + timedelta(hours=hours) <= ended

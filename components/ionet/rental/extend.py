@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -33,6 +34,7 @@ class Extension:
     old_hours: int
     new_hours: int
     cap_usd: int
+    recorded: tuple[int, ...] = ()  # what the ledger has of earlier extensions
 
 
 def quote(client: Client, wanted: Extension, *, spent_usd: Decimal, say: Say) -> Decimal:
@@ -78,7 +80,7 @@ def extend(
     NotRecordedError and UnclearError; nothing was bought then, or the next try sees that it was.
     """
     clock = clock or Clock()
-    _wait_for_an_earlier_one(client, wanted, ledger=ledger, owner=owner, say=say, clock=clock)
+    wanted = _with_earlier_one(client, wanted, ledger=ledger, owner=owner, say=say, clock=clock)
     extra = quote(client, wanted, spent_usd=spent_usd, say=say)
     if extra > 0:
         paid = paid_usd(client, wanted)
@@ -128,15 +130,20 @@ def _buy(
             ) from None
 
 
-def _wait_for_an_earlier_one(
+def _with_earlier_one(
     client: Client, wanted: Extension, *, ledger: Ledger, owner: Owner, say: Say, clock: Clock
-) -> None:
+) -> Extension:
+    """Wait for an extension that was interrupted; return what is wanted, with what it may be."""
     try:
         reading = ledger.read(owner)
     except LedgerError as error:
         raise _not_recorded(error) from None
     for entry in reading.page.entries:
-        if entry.deployment_id == wanted.deployment_id and entry.extending_at:
+        if entry.deployment_id != wanted.deployment_id:
+            continue
+        recorded = (entry.hours, entry.extending_to or entry.hours)
+        wanted = dataclasses.replace(wanted, recorded=recorded)
+        if entry.extending_at:
             age_s = (reading.now - entry.extending_at).total_seconds()
             left_s = SETTLED_AFTER_S - age_s
             if left_s > 0:
@@ -144,7 +151,9 @@ def _wait_for_an_earlier_one(
                     f"{wanted.run}: an extension was interrupted, and may show late: looking for "
                     f"it for {minutes(left_s)} at most"
                 )
-                _comes(client, wanted, clock=clock, until=clock.now() + left_s)
+                sent = dataclasses.replace(wanted, new_hours=max(recorded))
+                _comes(client, sent, clock=clock, until=clock.now() + left_s)
+    return wanted
 
 
 def _comes(client: Client, wanted: Extension, *, clock: Clock, until: float) -> bool:
@@ -164,7 +173,7 @@ def _missing_hours(client: Client, wanted: Extension) -> int:
     bought = cost.bought_hours(
         minutes=deployment.compute_minutes_served + deployment.compute_minutes_remaining,
         total_gpus=deployment.total_gpus,
-        recorded_hours=wanted.old_hours,
+        recorded_hours={wanted.old_hours, *wanted.recorded},
         wanted_hours=wanted.new_hours,
     )
     return wanted.new_hours - bought
@@ -174,7 +183,7 @@ def _mark(ledger: Ledger, owner: Owner, entry: Entry, wanted: Extension) -> None
     def mark(page: Page, now: datetime) -> Page:
         if not any(one.deployment_id == wanted.deployment_id for one in page.entries):
             page = page.put(entry)
-        return _changed(page, wanted, extending_at=now)
+        return _changed(page, wanted, extending_at=now, extending_to=wanted.new_hours)
 
     try:
         ledger.edit(owner, mark)
@@ -186,7 +195,7 @@ def _unmark(
     ledger: Ledger, owner: Owner, wanted: Extension, *, say: Say, **changes: object
 ) -> None:
     def unmark(page: Page, _now: datetime) -> Page:
-        return _changed(page, wanted, extending_at=None, **changes)
+        return _changed(page, wanted, extending_at=None, extending_to=None, **changes)
 
     try:
         ledger.edit(owner, unmark)

@@ -8,15 +8,16 @@ from decimal import Decimal
 
 from components.ionet import market
 from components.ionet.client import Client
-from components.ionet.errors import IdentityClosingError, NotRecordedError, RunEndedError
+from components.ionet.errors import IdentityDeletedError, NotRecordedError, RunEndedError
 from components.ionet.models import DeploymentRow
+from components.ionet.offers import Offer
 from components.ionet.properties import Rental
 from components.ionet.rental import adopt, others, send
-from components.ionet.rental.adopt import Rented
+from components.ionet.rental.adopt import Candidate, Rented
 from components.ionet.rental.give_back import give_back
 from components.ionet.rental.waiting import SAY_EVERY_S, Clock, Say, minutes, unsettled_s
 from components.ledger.ledger import Ledger, LedgerError, Reading
-from components.ledger.page import Page
+from components.ledger.page import Entry, Page
 from container.contract.records import Verdict
 
 
@@ -43,10 +44,11 @@ def rent(
     clock = clock or Clock()
     reading = _recorded(ledger, wanted)
     if wanted.identity in reading.page.closing:
-        raise IdentityClosingError(
+        raise IdentityDeletedError(
             f"run {wanted.run} is being deleted by a `pulumi destroy`, or one was interrupted. "
             "Nothing was rented. Finish it, then start anew: pulumi destroy"
         )
+    judged = {entry.intent for entry in reading.page.entries}
     rows, reading = _settled(client, wanted, ledger, reading, say=say, clock=clock)
     ours = adopt.candidates(client, rows, reading.page, wanted)
     kept = next((one for one in ours if adopt.is_wanted(one, wanted)), None)
@@ -77,11 +79,15 @@ def rent(
     for one in ours:
         say(f"{wanted.run}: giving back {one.id}, rented by this run with other inputs")
         give_back(client, one.id, clock=clock)
-        reading = _given_back(ledger, wanted, one.id, one.name)
+        reading = _given_back(ledger, wanted, one)
     spent_usd = reading.page.spent_usd(wanted.identity, known=known)
-    offer = market.confirm(
-        client, wanted.offer, wanted.wish, cap_usd=wanted.max_cost_usd, spent_usd=spent_usd
-    )
+
+    def quote() -> Offer:
+        return market.confirm(
+            client, wanted.offer, wanted.wish, cap_usd=wanted.max_cost_usd, spent_usd=spent_usd
+        )
+
+    offer = quote()
     if ended:
         say(f"{wanted.run}: was stopped; goes on from its newest checkpoint")
         set_aside(ended)
@@ -89,9 +95,10 @@ def rent(
         client,
         wanted,
         offer=offer,
+        quote=quote,
         name=_free_name(rows, reading.page, wanted),
         ledger=ledger,
-        judged={entry.intent for entry in reading.page.entries},
+        judged=judged,
         before_post=before_post,
         say=say,
         clock=clock,
@@ -175,12 +182,16 @@ def _record(ledger: Ledger, wanted: Rental, rented: Rented, *, say: Say) -> None
         say(f"{wanted.run}: {error} Deployment {rented.id} is in the state, not in the ledger")
 
 
-def _given_back(ledger: Ledger, wanted: Rental, deployment_id: str, name: str) -> Reading:
+def _given_back(ledger: Ledger, wanted: Rental, one: Candidate) -> Reading:
+    """Note that a machine has ended, and what it cost, which counts against the cap."""
+    paid_usd = one.deployment.amount_paid_usd
+
     def close(page: Page, _now: datetime) -> Page:
-        return page.edited(
-            lambda e: e.is_open and (e.deployment_id or e.name) in (deployment_id, name),
-            state="given back",
-        )
+        def is_its(entry: Entry) -> bool:
+            return entry.is_open and (entry.deployment_id or entry.name) in (one.id, one.name)
+
+        changes = {"usd": paid_usd} if paid_usd > 0 else {}
+        return page.edited(is_its, state="given back", deployment_id=one.id, **changes)
 
     return ledger.edit(wanted.owner, close)
 

@@ -12,7 +12,7 @@ from components.ionet import fingerprint, properties
 from components.ionet.client import Client
 from components.ionet.errors import (
     AnotherMachineError,
-    IdentityClosingError,
+    IdentityDeletedError,
     IonetError,
     KeyRefusedError,
     NotRecordedError,
@@ -43,6 +43,7 @@ def send(
     wanted: Rental,
     *,
     offer: Offer,
+    quote: Callable[[], Offer],
     name: str,
     ledger: Ledger,
     judged: Collection[str],
@@ -52,13 +53,14 @@ def send(
 ) -> Rented:
     """Rent under that name and return the machine that the vendor shows under it.
 
-    `judged` are the intents of the page that were looked at: another one is somebody else's, and
-    nothing is rented. Raises NotRecordedError when the intent cannot be stored, UnclearError when
-    nothing shows until nothing can come any more.
+    `quote` is asked again after the intent, right before the money is spent. `judged` are the
+    intents of the page that were looked at: another one is somebody else's, and nothing is rented.
+    Raises NotRecordedError when the intent cannot be stored, UnclearError when nothing shows until
+    nothing can come any more.
     """
+    intent = _intent(wanted, name=name, offer=offer, judged=judged)
+    offer = _store(intent, wanted, quote=quote, ledger=ledger, before_post=before_post, clock=clock)
     request = dataclasses.replace(wanted, offer=offer).request(private_name=name)
-    intent = _intent(wanted, name=name, offer=offer, ledger=ledger, judged=judged)
-    _store(intent, wanted, ledger=ledger, before_post=before_post, clock=clock)
     sent_at = clock.now()
     said_id = _post(client, wanted, request, intent, ledger=ledger, say=say)
     found = _shown(client, wanted, request, said_id, sent_at=sent_at, say=say, clock=clock)
@@ -110,14 +112,12 @@ class _Intent:
     add: Callable[[Page, datetime], Page]
 
 
-def _intent(
-    wanted: Rental, *, name: str, offer: Offer, ledger: Ledger, judged: Collection[str]
-) -> _Intent:
+def _intent(wanted: Rental, *, name: str, offer: Offer, judged: Collection[str]) -> _Intent:
     intent = secrets.token_hex(8)
 
     def add(page: Page, now: datetime) -> Page:
         if wanted.identity in page.closing:
-            raise IdentityClosingError(
+            raise IdentityDeletedError(
                 f"run {wanted.run} is being deleted by a `pulumi destroy`. Nothing was rented. "
                 "Finish it, then start anew: pulumi destroy"
             )
@@ -145,17 +145,22 @@ def _store(
     intent: _Intent,
     wanted: Rental,
     *,
+    quote: Callable[[], Offer],
     ledger: Ledger,
     before_post: Callable[[], None],
     clock: Clock,
-) -> None:
-    """Store the intent, and return within seconds of it, with nothing that speaks against it."""
+) -> Offer:
+    """Store the intent, and return within seconds of it, with nothing that speaks against it.
+
+    Returns the offer at its price of this moment.
+    """
     for _ in range(INTENTS):
         started = clock.wall()
         try:
             ledger.edit(wanted.owner, intent.add)
             before_post()
             closing = wanted.identity in ledger.read(wanted.owner).page.closing
+            offer = quote() if not closing else wanted.offer
         except LedgerError as error:
             _forget(ledger, wanted, intent.intent)
             raise NotRecordedError(
@@ -167,12 +172,12 @@ def _store(
             raise
         if closing:
             _forget(ledger, wanted, intent.intent)
-            raise IdentityClosingError(
+            raise IdentityDeletedError(
                 f"run {wanted.run} is being deleted by a `pulumi destroy`. Nothing was rented. "
                 "Finish it, then start anew: pulumi destroy"
             )
         if 0 <= clock.wall() - started <= SEND_WITHIN_S:
-            return
+            return offer
     raise UnclearError(
         f"this machine was asleep or too busy to rent within {SEND_WITHIN_S:.0f} s of its intent. "
         "Nothing was rented. Run `pulumi up` again."
