@@ -36,6 +36,7 @@ class Ended:
     """A command that has ended, by itself or because its time was over."""
 
     words: tuple[str, ...]
+    log: Path
     exit_code: int
     output: str
     seconds: float
@@ -108,6 +109,7 @@ class Running:
     def _ended(self, *, in_time: bool, struck: int) -> Ended:
         return Ended(
             words=self.words,
+            log=self.log,
             exit_code=self.process.returncode,
             output=self.log.read_text(errors="replace"),
             seconds=self._seconds(),

@@ -11,8 +11,8 @@ from container.contract import keys
 from tests.campaign_engine.account import Machine
 from tests.campaign_engine.place import EARLIER, StoryPlace
 
-# Replaced or moved by whoever owns them; the ledger is the program's own book.
-_MAY_GO: Final = (keys.STATUS_KEY, keys.LEASE_KEY, keys.VERDICT_KEY, keys.MANIFEST_KEY)
+# What nobody replaces, moves or deletes, below a run's prefix; the ledger is the program's own.
+_DURABLE: Final = (keys.RUN_KEY, keys.ATTEMPTS_PREFIX, keys.CHECKPOINTS_PREFIX, "verdicts/")
 
 
 class Judge:
@@ -144,6 +144,4 @@ class Judge:
 
 
 def _is_durable(key: str) -> bool:
-    name = key.partition("/")[2]
-    passing = name in _MAY_GO or name.startswith(keys.PROBE_PREFIX)
-    return not passing and not key.startswith("ledger/")
+    return key.partition("/")[2].startswith(_DURABLE)

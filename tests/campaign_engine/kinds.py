@@ -29,6 +29,10 @@ class Kind:
         """What it covers, in a sentence."""
         return " ".join((self.make.__doc__ or "").split())
 
+    def story(self, seed: int) -> Story:
+        """Return the story of this kind that a seed makes; always the same."""
+        return self.make(random.Random(seed))  # noqa: S311  # which faults are planted
+
     @property
     def skipped(self) -> str:
         """Why it cannot be played with the program as it is; "" when it can."""

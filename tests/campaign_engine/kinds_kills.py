@@ -14,7 +14,7 @@ UP: Final = Act(command="up")
 ROLES: Final[tuple[Role, ...]] = ("engine", "engine", "provider", "host", "program", "all", "all")
 MOMENTS: Final[tuple[When, ...]] = ("unsent", "sent", "answered")
 # About so many calls does each make; one that is not reached strikes nothing.
-CALLS: Final = {"up": 30, "refresh": 10, "destroy": 12, "replace": 24, "extend": 10, "renewal": 24}
+CALLS: Final = {"up": 22, "refresh": 4, "destroy": 6, "replace": 22, "extend": 7, "renewal": 22}
 
 
 def kill_in_up(chance: random.Random) -> Story:

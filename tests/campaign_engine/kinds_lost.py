@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from tests.campaign_engine.faults import (
     ANY,
@@ -25,8 +26,9 @@ from tests.campaign_engine.faults import (
 )
 from tests.campaign_engine.story import LONGER, OTHER_RECIPE, RERUN, Act, Story
 
-CALLS_OF_UP: Final = 30  # about so many that a first `up` makes
+CALLS_OF_UP: Final = 22  # about so many that a first `up` makes
 UP: Final = Act(command="up")
+NOTHING: Final[Mapping[str, Any]] = {}
 
 
 def lost_deploy(chance: random.Random) -> Story:
@@ -40,40 +42,40 @@ def lost_deploy(chance: random.Random) -> Story:
 def lost_deploy_of_another_machine(chance: random.Random) -> Story:
     """The reply to the second rental is lost, when a machine is replaced."""
     config = chance.choice([RERUN, OTHER_RECIPE])
-    return Story(acts=(UP, _act(chance, DEPLOY, config=config)))
+    return Story(acts=(UP, _up(chance, DEPLOY, config=config)))
 
 
 def lost_delete(chance: random.Random) -> Story:
     """The reply to a machine's end is lost, in `destroy` or when it is replaced."""
     if chance.random() < 0.5:
-        return Story(acts=(UP, _act(chance, DELETE, command="destroy")))
+        return Story(acts=(UP, _destroy(chance, DELETE)))
     config = chance.choice([RERUN, OTHER_RECIPE])
-    return Story(acts=(UP, _act(chance, DELETE, config=config)))
+    return Story(acts=(UP, _up(chance, DELETE, config=config)))
 
 
 def lost_extend(chance: random.Random) -> Story:
     """The reply to more hours is lost; they must not be bought twice."""
     again = chance.choice([(), (UP,), (Act(command="refresh"), UP)])
-    return Story(acts=(UP, _act(chance, EXTEND, config=LONGER), *again))
+    return Story(acts=(UP, _up(chance, EXTEND, config=LONGER), *again))
 
 
 def lost_token_made(chance: random.Random) -> Story:
     """The reply to a new token, with its value, is lost: first run or rerun."""
     if chance.random() < 0.6:
-        return Story(acts=(_act(chance, TOKEN_MADE),), bucket_exists=chance.random() < 0.5)
-    return Story(acts=(UP, _act(chance, TOKEN_MADE, config=RERUN)))
+        return Story(acts=(_up(chance, TOKEN_MADE),), bucket_exists=chance.random() < 0.5)
+    return Story(acts=(UP, _up(chance, TOKEN_MADE, config=RERUN)))
 
 
 def lost_token_deleted(chance: random.Random) -> Story:
     """The reply to a token's end is lost, in `destroy` or in a rerun."""
     if chance.random() < 0.6:
-        return Story(acts=(UP, _act(chance, TOKEN_DELETED, command="destroy")))
-    return Story(acts=(UP, _act(chance, TOKEN_DELETED, config=RERUN)))
+        return Story(acts=(UP, _destroy(chance, TOKEN_DELETED)))
+    return Story(acts=(UP, _up(chance, TOKEN_DELETED, config=RERUN)))
 
 
 def lost_bucket_made(chance: random.Random) -> Story:
     """The reply to the bucket's making is lost."""
-    return Story(acts=(_act(chance, BUCKET_MADE),), bucket_exists=False)
+    return Story(acts=(_up(chance, BUCKET_MADE),), bucket_exists=False)
 
 
 def lost_ledger(chance: random.Random) -> Story:
@@ -83,9 +85,8 @@ def lost_ledger(chance: random.Random) -> Story:
 
 
 def lost_any_call(chance: random.Random) -> Story:
-    """The reply to any call of any command is lost, reads too; once or twice."""
-    story = _in_any_command(chance, ANY, nth=chance.randint(1, CALLS_OF_UP))
-    return story
+    """The reply to any call of any command is lost, reads too."""
+    return _in_any_command(chance, ANY, nth=chance.randint(1, CALLS_OF_UP))
 
 
 def _in_any_command(chance: random.Random, calls: Calls, *, nth: int) -> Story:
@@ -104,16 +105,12 @@ def _in_any_command(chance: random.Random, calls: Calls, *, nth: int) -> Story:
     return Story(acts=(*first, struck))
 
 
-def _act(
-    chance: random.Random,
-    calls: Calls,
-    *,
-    command: str = "up",
-    config: dict[str, object] | None = None,
-) -> Act:
-    fault = Fault(calls, Lose(chance.choice(FORMS)))
-    act = Act(command="destroy" if command == "destroy" else "up", faults=(fault,))
-    return Act(command=act.command, faults=act.faults, config=config or {})
+def _up(chance: random.Random, calls: Calls, *, config: Mapping[str, Any] = NOTHING) -> Act:
+    return Act(command="up", config=config, faults=(Fault(calls, Lose(chance.choice(FORMS))),))
+
+
+def _destroy(chance: random.Random, calls: Calls) -> Act:
+    return Act(command="destroy", faults=(Fault(calls, Lose(chance.choice(FORMS))),))
 
 
 KINDS: Final = (

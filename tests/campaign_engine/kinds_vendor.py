@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from tests.campaign_engine.commands import Strike
 from tests.campaign_engine.faults import (
     ANY,
     DELETE,
@@ -29,7 +28,7 @@ from tests.campaign_engine.story import LONGER, OTHER_RECIPE, RERUN, Act, Story
 UP: Final = Act(command="up")
 AGAIN: Final[tuple[Act, ...]] = (UP, Act(command="refresh"), Act(command="destroy"))
 ON_ITS_WAY_S: Final = 25.0
-CALLS_OF_UP: Final = 30
+CALLS_OF_UP: Final = 22
 
 
 def list_lag(chance: random.Random) -> Story:
@@ -53,8 +52,8 @@ def storm(chance: random.Random) -> Story:
 
 def held_deploy(chance: random.Random) -> Story:
     """A rental is on its way for 25 s; its client is killed and the user goes on at once."""
-    killed = Strike(action=Kill("all"), says=r"RunIdentity|deployment", after_s=chance.uniform(4, 8))
-    up = Act(command="up", faults=(Fault(DEPLOY, Hold(ON_ITS_WAY_S)),), strikes=(killed,))
+    killed = Fault(DEPLOY, Do(Kill(chance.choice(["all", "all", "engine", "provider"]))))
+    up = Act(command="up", faults=(killed, Fault(DEPLOY, Hold(ON_ITS_WAY_S))))
     return Story(acts=(up, chance.choice([Act(command="destroy"), Act(command="destroy"), UP])))
 
 
@@ -67,8 +66,11 @@ def held_call(chance: random.Random) -> Story:
 def prices_move(chance: random.Random) -> Story:
     """All prices become five times or a fifth of what they were, between any two calls."""
     factor = chance.choice([5.0, 5.0, 0.2])
-    calls, when = chance.choice([(QUOTE, "sent"), (QUOTE, "answered"), (ANY, "answered")])
-    fault = Fault(calls, Do(Price(factor), when), nth=chance.randint(1, 4))
+    moved = Price(factor)
+    calls, do = chance.choice(
+        [(QUOTE, Do(moved)), (QUOTE, Do(moved, "answered")), (ANY, Do(moved, "answered"))]
+    )
+    fault = Fault(calls, do, nth=chance.randint(1, 4))
     return Story(acts=_with(chance, fault), config={"maxCostUsd": chance.choice([2, 3])})
 
 
@@ -100,9 +102,15 @@ def machine_ended_by_others(chance: random.Random) -> Story:
 
 def another_accounts_key(chance: random.Random) -> Story:
     """`refresh`, `up` or `destroy` with a good key of an account that rents nothing."""
-    command = chance.choice(["refresh", "destroy", "up"])
-    config = chance.choice([{}, RERUN, LONGER]) if command == "up" else {}
-    wrong = Act(command=command, config=config, other_account=True)
+    wrong = chance.choice(
+        [
+            Act(command="refresh", other_account=True),
+            Act(command="destroy", other_account=True),
+            Act(command="up", other_account=True),
+            Act(command="up", config=RERUN, other_account=True),
+            Act(command="up", config=LONGER, other_account=True),
+        ]
+    )
     return Story(acts=(UP, wrong))
 
 

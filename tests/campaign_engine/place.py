@@ -1,4 +1,4 @@
-"""Where one story plays: its own vendor, bucket, checkout, backends, and a proxy before each vendor.
+"""Where one story plays: its own vendor, bucket, checkout, backends; proxies before the vendors.
 
 The object store, the Cloudflare API, the registry and the daemon are the local cloud's, shared.
 """
@@ -73,6 +73,7 @@ class StoryPlace:
         self.planted = Planted()
         self.terminals: list[int] = []  # process groups of the commands that run now
         self.ended_machines = 0  # by others
+        self.abandoned = threading.Event()
         self.own_key = f"io-v2-{secrets.token_hex(16)}"
         self.other_key = f"io-v2-{secrets.token_hex(16)}"
         self.planted_secrets: dict[str, str] = {
@@ -157,6 +158,13 @@ class StoryPlace:
         """Take every fault away, prices too; what is on its way lands in its own time."""
         self.planted.clean()
         self.perform(Price(1))
+
+    def abandon(self) -> None:
+        """End what is under way at once; whoever plays here breaks off."""
+        self.abandoned.set()
+        for proxy in self._proxies.values():
+            proxy.ended.set()
+        processes.kill(self.backends, "all")
 
     def settle(self) -> bool:
         """Wait until what was on its way has landed and what was to end has ended."""

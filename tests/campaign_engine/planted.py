@@ -23,7 +23,7 @@ class _Armed:
 class Planted:
     """Numbers the calls of a command and says what happens to each; for any thread."""
 
-    calls: list[tuple[float, Call]] = field(default_factory=list[tuple[float, Call]])
+    calls: list[Call] = field(default_factory=list[Call])  # of this command
     under_way: int = 0
     struck: list[Fault] = field(default_factory=list[Fault])
 
@@ -36,6 +36,7 @@ class Planted:
         with self._changed:
             storms = [one for one in self._armed if one.over_at > time.monotonic()]
             self._armed = storms + [_Armed(fault) for fault in faults]
+            self.calls = []
 
     def clean(self) -> None:
         """Let every call pass from now on; those that are held land in their own time."""
@@ -47,7 +48,7 @@ class Planted:
         now = time.monotonic()
         effects: list[Effect] = []
         with self._changed:
-            self.calls.append((now, call))
+            self.calls.append(call)
             for one in self._armed:
                 if not one.fault.calls.include(call):
                     continue

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from tests.campaign_engine import remedy
 from tests.campaign_engine.commands import Ended, Running
-from tests.campaign_engine.faults import Lag, Price
+from tests.campaign_engine.faults import Price
 from tests.campaign_engine.judge import Judge
 from tests.campaign_engine.place import StoryPlace
 from tests.campaign_engine.story import Act, Story
@@ -29,6 +28,10 @@ _PULUMI: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
+class StoryAbandonedError(Exception):
+    """The campaign is ending; this story is not judged."""
+
+
 @dataclass
 class Player:
     """One story in its place."""
@@ -40,6 +43,7 @@ class Player:
 
     def __post_init__(self) -> None:
         self.judge = Judge(self.place)
+        self._logs = 0
 
     def play(self) -> None:
         """Play all of it; violations are the judge's."""
@@ -59,6 +63,7 @@ class Player:
             self.place.configure(act.config)
         if act.another_machine:
             self.judge.allow_another()
+        self.strikes += act.faults_beside
         self.judge.note_runs()
         match act.command:
             case "change image":
@@ -176,6 +181,8 @@ class Player:
         act: Act | None = None,
         env: dict[str, str] | None = None,
     ) -> Running:
+        if self.place.abandoned.is_set():
+            raise StoryAbandonedError
         if words[0] == "pulumi":
             words = (*words, "--non-interactive")
         other = bool(act and act.other_account)
@@ -186,17 +193,25 @@ class Player:
                 **self.place.environment(backend=backend, other_account=other),
                 **(env or {}),
             },
-            log=self.place.logs / f"{len(self.commands):02d}-{time.monotonic_ns()}.log",
+            log=self._log(),
             strikes=act.strikes if act else (),
             perform=self.place.perform,
         )
 
+    def _log(self) -> Path:
+        self._logs += 1
+        return self.place.logs / f"{self._logs:02d}.log"
+
     def _note(self, ended: Ended, *, label: str = "", quiet: bool = False) -> Ended:
-        words = label or shlex.join(ended.words[1:3] if ended.words[1] == "stack" else ended.words[1:2])
+        words = label or shlex.join(
+            ended.words[1:3] if ended.words[1] == "stack" else ended.words[1:2]
+        )
         self.strikes += ended.struck
         if not quiet:
             self.commands.append(words if ended.ok else f"{words} [{ended.exit_code}]")
         self.judge.note_output(words, ended.output)
+        calls = [f"{one.vendor} {one.method} {one.path}\n" for one in self.place.planted.calls]
+        ended.log.with_suffix(".calls").write_text("".join(calls))
         if not ended.in_time:
             self.judge.violated(f"{words} did not end within {ended.seconds:.0f} s")
         return ended

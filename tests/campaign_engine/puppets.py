@@ -35,7 +35,7 @@ from localcloud.caas.runtime.runtime import ContainerSpec
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-FIRST_LINE: Final = b"a stand-in for a rented machine: it writes a run's records and trains nothing\n"
+FIRST_LINE: Final = b"a stand-in for a rented machine: it writes records and trains nothing\n"
 BEAT_S: Final = 1.0
 STEPS_A_CHECKPOINT: Final = 10
 # The store's identities are renewed while other stories make tokens.
@@ -109,9 +109,7 @@ class Puppet:
         verdict = self._find_verdict()
         if verdict and verdict.outcome == "stopped":
             self._keep(keys.stopped_key(verdict.attempt), verdict)
-            self._client().delete_object(
-                Bucket=self.told.bucket, Key=self._key(keys.VERDICT_KEY)
-            )
+            self._client().delete_object(Bucket=self.told.bucket, Key=self._key(keys.VERDICT_KEY))
         self._attempt = self._attempts() + 1
         self._put(f"{keys.PROBE_PREFIX}{self._attempt}", b"probe")
         self._client().delete_object(

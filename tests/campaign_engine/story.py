@@ -24,10 +24,10 @@ Command = Literal[
     "move prices",
 ]
 
-RERUN: Final = {"rerun": 1}
-LONGER: Final = {"durationHours": 2}
-OTHER_RECIPE: Final = {"recipeSettings": {**TEST_SETTINGS, "num_iterations": 50}}
-RENEW: Final = {"renew": 1}
+RERUN: Final[Mapping[str, Any]] = {"rerun": 1}
+LONGER: Final[Mapping[str, Any]] = {"durationHours": 2}
+OTHER_RECIPE: Final[Mapping[str, Any]] = {"recipeSettings": {**TEST_SETTINGS, "num_iterations": 50}}
+RENEW: Final[Mapping[str, Any]] = {"renew": 1}
 _ANOTHER_MACHINE: Final = {"rerun", "recipeSettings", "renew"}
 
 
@@ -48,6 +48,13 @@ class Act:
     def another_machine(self) -> bool:
         """Whether what is asked for gives each run one more machine in its turn."""
         return self.command == "destroy" or bool(_ANOTHER_MACHINE & self.config.keys())
+
+    @property
+    def faults_beside(self) -> int:
+        """How much of it is a fault by itself, without any that is planted at a call."""
+        of_itself = self.command not in ("up", "preview", "refresh", "destroy", "change image")
+        of_itself = of_itself and self.command != "export state"
+        return sum((of_itself, self.other_account, self.beside is not None, self.backend != "a"))
 
     def __str__(self) -> str:
         words = [self.command]
@@ -94,4 +101,3 @@ class Story:
 
     def __str__(self) -> str:
         return " | ".join(map(str, self.acts))
-
