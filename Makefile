@@ -2,11 +2,11 @@
 # make test  set everything up and pass the tests
 # make down  give everything back; the artefacts stay in .local/s3 until `make purge`
 .DEFAULT_GOAL := help
-.PHONY: help setup up down purge test lint types check-tests bench campaign lock
+.PHONY: help setup up down purge test lint types check-tests bench campaign campaign-engine lock
 python := .venv/bin/python
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Make the locked Python environment (.venv)
 	@./setup.sh
@@ -38,6 +38,11 @@ bench: setup ## Measure, side by side in one run; BENCH_ARGS=--cold also builds 
 
 campaign: setup ## Lose real machines at 26 moments, plant 22 faults: 35 min; ONLY=name plays one
 	@CAMPAIGN=$(or $(ONLY),all) $(python) -m pytest tests/campaign -q -s $(PYTEST_ARGS)
+
+campaign-engine: setup ## Plant faults between the real engine and its vendors; N=stories SEED= KIND=
+	@$(python) -m localcloud.pulumi.engine install
+	@$(python) -m tests.campaign_engine $(if $(N),--stories $(N)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(KIND),--kind $(KIND)) $(CAMPAIGN_ARGS)
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	@uv=$$(command -v uv || ls $${XDG_CACHE_HOME:-$$HOME/.cache}/trainstack/uv-*/bin/uv | head -n 1); \

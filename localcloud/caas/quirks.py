@@ -7,6 +7,7 @@ Set them when the application is made, by `--behaviour name=value`, or through
 from __future__ import annotations
 
 import threading
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,6 +42,8 @@ class Quirks(BaseModel):
     funds: Literal["enough", "refused", "fails_later"] = "enough"
     page: Literal["zero_and_one", "zero_based", "one_based"] = "zero_and_one"
     capacity: Literal["counted", "accepted_then_failed"] = "counted"
+    # What every price of the catalogue is multiplied by: the market moves between any two calls.
+    price_factor: Decimal = Field(default=Decimal(1), gt=0)
     # Every answer waits so long; termination stays visible so long.
     delay_s: float = Field(default=0.0, ge=0)
     termination_s: float = Field(default=0.0, ge=0)

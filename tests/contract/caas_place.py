@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import requests
 
 from localcloud.caas.clock import BillingClock
+from localcloud.caas.domain.cloud import Cloud
 from localcloud.caas.http.server import create_app, server
 from localcloud.caas.quirks import Quirks
 from localcloud.caas.runtime.runtime import ContainerRuntime
@@ -82,6 +83,7 @@ class CaasPlace:
             quirks=self._quirks,
             clock=BillingClock(settings.clock_speed, now=self.time),
         )
+        self.cloud: Cloud = app.state.cloud  # what the service itself knows, whatever it answers
         self._server = server(app, host="127.0.0.1", port=0)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()

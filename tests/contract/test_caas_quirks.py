@@ -236,6 +236,24 @@ def test_a_log_can_be_framed_as_server_sent_events(
     assert answer.content == b"data: two\n\n"
 
 
+def test_prices_move_between_two_calls_and_what_was_paid_stays(caas: CaasPlace) -> None:
+    def quoted() -> tuple[float, float]:
+        rows = caas.call("GET", f"{PUBLIC}/hardware").json()["data"]["hardware"]
+        query = {"hardware_id": 12, "location_ids": "[2]", "duration_hours": 1}
+        query |= {"gpus_per_container": 1, "replica_count": 1}
+        price = caas.call("GET", "price", params=query).json()["data"]["total_cost_usdc"]
+        return next(row["price"] for row in rows if row["deploy_id"] == "8H100.80S.176V"), price
+
+    listed, total = quoted()
+    first = caas.deploy("before")
+    caas.behave(price_factor=5)
+    assert quoted() == (pytest.approx(listed * 5), pytest.approx(total * 5))
+    assert caas.details(first)["amount_paid"] == pytest.approx(total)
+    assert caas.details(caas.deploy("after"))["amount_paid"] == pytest.approx(total * 5)
+    caas.call("POST", f"deployment/{first}/extend", json={"duration_hours": 1})
+    assert caas.details(first)["amount_paid"] == pytest.approx(total * 6)
+
+
 def test_a_log_can_be_cut(caas: CaasPlace, runtime: InMemoryRuntime) -> None:
     caas.behave(log_end="cut")
     deployment_id, container_id = running_container(caas)

@@ -36,7 +36,7 @@ def deploy(cloud: Cloud, request: DeployRequest) -> dict[str, Any]:
         raise RefusedError("Insufficient credits balance")
     _check_container(cloud, config.entrypoint, registry.image_url)
     bill = catalogue.quote(
-        hardware,
+        supply.at_todays_price(cloud, hardware),
         gpus_per_container=request.gpus_per_container,
         replicas=config.replica_count,
         hours=request.duration_hours,
@@ -198,7 +198,7 @@ def extend(cloud: Cloud, deployment_id: uuid.UUID, hours: int) -> dict[str, Any]
         cloud.store.change(
             deployment.id,
             duration_hours=deployment.duration_hours + hours,
-            amount_paid=deployment.amount_paid + _price(deployment, hours=hours),
+            amount_paid=deployment.amount_paid + _price(cloud, deployment, hours=hours),
         )
         extended = found(cloud, deployment_id)
     return {"data": answers.details(cloud, extended)}
@@ -257,12 +257,12 @@ def _location_ids(deployment: Deployment) -> set[int]:
     return {catalogue.location_by_iso2(iso2).id for iso2 in deployment.allocation}
 
 
-def _price(deployment: Deployment, *, hours: int) -> Decimal:
+def _price(cloud: Cloud, deployment: Deployment, *, hours: int) -> Decimal:
     hardware = catalogue.hardware_by_id(deployment.hardware_id)
     if hardware is None:  # the catalogue of another version
         return deployment.amount_paid / deployment.duration_hours * hours
     return catalogue.quote(
-        hardware,
+        supply.at_todays_price(cloud, hardware),
         gpus_per_container=deployment.gpus_per_container,
         replicas=deployment.replica_count,
         hours=hours,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -36,6 +37,12 @@ def wanted(
             f"at most {hardware.max_gpus} per container"
         )
     return hardware, countries
+
+
+def at_todays_price(cloud: Cloud, hardware: Hardware) -> Hardware:
+    """Return the hardware with the price that it has now."""
+    price = hardware.price_usd_per_hour * cloud.switches.current.price_factor
+    return dataclasses.replace(hardware, price_usd_per_hour=price)
 
 
 def check_size(*, hours: int, replicas: int) -> None:
@@ -104,7 +111,7 @@ def account_hardware(cloud: Cloud) -> dict[str, Any]:
             "hardware_id": hardware.id,
             "hardware_name": hardware.name,
             "brand_name": hardware.brand,
-            "price": float(hardware.price_usd_per_hour),
+            "price": float(at_todays_price(cloud, hardware).price_usd_per_hour),
             "max_gpus_per_container": hardware.max_gpus,
         }
         if hardware.regional:
@@ -126,7 +133,7 @@ def public_hardware(cloud: Cloud) -> dict[str, Any]:
             "vram_per_card": hardware.vram_gb,
             "available_replicas": free,
             "sold_out": free == 0,
-            "price": float(hardware.price_usd_per_hour),
+            "price": float(at_todays_price(cloud, hardware).price_usd_per_hour),
             "location": country,
         }
         for hardware in catalogue.HARDWARE
@@ -171,7 +178,11 @@ def price(
     hardware, countries = wanted(hardware_id, _location_refs(location_ids), gpus_per_container=gpus)
     check_size(hours=hours, replicas=replicas)
     bill = catalogue.quote(
-        hardware, gpus_per_container=gpus, replicas=replicas, hours=hours, currency=currency
+        at_todays_price(cloud, hardware),
+        gpus_per_container=gpus,
+        replicas=replicas,
+        hours=hours,
+        currency=currency,
     )
     possible = replicas_by_country(cloud, hardware, gpus=gpus)
     return {

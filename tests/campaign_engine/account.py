@@ -1,0 +1,135 @@
+"""The vendor of one story: the CaaS stand-in over HTTP, with puppets for machines.
+
+Asked directly, behind its HTTP face: what it says does not depend on any lag or fault.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from container.contract.environment import NAMES
+from localcloud.caas.domain.records import Deployment
+from localcloud.caas.runtime.runtime import ContainerSpec, FoundContainer
+from tests.campaign_engine.puppets import FIRST_LINE, Puppet
+from tests.contract.caas_place import CaasPlace
+from tests.contract.in_memory_runtime import InMemoryRuntime
+
+
+class PuppetRuntime(InMemoryRuntime):
+    """Starts a puppet for each container."""
+
+    def __init__(self, *, endpoint: str) -> None:
+        super().__init__()
+        self.puppets: dict[str, Puppet] = {}  # by the container's id
+        self._endpoint = endpoint
+
+    def start(self, spec: ContainerSpec) -> FoundContainer:
+        puppet = Puppet(spec, endpoint=self._endpoint)
+        container = super().start(replace(spec, host_port=puppet.port))
+        self.puppets[container.runtime_id] = puppet
+        self.outputs[container.runtime_id].write(FIRST_LINE)
+        puppet.start()
+        return container
+
+    def remove(self, runtime_id: str, *, grace_s: float) -> None:
+        if puppet := self.puppets.get(runtime_id):
+            puppet.stop()
+        super().remove(runtime_id, grace_s=grace_s)
+
+    def of(self, deployment_id: str) -> list[Puppet]:
+        return [one for one in self.puppets.values() if one.deployment_id == deployment_id]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A deployment as the vendor itself knows it."""
+
+    deployment: Deployment
+
+    @property
+    def id(self) -> str:
+        return self.deployment.id
+
+    @property
+    def run(self) -> str:
+        return self.deployment.env.get(NAMES["run"], "main")
+
+    @property
+    def live(self) -> bool:
+        """Whether it bills and nobody asked for its end."""
+        return self.deployment.status in ("deployment requested", "running")
+
+    @property
+    def paid(self) -> Decimal:
+        return self.deployment.amount_paid
+
+    def overlaps(self, other: Machine) -> bool:
+        """Say whether both billed at the same time."""
+        first, second = sorted((self.deployment, other.deployment), key=lambda one: one.created_at)
+        ended = first.terminating_at or first.finished_at or datetime.max.replace(tzinfo=UTC)
+        return second.created_at < ended
+
+
+class Account:
+    """One account of io.net and all that it ever rented."""
+
+    def __init__(self, folder: Path, *, key: str, endpoint: str, quirks: dict[str, Any]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.key = key
+        self.runtime = PuppetRuntime(endpoint=endpoint)
+        self.service = CaasPlace(folder, self.runtime, api_key=key, reconcile_period_s=0.1)
+        self.behave(**quirks)
+
+    @property
+    def url(self) -> str:
+        return self.service.url
+
+    def behave(self, **quirks: Any) -> None:
+        self.service.cloud.switches.change(quirks)
+
+    def machines(self) -> list[Machine]:
+        """Return all that was ever rented, oldest first."""
+        return [Machine(one) for one in reversed(self.service.cloud.store.every())]
+
+    def live(self) -> list[Machine]:
+        return [one for one in self.machines() if one.live]
+
+    def puppets(self, machine: Machine) -> list[Puppet]:
+        return self.runtime.of(machine.id)
+
+    def give_back_all(self) -> list[str]:
+        """End every machine as another person does in the console."""
+        ended = [one.id for one in self.live()]
+        for deployment_id in ended:
+            self.service.call("DELETE", f"deployment/{deployment_id}", key=self.key)
+        return ended
+
+    def lose_all(self) -> list[str]:
+        """Lose every machine with its disk: no verdict is written."""
+        ended = [one.id for one in self.live()]
+        for deployment_id in ended:
+            for puppet in self.runtime.of(deployment_id):
+                puppet.stop(saves=False)
+            store = self.service.cloud.store
+            store.end(deployment_id, "failed", at=self.service.cloud.clock.now())
+        return ended
+
+    def ended(self, *, within_s: float = 30.0) -> bool:
+        """Wait until nothing is being terminated any more."""
+        pause = threading.Event()
+        for _ in range(int(within_s * 10)):
+            if not [m for m in self.machines() if m.deployment.status == "termination requested"]:
+                return True
+            pause.wait(0.1)
+        return False
+
+    def close(self) -> None:
+        self.runtime.pull_may_end.set()
+        for puppet in list(self.runtime.puppets.values()):
+            puppet.stop(saves=False)
+        self.service.stop()

@@ -1,0 +1,147 @@
+"""Whether a story kept the promises of a deployment: asked of vendor, Cloudflare and bucket."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from container.contract import keys
+from tests.campaign_engine.account import Machine
+from tests.campaign_engine.place import EARLIER, StoryPlace
+
+# What nobody replaces, moves or deletes, below a run's prefix; the ledger is the program's own.
+_DURABLE: Final = (keys.RUN_KEY, keys.ATTEMPTS_PREFIX, keys.CHECKPOINTS_PREFIX, "verdicts/")
+
+
+class Judge:
+    """Collects the violations of one story; a violation is told once."""
+
+    def __init__(self, place: StoryPlace) -> None:
+        self.violations: list[str] = []
+        self._place = place
+        self._runs: set[str] = {"main"}
+        self._allowed: Counter[str] = Counter()  # machines of a run, one after the other
+        self._hours = 0
+        self._kept: set[str] = {EARLIER} if place.bucket_exists else set()
+        self._outputs: list[tuple[str, str]] = []
+        self._told: set[str] = set()
+        self._charges_seen = 0
+
+    def violated(self, what: str) -> None:
+        if what not in self._told:
+            self._told.add(what)
+            self.violations.append(what)
+
+    def note_runs(self) -> None:
+        """Read from the config which runs there are now, and for how long."""
+        wanted = self._place.configured("runs") or {"main": {}}
+        self._runs = set(wanted)
+        for run in self._runs:
+            self._allowed[run] = max(1, self._allowed[run])
+        self._hours = max(self._hours, int(self._place.configured("durationHours")))
+
+    def allow_another(self) -> None:
+        """Let each run have one more machine in its turn: it was asked for."""
+        for run in self._allowed:
+            self._allowed[run] += 1
+
+    def note_output(self, command: str, output: str) -> None:
+        """Keep what a command said; what a secret is may be known later only."""
+        self._outputs.append((command, output))
+
+    def after_command(self) -> None:
+        """Check what must hold at any time."""
+        machines = self._machines()
+        self._one_at_a_time(machines)
+        self._charges(machines)
+        self._nothing_is_lost()
+
+    def after_mending(self, outputs: Mapping[str, Any]) -> None:
+        """Check that exactly what is wanted is there, that it is ours, and that it works."""
+        live = self._place.account.live()
+        by_run = Counter(one.run for one in live)
+        named = outputs.get("deployment_id")
+        ids = named if isinstance(named, dict) else {"main": named}
+        for run in sorted(self._runs | set(by_run)):
+            wanted = 1 if run in self._runs else 0
+            if by_run[run] != wanted:
+                self.violated(
+                    f"after the mending up run {run} has {by_run[run]} live machines, not {wanted}"
+                )
+            elif wanted and ids.get(run) not in {one.id for one in live if one.run == run}:
+                self.violated(
+                    f"the output deployment_id of run {run} is {ids.get(run)}, "
+                    "which is not its live machine"
+                )
+        for machine in live:
+            if machine.deployment.status == "running":
+                for puppet in self._place.account.puppets(machine):
+                    if why := puppet.refused():
+                        self.violated(f"the machine of run {machine.run} cannot write: {why}")
+
+    def after_destroy(self, *, of: str, last: bool = False) -> None:
+        """Check that no machine is left and, at the last, no token."""
+        live = [*self._place.account.live(), *self._place.other.live()]
+        for run, number in sorted(Counter(one.run for one in live).items()):
+            self.violated(f"after {of} run {run} still has {number} live machine(s)")
+        if last and (left := self._place.tokens()):
+            self.violated(f"after {of} {len(left)} API token(s) are left: {', '.join(left)}")
+
+    def after_all(self) -> None:
+        """Check outputs and plain state for every secret that was ever planted."""
+        state = b"".join(
+            path.read_bytes() for path in self._place.backends.rglob("*") if path.is_file()
+        )
+        for name, secret in self._place.planted_secrets.items():
+            for command, output in self._outputs:
+                if secret in output:
+                    self.violated(f"{command} printed the {name}")
+            if secret.encode() in state:
+                self.violated(f"the {name} stands in plain state")
+        for machine in self._machines():
+            for puppet in self._place.account.puppets(machine):
+                for why in dict.fromkeys(puppet.failures):
+                    self.violated(f"a machine of run {machine.run} could not save: {why}")
+
+    def _machines(self) -> list[Machine]:
+        return [*self._place.account.machines(), *self._place.other.machines()]
+
+    def _one_at_a_time(self, machines: list[Machine]) -> None:
+        for one, other in itertools.combinations(machines, 2):
+            if one.run == other.run and one.overlaps(other):
+                self.violated(f"run {one.run} had two machines at the same time")
+
+    def _charges(self, machines: list[Machine]) -> None:
+        cap = int(self._place.configured("maxCostUsd"))
+        for run, number in Counter(one.run for one in machines).items():
+            allowed = self._allowed[run] + self._place.ended_machines
+            if number > allowed:
+                self.violated(f"run {run} was rented {number} times where {allowed} were asked for")
+        for machine in machines:
+            if machine.deployment.duration_hours > self._hours:
+                self.violated(
+                    f"run {machine.run} was given {machine.deployment.duration_hours} hours "
+                    f"where {self._hours} were asked for"
+                )
+        for charge in self._place.charges.made[self._charges_seen :]:
+            if charge.total > cap and charge.foreseeable:
+                self.violated(
+                    f"{charge.what} of run {charge.run} brought its cost to ${charge.total:.2f}, "
+                    f"above the cap of ${cap}, at a price that could be known"
+                )
+        self._charges_seen = len(self._place.charges.made)
+
+    def _nothing_is_lost(self) -> None:
+        for account in (self._place.account, self._place.other):
+            for puppet in list(account.runtime.puppets.values()):
+                self._kept |= puppet.kept
+        found = self._place.keys()  # after the puppets were asked: they go on writing
+        self._kept |= {key for key in found if _is_durable(key)}
+        for key in sorted(self._kept - found):
+            self.violated(f"{key} was in the bucket and is lost")
+
+
+def _is_durable(key: str) -> bool:
+    return key.partition("/")[2].startswith(_DURABLE)
