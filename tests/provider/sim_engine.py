@@ -14,7 +14,8 @@ from components.errors import TrainstackError
 from components.ionet import run_tokens
 from components.ionet.provider import CaasDeploymentProvider, RunIdentityProvider
 from tests.provider.builders import deployment
-from tests.provider.sim_world import SimCloudflare, World
+from tests.provider.sim_services import SimCloudflare
+from tests.provider.sim_world import World
 
 Props = dict[str, Any]
 URL = "http://r2"

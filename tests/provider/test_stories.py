@@ -11,22 +11,22 @@ import random
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from typing import cast
 
 import pytest
 
 from components.ionet import plan, provider, session
+from components.ionet.client import Client
 from components.ionet.list_once import ListOnce
 from components.ionet.rental import close, extend, give_back, rent
 from components.ionet.rental.waiting import SETTLED_AFTER_S
 from container.contract.records import Verdict
 from tests.provider.sim_engine import Config, RefusedError, SimEngine
+from tests.provider.sim_services import SimClient, SimCloudflare, SimLedger
 from tests.provider.sim_world import (
     FORMS,
     Fault,
     KilledError,
-    SimClient,
-    SimCloudflare,
-    SimLedger,
     World,
 )
 
@@ -177,7 +177,7 @@ class Story:
 
     def _carried_out(self, refused: str) -> None:
         if found := re.search(r"python -m runs reap (\S+) --stack dev --yes", refused):
-            client = SimClient(self.world)
+            client = cast("Client", SimClient(self.world))
             give_back.give_back(client, found[1], clock=self.world.clock())
         elif "pulumi destroy" in refused:
             assert not self.run("destroy", self.engine.destroy)
@@ -264,7 +264,7 @@ class _Listed(ListOnce):
 
 
 def _listed(world: World, say: Callable[[str], None]) -> ListOnce:
-    return session._lists.setdefault("local", _Listed(SimClient(world), say=say))  # type: ignore[arg-type]
+    return session._lists.setdefault("local", _Listed(cast("Client", SimClient(world)), say=say))
 
 
 @pytest.mark.parametrize("first", range(0, STORIES, AT_A_TIME))
