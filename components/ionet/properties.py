@@ -55,6 +55,7 @@ class Rental:
     name_prefix: str  # of this identity: what bears it is this run's, whatever its other inputs
     owner: Owner
     identity: str
+    renew: int
     run: str
     wish: Wish
     offer: Offer
@@ -142,6 +143,7 @@ def rental(props: Props) -> Rental:
         name_prefix=values["namePrefix"],
         owner=owner(props),
         identity=values["identity"],
+        renew=values.get("renew") or 0,
         run=values["run"],
         wish=wish(props),
         offer=chosen,

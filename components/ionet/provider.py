@@ -90,17 +90,22 @@ class RunIdentityProvider(ResourceProvider):
         if place is None:
             give_back.give_back_all(client, name_prefix, say=session.say)
             return
+        ledger = session.ledger(place, None)
         close.close(
             client,
             _id,
             name_prefix=name_prefix,
             owner=owner,
-            ledger=session.ledger(place, None),
+            ledger=ledger,
             started=session.STARTED,
             say=session.say,
         )
         run_tokens.revoke(
-            session.cloudflare_client(place.account_id), owner, identity=_id, say=session.say
+            session.cloudflare_client(place.account_id),
+            owner,
+            identity=_id,
+            ended=close.ended_identities(ledger, owner),
+            say=session.say,
         )
 
 
@@ -155,21 +160,24 @@ class CaasDeploymentProvider(ResourceProvider):
             now=session.now(),
         )
         bucket = VerdictReader(wanted.access, endpoint=place.endpoint, bucket=place.bucket)
+        ledger = session.ledger(place, wanted.access, operators=False)
+        cloudflare, owner = session.cloudflare_client(place.account_id), wanted.owner
         rented = rent.rent(
             session.client(wanted.cloud),
             wanted,
-            ledger=session.ledger(place, wanted.access),
+            ledger=ledger,
             verdict=lambda: bucket.find_verdict(place.prefix),
             set_aside=lambda verdict: bucket.set_aside_verdict(verdict, prefix=place.prefix),
             before_post=engine_watchdog.require_alive,
             known=session.known(wanted.identity),
+            live_tokens=lambda: run_tokens.live(cloudflare, owner, identity=wanted.identity),
             say=session.say,
         )
         run_tokens.revoke_others(
-            session.cloudflare_client(place.account_id),
-            wanted.owner,
+            cloudflare,
+            owner,
             identity=wanted.identity,
-            kept=wanted.access.access_key_id,
+            kept=(wanted.access.access_key_id, rented.token_id),
             say=session.say,
         )
         outs = {
@@ -188,7 +196,10 @@ class CaasDeploymentProvider(ResourceProvider):
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Keep the state, unless the machine has ended early and left its run unfinished."""
         if plan.ended_early(id_, props):
-            session.say(f"{props['run']}: deployment {id_} has ended without a verdict")
+            session.say(
+                f"{props['run']}: deployment {id_} has ended before its hours were over; "
+                "`pulumi up` rents it anew"
+            )
             return ReadResult(None, {})
         return ReadResult(id_, props, properties.inputs_of(props, outputs=DEPLOYMENT_OUTPUTS))
 

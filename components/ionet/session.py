@@ -100,11 +100,19 @@ def accesses(place: RunPlace, run_access: S3Access | None) -> list[Access]:
 
 
 def ledger(
-    place: RunPlace, run_access: S3Access | None, *, read_for_s: float = READ_FOR_S
+    place: RunPlace,
+    run_access: S3Access | None,
+    *,
+    operators: bool = True,
+    read_for_s: float = READ_FOR_S,
 ) -> Ledger:
-    """Return the ledger of a bucket, through a run's own access first, else the operator's."""
+    """Return the ledger of a bucket, through a run's own access first, else the operator's.
+
+    Without the operator's where a rental is recorded: a run that cannot write rents nothing.
+    """
+    ways = accesses(place, run_access)
     return BucketLedger(
-        accesses(place, run_access),
+        ways if operators else ways[:1],
         endpoint=place.endpoint,
         bucket=place.bucket,
         read_for_s=read_for_s,

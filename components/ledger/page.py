@@ -64,6 +64,8 @@ class Entry:
     asked_at: datetime
     state: State = "asked"
     deployment_id: str = ""
+    token_id: str = ""  # of the run's token that it was started with; "" when that is not known
+    renew: int = 0  # how often the run had been renewed
     extending_at: datetime | None = None  # hours were asked for; what came of it is not known
     extending_to: int | None = None  # hours in all
 
@@ -105,6 +107,11 @@ class Page:
         for id_, usd in (known or {}).items():
             cost[id_] = max(usd, cost.get(id_, Decimal(0)))
         return sum((usd for id_, usd in cost.items() if id_ != besides), Decimal(0))
+
+    def ended_identities(self) -> frozenset[str]:
+        """Return the identities of which machines were rented, and none may live any more."""
+        living = {entry.identity for entry in self.open_entries()}
+        return frozenset(entry.identity for entry in self.entries) - living
 
     def put(self, entry: Entry) -> Page:
         """Return the page with this entry, in the place of the one of the same intent."""
@@ -189,4 +196,6 @@ def _entry(members: Mapping[str, Any]) -> Entry:
         deployment_id=str(members.get("deployment_id") or ""),
         extending_at=moment(str(members.get("extending_at") or "")),
         extending_to=members.get("extending_to"),
+        token_id=str(members.get("token_id") or ""),
+        renew=int(members.get("renew") or 0),
     )

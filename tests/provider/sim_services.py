@@ -146,13 +146,19 @@ class SimClient:
 
 
 class SimLedger:
-    """The ledger of the world's one bucket."""
+    """The ledger of the world's one bucket, through any access or that of one token."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, token_id: str = "") -> None:
         self._world = world
+        self._token_id = token_id
+
+    def _enter(self) -> None:
+        if self._token_id and self._token_id not in self._world.tokens:
+            raise LedgerError("the ledger could not be used (AccessDenied).")
 
     def read(self, owner: Owner) -> Reading:
         def act() -> Reading:
+            self._enter()
             page = self._world.pages.get(owner.key, Page(owner=owner))
             return Reading(page=Page.from_json(page.to_json()), now=self._world.now)
 
@@ -162,6 +168,7 @@ class SimLedger:
         page = self._world.pages.get(owner.key, Page(owner=owner))
 
         def act() -> Reading:
+            self._enter()
             now_there = self._world.pages.get(owner.key, page)
             if self._world.landing and now_there != page:
                 raise LedgerError("somebody else wrote in between")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from components.ionet.models import Deployment, DeploymentRow
 from components.ionet.offers import Offer
 from components.ionet.properties import Rental
 from components.ionet.rental import account
-from components.ledger.page import Page
+from components.ledger.page import Entry, Page
 from container.contract.environment import NAMES, differing
 
 
@@ -28,16 +28,18 @@ class Rented:
     rented_at: datetime | None
     image: str
     env: Mapping[str, str]  # of the program's declaration
+    token_id: str = ""  # of the token that it holds
     adopted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A living machine that bears the identity; `deployment` is what the account tells of it."""
+    """A living machine that bears the identity: what the account and the ledger tell of it."""
 
     id: str
     name: str
     deployment: Deployment
+    entry: Entry | None = None
 
 
 def candidates(
@@ -57,14 +59,19 @@ def candidates(
     for deployment_id, name in by_id.items():
         deployment = account.details(client, deployment_id)
         if deployment is not None and deployment.life == "alive":
-            found.append(Candidate(id=deployment_id, name=name, deployment=deployment))
+            entry = next((one for one in page.entries if one.deployment_id == deployment_id), None)
+            found.append(Candidate(id=deployment_id, name=name, deployment=deployment, entry=entry))
     return found
 
 
-def is_wanted(candidate: Candidate, wanted: Rental) -> bool:
+def is_wanted(
+    candidate: Candidate, wanted: Rental, *, live_tokens: Callable[[], Collection[str]]
+) -> bool:
     """Tell whether a machine was started with what is wanted now, credentials included.
 
-    A machine without a fingerprint was rented by an older release: that alone is no difference.
+    A machine without a fingerprint was rented by an older release: that alone is no difference. Nor
+    is another token that still lives, unless a renewal was asked for since: the state was rolled
+    back over the making of that token, and the machine can write.
     """
     env = candidate.deployment.env
     if env is None or NAMES["prefix"] not in env:
@@ -74,7 +81,10 @@ def is_wanted(candidate: Candidate, wanted: Rental) -> bool:
     countries = set(candidate.deployment.countries)
     if wanted.wish.locations and countries and not countries & set(wanted.wish.locations):
         return False
-    return fingerprint.compare(env, wanted.secret_env()) != "other"
+    if fingerprint.compare(env, wanted.secret_env()) != "other":
+        return True
+    entry = candidate.entry
+    return bool(entry and entry.renew == wanted.renew and entry.token_id in live_tokens())
 
 
 def as_rented(candidate: Candidate, wanted: Rental) -> Rented:
@@ -99,5 +109,6 @@ def as_rented(candidate: Candidate, wanted: Rental) -> Rented:
         rented_at=deployment.created_at,
         image=image,
         env={k: v for k, v in env.items() if k not in of_rental | {fingerprint.VARIABLE}},
+        token_id=candidate.entry.token_id if candidate.entry else "",
         adopted=True,
     )

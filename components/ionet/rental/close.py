@@ -80,6 +80,14 @@ def note_given_back(
         say(f"{owner.run}: {error} It goes on naming {deployment_id}, which has ended")
 
 
+def ended_identities(ledger: Ledger, owner: Owner) -> frozenset[str]:
+    """Return the run's identities of which no machine may live; none where that is not known."""
+    try:
+        return ledger.read(owner).page.ended_identities()
+    except LedgerError:
+        return frozenset()
+
+
 def _left_s(reading: Reading, identity: str) -> float:
     waits = [
         unsettled_s(entry, reading.now)

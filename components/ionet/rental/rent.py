@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 
 from components.ionet import market
 from components.ionet.client import Client
-from components.ionet.errors import IdentityDeletedError, NotRecordedError, RunEndedError
+from components.ionet.errors import IdentityDeletedError, RunEndedError
 from components.ionet.models import DeploymentRow
 from components.ionet.offers import Offer
 from components.ionet.properties import Rental
@@ -30,6 +30,7 @@ def rent(
     set_aside: Callable[[Verdict], None],
     before_post: Callable[[], None],
     known: Mapping[str, Decimal],
+    live_tokens: Callable[[], Collection[str]],
     say: Say,
     clock: Clock | None = None,
 ) -> Rented:
@@ -37,9 +38,9 @@ def rent(
 
     Looked for by the private name and in the ledger, and after any reply that is not a clear yes or
     no, until none can come of it any more. `known` are the deployments of the stack's own state and
-    what each cost this run, by ID. `before_post` may raise to stop the rental at the last moment. A
-    run that this program itself stopped, by replacing its machine, goes on: its verdict is set
-    aside.
+    what each cost this run, by ID. `live_tokens` returns the IDs of the run's tokens that still
+    live. `before_post` may raise to stop the rental at the last moment. A run that this program
+    itself stopped, by replacing its machine, goes on: its verdict is set aside.
     """
     clock = clock or Clock()
     reading = _recorded(ledger, wanted)
@@ -51,7 +52,9 @@ def rent(
     judged = {entry.intent for entry in reading.page.entries}
     rows, reading = _settled(client, wanted, ledger, reading, say=say, clock=clock)
     ours = adopt.candidates(client, rows, reading.page, wanted)
-    kept = next((one for one in ours if adopt.is_wanted(one, wanted)), None)
+    kept = next(
+        (one for one in ours if adopt.is_wanted(one, wanted, live_tokens=live_tokens)), None
+    )
     if kept:
         rented = adopt.as_rented(kept, wanted)
         say(
@@ -154,10 +157,7 @@ def _recorded(ledger: Ledger, wanted: Rental) -> Reading:
     try:
         return ledger.read(wanted.owner)
     except LedgerError as error:
-        raise NotRecordedError(
-            f"{error} Nothing was rented, as a machine that is not recorded could be lost. Check "
-            "the network and the run's token, then run `pulumi up` again."
-        ) from None
+        raise send.not_recorded(error, wanted) from None
 
 
 def _record(ledger: Ledger, wanted: Rental, rented: Rented, *, say: Say) -> None:

@@ -87,6 +87,8 @@ def entry_of(wanted: Rental, rented: Rented, *, asked_at: datetime) -> Entry:
         asked_at=asked_at,
         state="rented",
         deployment_id=rented.id,
+        token_id=rented.token_id,
+        renew=wanted.renew,
     )
 
 
@@ -103,6 +105,15 @@ def entry_of_state(
         asked_at=properties.rented_at(state) or now,
         state="rented",
         deployment_id=deployment_id,
+    )
+
+
+def not_recorded(error: LedgerError, wanted: Rental) -> NotRecordedError:
+    """Return why nothing was rented; the ledger is written with the run's own access."""
+    return NotRecordedError(
+        f"{error} Nothing was rented, as a machine that is not recorded could be lost. Check the "
+        "network and run `pulumi up` again. If the run's token was deleted at Cloudflare, raise "
+        f"trainstack:renew: pulumi config set trainstack:renew {wanted.renew + 1}"
     )
 
 
@@ -135,6 +146,8 @@ def _intent(wanted: Rental, *, name: str, offer: Offer, judged: Collection[str])
             hours=wanted.wish.hours,
             usd=offer.total_usd,
             asked_at=now,
+            token_id=wanted.access.access_key_id,
+            renew=wanted.renew,
         )
         return page.put(entry)
 
@@ -163,10 +176,7 @@ def _store(
             offer = quote() if not closing else wanted.offer
         except LedgerError as error:
             _forget(ledger, wanted, intent.intent)
-            raise NotRecordedError(
-                f"{error} Nothing was rented, as a machine that is not recorded could be lost. "
-                "Check the network and the run's token, then run `pulumi up` again."
-            ) from None
+            raise not_recorded(error, wanted) from None
         except IonetError:
             _forget(ledger, wanted, intent.intent)
             raise
@@ -271,6 +281,7 @@ def _rented(client: Client, wanted: Rental, found: str, *, offer: Offer, name: s
         rented_at=deployment.created_at if deployment else None,
         image=wanted.image,
         env=wanted.env,
+        token_id=wanted.access.access_key_id,
     )
 
 
