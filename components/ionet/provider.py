@@ -160,7 +160,7 @@ class CaasDeploymentProvider(ResourceProvider):
             now=session.now(),
         )
         bucket = VerdictReader(wanted.access, endpoint=place.endpoint, bucket=place.bucket)
-        ledger = session.ledger(place, wanted.access, operators=False)
+        ledger = session.ledger(place, wanted.access, only_the_run_writes=True)
         cloudflare, owner = session.cloudflare_client(place.account_id), wanted.owner
         rented = rent.rent(
             session.client(wanted.cloud),

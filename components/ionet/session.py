@@ -103,16 +103,17 @@ def ledger(
     place: RunPlace,
     run_access: S3Access | None,
     *,
-    operators: bool = True,
+    only_the_run_writes: bool = False,
     read_for_s: float = READ_FOR_S,
 ) -> Ledger:
     """Return the ledger of a bucket, through a run's own access first, else the operator's.
 
-    Without the operator's where a rental is recorded: a run that cannot write rents nothing.
+    Where a rental is recorded only the run writes: one that cannot write rents nothing.
     """
     ways = accesses(place, run_access)
     return BucketLedger(
-        ways if operators else ways[:1],
+        ways,
+        writers=ways[:1] if only_the_run_writes else ways,
         endpoint=place.endpoint,
         bucket=place.bucket,
         read_for_s=read_for_s,

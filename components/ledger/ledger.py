@@ -67,7 +67,10 @@ class Ledger(Protocol):
 
 
 class BucketLedger:
-    """The ledger in a real bucket, through the first of some accesses that the bucket takes."""
+    """The ledger in a real bucket, through the first of some accesses that the bucket takes.
+
+    `writers` are those that may write, where not all may.
+    """
 
     def __init__(
         self,
@@ -75,23 +78,29 @@ class BucketLedger:
         *,
         endpoint: str,
         bucket: str,
+        writers: Sequence[Access] | None = None,
         read_for_s: float = READ_FOR_S,
         write_for_s: float = WRITE_FOR_S,
     ) -> None:
-        self._accesses = accesses
+        self._readers = accesses
+        self._writers = accesses if writers is None else writers
         self._endpoint = endpoint
         self._bucket = bucket
         self._read_for_s = read_for_s
         self._write_for_s = write_for_s
 
     def read(self, owner: Owner) -> Reading:
-        return self._retrying(self._read_for_s, lambda client: self._read(client, owner)[0])
+        return self._retrying(
+            self._read_for_s, lambda client: self._read(client, owner)[0], self._readers
+        )
 
     def edit(self, owner: Owner, change: Edit) -> Reading:
-        return self._retrying(self._write_for_s, lambda client: self._edit(client, owner, change))
+        return self._retrying(
+            self._write_for_s, lambda client: self._edit(client, owner, change), self._writers
+        )
 
     def pages(self) -> list[Page]:
-        return self._retrying(self._read_for_s, self._pages)
+        return self._retrying(self._read_for_s, self._pages, self._readers)
 
     def _edit(self, client: S3Client, owner: Owner, change: Edit) -> Reading:
         before, etag = self._read(client, owner)
@@ -145,7 +154,9 @@ class BucketLedger:
                 "this project that wrote it."
             ) from None
 
-    def _retrying(self, for_s: float, call: Callable[[S3Client], Found]) -> Found:
+    def _retrying(
+        self, for_s: float, call: Callable[[S3Client], Found], accesses: Sequence[Access]
+    ) -> Found:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_LaterError),
             wait=tenacity.wait_random_exponential(multiplier=0.3, max=5),
@@ -154,7 +165,7 @@ class BucketLedger:
         )
 
         def once() -> Found:
-            return self._once(call)
+            return self._once(call, accesses)
 
         try:
             return retrying(once)
@@ -164,11 +175,11 @@ class BucketLedger:
                 f"{for_s:.0f} s ({error})."
             ) from None
 
-    def _once(self, call: Callable[[S3Client], Found]) -> Found:
+    def _once(self, call: Callable[[S3Client], Found], accesses: Sequence[Access]) -> Found:
         from botocore.exceptions import BotoCoreError, ClientError
 
         why = "there is no key for it"
-        for access in self._accesses:
+        for access in accesses:
             try:
                 return call(self._client(access()))
             except ClientError as error:

@@ -158,7 +158,6 @@ class SimLedger:
 
     def read(self, owner: Owner) -> Reading:
         def act() -> Reading:
-            self._enter()
             page = self._world.pages.get(owner.key, Page(owner=owner))
             return Reading(page=Page.from_json(page.to_json()), now=self._world.now)
 

@@ -258,10 +258,15 @@ def patched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], None]:
 
 
 def _ledger(
-    world: World, _place: object, access: S3Access | None, *, operators: bool = True, **_: object
+    world: World,
+    _place: object,
+    access: S3Access | None,
+    *,
+    only_the_run_writes: bool = False,
+    **_: object,
 ) -> SimLedger:
-    own = access is not None and not operators
-    return SimLedger(world, token_id=access.access_key_id if access and own else "")
+    own = access if only_the_run_writes else None
+    return SimLedger(world, token_id=own.access_key_id if own else "")
 
 
 class _Listed(ListOnce):
