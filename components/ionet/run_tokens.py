@@ -6,12 +6,14 @@ identity in its name, so it is found by that.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 
 from components.ledger.page import Owner
 from components.r2.cloudflare import Client, CloudflareError, Token
 
 NAME_PREFIX = "trainstack-"
+_NAME = re.compile(rf"{NAME_PREFIX}.+-(?P<identity>[0-9a-f]{{8}})(?:-\d+)?")
 
 Say = Callable[[str], None]
 
@@ -22,6 +24,12 @@ def name_of(family: str, *, renew: int) -> str:
     The number of renewals is part of it: the same number asked for again makes no other token.
     """
     return f"{NAME_PREFIX}{family}" + (f"-{renew}" if renew else "")
+
+
+def identity_of(name: str) -> str:
+    """Return the identity that a run's token is for, "" when the name is of no such token."""
+    match = _NAME.fullmatch(name)
+    return match["identity"] if match else ""
 
 
 def of_family(client: Client, family: str) -> list[Token]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -64,6 +66,7 @@ class Token:
     id: str
     name: str
     issued_on: datetime | None
+    buckets: tuple[str, ...] = ()  # that its policies name; () where the list does not tell
 
 
 def secret_access_key(token_value: str) -> str:
@@ -248,7 +251,20 @@ def _token(row: Any) -> Token:
         id=str(members.get("id") or ""),
         name=str(members.get("name") or ""),
         issued_on=moment(str(members.get("issued_on") or "")),
+        buckets=_buckets(members.get("policies")),
     )
+
+
+def _buckets(policies: Any) -> tuple[str, ...]:
+    """Return the buckets of a token's policies: `<resource kind>.<account>_<jurisdiction>_<name>`.
+
+    No bucket's name has an underscore. The resources are an object, or its text.
+    """
+    found: list[str] = []
+    for policy in cast("list[Any]", policies) if isinstance(policies, list) else []:
+        for resource in re.findall(r"r2\.bucket\.[\w.-]+", json.dumps(policy)):
+            found.append(resource.rpartition("_")[2])
+    return tuple(dict.fromkeys(found))
 
 
 def _codes(answer: dict[str, Any]) -> list[Any]:

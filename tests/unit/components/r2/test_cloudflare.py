@@ -102,3 +102,22 @@ def test_without_an_account_only_the_users_own_token_is_looked_for(vendor: Vendo
     operator = cloudflare.Client("planted-token", account_id="", base_url=vendor.url, retry_for_s=0)
     assert operator.token_id() == "f" * 32
     assert vendor.calls == ["GET /user/tokens/verify"]
+
+
+@pytest.mark.parametrize(
+    ("resources", "buckets"),
+    [
+        ({f"com.cloudflare.edge.r2.bucket.{'a' * 32}_default_my-runs": "*"}, ("my-runs",)),
+        ({f"com.cloudflare.edge.r2.bucket.{'a' * 32}_eu_my-runs": "*"}, ("my-runs",)),
+        (f'{{"com.cloudflare.edge.r2.bucket.{"a" * 32}_default_my-runs":"*"}}', ("my-runs",)),
+        ({f"com.cloudflare.api.account.{'a' * 32}": "*"}, ()),
+        (None, ()),
+    ],
+)
+def test_a_token_tells_the_buckets_that_it_is_for(
+    operator: cloudflare.Client, vendor: Vendor, resources: Any, buckets: tuple[str, ...]
+) -> None:
+    row = {"id": "t", "name": "trainstack-dev", "policies": [{"resources": resources}]}
+    vendor.will(200, envelope([row, {"id": "u", "name": "another"}]))
+    (token,) = operator.tokens(name_prefix="trainstack-")
+    assert (token.id, token.buckets) == ("t", buckets)
