@@ -9,11 +9,13 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
+from components.ledger.page import FOLDER
 from container.contract.records import Record, RecordError
 from container.transport.r2 import code_of, kind_of
 from runs.errors import (
@@ -31,6 +33,11 @@ READERS = 16  # parallel small reads: 200 objects a second at 80 ms a round trip
 _READ_AHEAD = 128  # objects held in memory at most, when the reader is slow
 
 R = TypeVar("R", bound=Record)
+
+
+def is_of_ledger(prefix: str) -> bool:
+    """Say whether a prefix is of the ledger of rentals, which is no run's."""
+    return f"{prefix}/".startswith(FOLDER)
 
 
 class AbsentError(NoSuchRunError):
@@ -113,12 +120,26 @@ class ReadOnlyBucket:
                 )
 
     def folders(self) -> list[str]:
-        """Return the names before the first slash of all keys: the run prefixes."""
-        return [
+        """Return the names before the first slash of all keys, the run prefixes; no ledger."""
+        names = [
             entry["Prefix"].rstrip("/")
             for page in self._pages(Delimiter="/")
             for entry in page.get("CommonPrefixes", [])
         ]
+        return [name for name in names if not is_of_ledger(name)]
+
+    def now(self) -> datetime:
+        """Return the bucket's time: this machine's clock may be wrong. Raises if it has none."""
+        with self.explained("list"):
+            answer: Any = self.client.list_objects_v2(Bucket=self.name, MaxKeys=1)
+        headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
+        try:
+            return parsedate_to_datetime(headers["date"]).astimezone(UTC)
+        except (LookupError, ValueError):
+            raise UnreachableError(
+                f"the server at {self.endpoint} tells no time.\n"
+                "R2_ENDPOINT_URL, where it is set, must be the address of an S3 server."
+            ) from None
 
     def _pages(self, **words: Any) -> Iterator[dict[str, Any]]:
         token: dict[str, Any] = {}

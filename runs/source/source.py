@@ -21,7 +21,7 @@ from runs.errors import (
     SettingMissingError,
     UnreachableError,
 )
-from runs.source.bucket import ReadOnlyBucket
+from runs.source.bucket import ReadOnlyBucket, is_of_ledger
 from runs.source.selector import Selector
 from runs.source.stack import (
     Target,
@@ -104,6 +104,10 @@ class Source:
         """The runs that the stack declares now; or the one that `--prefix` names."""
         if self.selector.prefix:
             prefix = self.selector.prefix.strip("/")
+            if is_of_ledger(prefix):
+                raise NoSuchRunError(
+                    f"{prefix}/ is the ledger of rentals, no run.\nSee `python -m runs list`."
+                )
             return [Target(run=run_of_prefix(prefix), prefix=prefix)]
         return targets_of(self.outputs)
 
@@ -111,11 +115,10 @@ class Source:
     def bucket(self) -> ReadOnlyBucket:
         """The bucket, opened with the operator's own key."""
         endpoint = self.endpoint
-        access_key, secret = self._s3_key()
         client = make_client(
             endpoint=endpoint,
-            access_key_id=access_key,
-            secret_access_key=secret,
+            access_key_id=self.s3_access.access_key_id,
+            secret_access_key=self.s3_access.secret_access_key,
             limits=TERMINAL,
         )
         return ReadOnlyBucket(client, name=self.bucket_name, endpoint=endpoint)
@@ -150,10 +153,12 @@ class Source:
         """The account, or "".
 
         A stack's bucket is in the account that its config names, whatever the shell was left with
-        by other work. For `--bucket` alone the shell is the more explicit one.
+        by other work. For `--bucket` alone the shell is the more explicit one, and where no stack
+        tells anything the only one.
         """
         shell = self.environ.get("CLOUDFLARE_ACCOUNT_ID", "")
-        if shell and self.selector.bucket and not self.selector.stack:
+        unknown = isinstance(self._config_entries, RunsError)
+        if shell and (unknown or (self.selector.bucket and not self.selector.stack)):
             return shell
         return self.config.get("cloudflareAccountId", "") or shell
 
@@ -234,11 +239,13 @@ class Source:
             "`python -m runs list` shows what is there; `pulumi up` starts the stack's runs."
         )
 
-    def _s3_key(self) -> tuple[str, str]:
+    @cached_property
+    def s3_access(self) -> cloudflare.S3Access:
+        """The operator's own key of the bucket: R2's variables, else made of the token."""
         access_key = self.environ.get("R2_ACCESS_KEY_ID", "")
         secret = self.environ.get("R2_SECRET_ACCESS_KEY", "")
         if access_key and secret:
-            return access_key, secret
+            return cloudflare.S3Access(access_key_id=access_key, secret_access_key=secret)
         token = self.cloudflare_token
         if not token:
             raise SettingMissingError(
@@ -247,25 +254,29 @@ class Source:
                 "In the local world: source .local/env. Else set your Cloudflare token, name the "
                 "stack (--stack), or set R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY."
             )
-        return self.token_id(), cloudflare.secret_access_key(token)
+        return cloudflare.S3Access(
+            access_key_id=self.token_id(), secret_access_key=cloudflare.secret_access_key(token)
+        )
 
     def token_id(self) -> str:
         """Return the id of the Cloudflare token, which is its S3 access key."""
-        account = self._known_account
-        base_url = self.cloudflare_url
-        client = cloudflare.Client(
+        try:
+            return self.cloudflare_client().token_id()
+        except cloudflare.UnclearError as error:
+            raise UnreachableError(_not_checked(error.why, self.cloudflare_url)) from None
+        except cloudflare.TokenRefusedError:
+            said = _not_valid(self.cloudflare_url, account=self._known_account)
+            raise AccessRefusedError(said) from None
+
+    def cloudflare_client(self) -> cloudflare.Client:
+        """Return a client of Cloudflare's API with the operator's token."""
+        return cloudflare.Client(
             self.cloudflare_token,
-            account_id=account,
-            base_url=base_url,
+            account_id=self._known_account,
+            base_url=self.cloudflare_url,
             retry_for_s=VERIFY_RETRY_S,
             read_timeout_s=VERIFY_READ_S,
         )
-        try:
-            return client.token_id()
-        except cloudflare.UnclearError as error:
-            raise UnreachableError(_not_checked(error.why, base_url)) from None
-        except cloudflare.TokenRefusedError:
-            raise AccessRefusedError(_not_valid(base_url, account=account)) from None
 
     @property
     def cloudflare_url(self) -> str:

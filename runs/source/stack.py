@@ -20,6 +20,11 @@ from runs.source.selector import Selector
 ROOT = Path(__file__).resolve().parents[2]
 PULUMI_WITHIN_S = 60
 _PREFIX = re.compile(r"(?P<stack_and_run>.+)-(?P<identity>[0-9a-f]{8})-(?P<training>[0-9a-f]{8})")
+_NO_STACK = ("no stack named", "no stack selected")  # as Pulumi's CLI says it
+
+
+class NoStackError(SettingMissingError):
+    """Pulumi answered that it has no such stack, or that none is selected."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,14 +43,15 @@ def pulumi_json(
 ) -> dict[str, Any]:
     """Return what a `pulumi … --json` prints.
 
-    Raises SettingMissingError when it cannot be run, or says no; what it printed stays hidden but
-    for the last line of its complaint, as an answer may hold secrets.
+    Raises SettingMissingError when it cannot be run, or says no (NoStackError when that is because
+    there is no such stack); what it printed stays hidden but for the last line of its complaint, as
+    an answer may hold secrets.
     """
     program = shutil.which("pulumi", path=environ.get("PATH", ""))
     if program is None:
         raise SettingMissingError(
             "pulumi is not on PATH, so the stack's outputs cannot be read.\n"
-            "In the local world: source .local/env. Without a stack: --bucket NAME --prefix PREFIX"
+            "In the local world: source .local/env. Without a stack: --bucket NAME"
         )
     stack = ["--stack", selector.stack] if selector.stack else []
     try:
@@ -64,10 +70,11 @@ def pulumi_json(
         ) from None
     if done.returncode != 0:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise SettingMissingError(
+        none = any(words in why for words in _NO_STACK)
+        raise (NoStackError if none else SettingMissingError)(
             f"`pulumi {' '.join(command[:2])}` failed: {why}\n"
             "Select a stack (--stack dev); in the local world: source .local/env. "
-            "Without a stack: --bucket NAME --prefix PREFIX"
+            "Without a stack: --bucket NAME"
         )
     printed: Any = json.loads(done.stdout or "{}")
     return cast("dict[str, Any]", printed)

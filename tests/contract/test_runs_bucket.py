@@ -368,6 +368,26 @@ def test_rm_shows_first_and_deletes_only_when_told_so(
     assert bucket(server).read(f"{neighbour}/verdict.json") is not None
 
 
+def test_the_ledger_of_rentals_is_no_run_and_is_never_deleted(
+    runs: Callable[..., Done], server: S3Server, prefix: str
+) -> None:
+    finished_run(server, prefix, ARTIFACTS)
+    page = "trainstack/dev/main.json"
+    put(server, "ledger", {page: b"{}", "run.json": b"{}"})
+    try:
+        assert "ledger" not in bucket(server).folders()
+        assert "ledger" not in runs("list").stdout
+        costs = json.loads(runs("cost", "--json").stdout)
+        assert [one["prefix"] for one in costs if not one["prefix"].startswith("dev-")] == []
+        for words in (("--prefix", "ledger"), ("--prefix", "ledger/trainstack/dev/")):
+            assert "ledger of rentals" in runs("rm", *words, "--yes", "--force", expect=2).stderr
+        assert "no run 'ledger'" in runs("rm", "--run", "ledger", "--yes", expect=2).stderr
+        assert bucket(server).read(f"ledger/{page}") == b"{}"
+    finally:
+        store = bucket(server)
+        remove.remove(store, remove.remains(store, "ledger"), progress=lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("key", "content"),
     [

@@ -10,7 +10,7 @@ import pytest
 from runs.errors import NoSuchRunError, SettingMissingError
 from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import Target, pick, run_of_prefix, targets_of
+from runs.source.stack import NoStackError, Target, pick, run_of_prefix, targets_of
 
 PREFIX = "dev-main-0a1b2c3d-deadbeef"
 OTHER = "dev-wide-0a1b2c3d-deadbeef"
@@ -144,6 +144,34 @@ def test_a_pulumi_that_says_no_is_quoted_and_answered(tmp_path: Path) -> None:
     with pytest.raises(SettingMissingError, match="no stack selected") as caught:
         _ = source(Selector(), PATH=path).outputs
     assert "source .local/env" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("says", "kind"),
+    [
+        ("error: no stack named 'dev' found", NoStackError),
+        ("error: no stack selected; please use `pulumi stack select` to choose one", NoStackError),
+        ("error: unable to open state directory", SettingMissingError),
+    ],
+)
+def test_a_stack_that_there_is_not_is_told_from_one_that_cannot_be_read(
+    tmp_path: Path, says: str, kind: type[SettingMissingError]
+) -> None:
+    path = fake_pulumi(tmp_path, f'echo "{says.replace("`", "")}" >&2; exit 6')
+    with pytest.raises(SettingMissingError) as caught:
+        _ = source(Selector(stack="dev"), PATH=path).state_ids
+    assert type(caught.value) is kind
+
+
+def test_the_account_of_the_shell_does_where_no_stack_tells_one() -> None:
+    found = source(Selector(), PATH="/nowhere", CLOUDFLARE_ACCOUNT_ID="acc")
+    assert found.account == "acc"
+
+
+@pytest.mark.parametrize("prefix", ["ledger", "/ledger/", "ledger/trainstack/dev"])
+def test_the_ledger_of_rentals_is_no_run(prefix: str) -> None:
+    with pytest.raises(NoSuchRunError, match="ledger of rentals"):
+        _ = source(Selector(bucket="b", prefix=prefix)).targets
 
 
 def test_the_access_token_is_asked_for_by_name_and_of_the_right_run(tmp_path: Path) -> None:
