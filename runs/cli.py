@@ -80,7 +80,7 @@ _COMMANDS = (
     (
         reap,
         "reap",
-        "Find machines that bill and that no stack knows; give them back.",
+        "Find machines, rentals and tokens that were left; end them.",
         "Interrupted. What was asked to end may end later: list again with `python -m runs reap`.",
     ),
 )

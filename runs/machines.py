@@ -5,6 +5,7 @@ The account is asked, not a stack: what is found here bills even when every stat
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,8 +16,13 @@ from components.ionet import cost
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import IonetError, KeyRefusedError, NotGoneError, UnclearError
 from components.ionet.models import Deployment, DeploymentRow
+from components.ionet.rental import account
+from components.ionet.rental.give_back import give_back as destroy
+from runs import rentals
 from runs.errors import AccessRefusedError, RunsError, SettingMissingError, UnreachableError
+from runs.rentals import Rental
 from runs.source.source import Source
+from runs.source.stack import NoStackError
 
 NAME_PREFIX = (
     "trainstack-"  # of every deployment that the program rents: components/training_run.py
@@ -40,6 +46,7 @@ class Machine:
     paid_usd: Decimal | None
     hours_left: tuple[float, float] | None
     in_state: bool | None
+    rental: Rental | None = None  # what the ledger says of it
 
 
 def check_world(source: Source) -> None:
@@ -67,12 +74,15 @@ def open_client(source: Source, *, read_timeout_s: float, retry_for_s: float) ->
 def known_ids(source: Source) -> frozenset[str] | None:
     """Return the ids in the state of the given or selected stack; None when there is no stack.
 
-    A stack that was named and cannot be read is an error: its machines are not unknown ones.
+    With `--bucket` only a stack that is named is asked. One that was named and cannot be read is an
+    error: its machines are not unknown ones. One that Pulumi does not know has lost its state.
     """
-    if source.selector.bucket:
+    if source.selector.bucket and not source.selector.stack:
         return None
     try:
         return source.state_ids
+    except NoStackError:
+        return None
     except SettingMissingError:
         if source.selector.stack:
             raise
@@ -81,32 +91,65 @@ def known_ids(source: Source) -> frozenset[str] | None:
 
 def living(client: Client) -> list[DeploymentRow]:
     """Return the deployments that bear this project's name and have not ended."""
+    return [row for row in listed(client) if row.life != "ended" and is_ours(row)]
+
+
+def listed(client: Client) -> list[DeploymentRow]:
+    """Return all deployments that the account lists, ended ones and strangers' too."""
     with explained():
-        rows = client.deployments()
-    return [row for row in rows if row.name.startswith(NAME_PREFIX) and row.life != "ended"]
+        return client.deployments()
+
+
+def is_ours(row: DeploymentRow) -> bool:
+    """Say whether a deployment bears this project's name."""
+    return row.name.startswith(NAME_PREFIX)
+
+
+def looked_up(client: Client, rental: Rental) -> tuple[Rental, DeploymentRow | None]:
+    """Ask by ID for a machine that the account does not list: a list may lag behind.
+
+    Returns the entry with what is shown, and the row that the list lacks of a living one.
+    """
+    deployment_id, name = rental.entry.deployment_id, rental.entry.name
+    if not (rental.is_unseen and deployment_id):
+        return rental, None
+    with explained():
+        deployment = account.details(client, deployment_id)
+    if deployment is None:
+        return rental, None
+    rental = dataclasses.replace(rental, shown=deployment.life)
+    if deployment.life == "ended":
+        return rental, None
+    return rental, DeploymentRow(id=deployment_id, name=name, status=deployment.status)
 
 
 def machines(
-    client: Client, rows: Sequence[DeploymentRow], *, known: frozenset[str] | None
+    client: Client,
+    rows: Sequence[DeploymentRow],
+    *,
+    known: frozenset[str] | None,
+    of_ledger: Sequence[Rental] = (),
 ) -> list[Machine]:
     """Return what each deployment has cost and may still cost, those that no state knows first."""
-    listed = [
-        _machine(row, _details(client, row), in_state=None if known is None else row.id in known)
+    found = [
+        _machine(
+            row,
+            _details(client, row),
+            in_state=None if known is None else row.id in known,
+            rental=rentals.of_machine(row, of_ledger),
+        )
         for row in rows
     ]
-    return sorted(listed, key=lambda machine: (machine.in_state is True, machine.name))
+    return sorted(found, key=lambda machine: (machine.in_state is True, machine.name))
 
 
-def give_back(client: Client, deployment_id: str) -> None:
+def give_back(client: Client, machine: Machine) -> None:
     """Destroy a deployment, and return when io.net says that it is gone; takes minutes at most.
 
     Raises RunsError when it is not gone, or this is not known: it may then still bill.
     """
-    # Not at the top: it draws in Pulumi, half a second that every other command need not wait.
-    from components.ionet.rental.give_back import give_back as destroy
-
     with explained():
-        destroy(client, deployment_id)
+        destroy(client, machine.deployment_id, name=machine.name)
 
 
 @contextmanager
@@ -128,13 +171,18 @@ def explained() -> Generator[None]:
 
 def _cloud(source: Source) -> str:
     """Return the world that the stack names, or without one the world that the shell is in."""
+    of_shell = LOCAL if source.environ.get(LOCAL_MARK) else REAL
+    if source.selector.bucket and not source.selector.stack:
+        return of_shell
     try:
-        cloud = source.config.get("cloud", REAL)
+        # A stack's config is empty with `--bucket` where Pulumi knows no such stack.
+        return source.config.get("cloud", of_shell if source.selector.bucket else REAL)
+    except NoStackError:
+        return of_shell
     except SettingMissingError:
         if source.selector.stack:
             raise
-        cloud = LOCAL if source.environ.get(LOCAL_MARK) else REAL
-    return cloud
+        return of_shell
 
 
 def _details(client: Client, row: DeploymentRow) -> Deployment | None:
@@ -148,7 +196,11 @@ def _details(client: Client, row: DeploymentRow) -> Deployment | None:
 
 
 def _machine(
-    row: DeploymentRow, deployment: Deployment | None, *, in_state: bool | None
+    row: DeploymentRow,
+    deployment: Deployment | None,
+    *,
+    in_state: bool | None,
+    rental: Rental | None,
 ) -> Machine:
     return Machine(
         deployment_id=row.id,
@@ -157,6 +209,7 @@ def _machine(
         paid_usd=deployment.amount_paid_usd if deployment else None,
         hours_left=_hours_left(deployment) if deployment else None,
         in_state=in_state,
+        rental=rental,
     )
 
 

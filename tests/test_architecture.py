@@ -38,6 +38,8 @@ OF_COMPONENTS_IN_RUNS = {
     "components.ionet.errors": "what each call can say",
     "components.ionet.models": "the vendor's wire types",
     "components.ionet.rental": "gone, as this account shows it",
+    "components.ionet.run_tokens": "by which name a run's token is told",
+    "components.ledger": "what was rented for whom, whatever became of the state",
     "components.ionet.cost": "prices and the vendor's minutes",
     "components.r2.cloudflare": "whether a token is good, as the preflight sees it",
     "components.registry": "whether a registry takes a login, as the preflight sees it",
@@ -112,10 +114,14 @@ LAYERS = {
     "runs": (
         ("runs",),
         ("runs.source", "runs.terminal"),
+        ("runs.rentals",),
         ("runs.machines", "runs.model_client", "runs.remove"),
         ("runs.download", "runs.view"),
-        ("runs.checks",),
-        ("runs.view.tables",),  # one place knows how everything looks as a table
+        ("runs.checks", "runs.tokens"),
+        ("runs.inventory",),
+        ("runs.reaping",),
+        # Two places know how everything looks as a table.
+        ("runs.view.rental_tables", "runs.view.tables"),
         ("runs.commands",),
         ("runs.cli",),
         ("runs.__main__",),

@@ -176,7 +176,14 @@ ELSEWHERE: Mapping[str, Elsewhere] = {
     ),
     "runs.__main__": elsewhere("calls the command line", "unit/runs/test_cli.py"),
     "runs.errors": elsewhere("exit codes, as documented", "unit/runs/test_cli.py"),
-    "runs.machines": elsewhere("machines that no stack knows", "unit/runs/commands/test_reap.py"),
+    "runs.inventory": elsewhere(
+        "needs an account, a bucket and tokens; what follows from it has its tests",
+        "provider/test_reap.py",
+        "unit/runs/test_reaping.py",
+    ),
+    "runs.machines": elsewhere(
+        "machines that no stack knows", "unit/runs/commands/test_reap.py", "provider/test_reap.py"
+    ),
     "runs.remove": elsewhere("needs a real bucket", "contract/test_runs_bucket.py"),
     "runs.commands": elsewhere(
         "typed as a user types them, against a real S3 server",

@@ -1,126 +1,232 @@
-"""`runs reap`: shows what this project rents at io.net, and gives back what is named with --yes."""
+"""`runs reap`: shows what this project rents and gives out, and takes back what is named."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from components.ionet.client import Client
-from runs import machines
+from components.ionet.rental.close import note_given_back
+from runs import inventory, machines, reaping, rentals, tokens
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
+from runs.inventory import Inventory
 from runs.machines import Machine
+from runs.rentals import Rental
 from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.terminal.console import out, print_json, say, talk
-from runs.terminal.options import AsJson, Stack
-from runs.view import tables
+from runs.terminal.console import out, print_json, say
+from runs.terminal.options import AsJson, BucketName, Stack
+from runs.terminal.waiting import waiting
+from runs.tokens import RunToken
+from runs.view import rental_tables
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[DEPLOYMENT_ID]...", help="What to give back.", show_default=False),
+    typer.Argument(metavar="ID", help="A deployment or a token, as listed.", show_default=False),
 ]
 
 
 def reap(
-    deployment_ids: Ids = None,
+    ids: Ids = None,
     stack: Stack = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Give back; without it nothing is.")] = False,
+    bucket: BucketName = "",
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it nothing is done.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also a machine that the stack's state knows.")
     ] = False,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Also a rental that this account does not show.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Find machines that bill and that no stack knows; give them back by id with --yes.
+    """Find machines that bill, rentals that nobody shows, and tokens that were left; end them.
 
-    Lists this project's live deployments in the io.net account, also when every state is lost.
-    "In state" is about the given or selected stack only: a machine of another stack, or one that
-    a running `pulumi up` has just rented, is "no" too. Hours left is a range where io.net's
-    minutes can mean two things. Giving back ends the training; what it uploaded stays.
+    Lists this project's live deployments in the io.net account, what the bucket's ledger of rentals
+    says of them and knows besides, and the Cloudflare tokens of runs. No state is needed: key,
+    token and bucket do (IONET_API_KEY, CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID, --bucket).
+
+    With --yes a machine that is named is given back, which ends its training; what it uploaded
+    stays. A token is revoked, unless it is younger than a day, or its run has a machine or a beat.
+    A rental that is unknown to the account may live, and bill, in another one: --forget closes it
+    in the ledger once that account's console shows that it has ended.
+
+    "In state" is about the given or selected stack only: what belongs to another stack, or was
+    rented just now by a `pulumi up` that still runs, is "no" too. Hours left is a range where
+    io.net's minutes can mean two things.
 
     Example: python -m runs reap --stack dev
 
-    Exit codes: 0 listed, or all given back; 1 a machine was refused or is not gone; 2 a key or a
-    word is missing or wrong; 5 no answer, or the key was refused.
+    Example: python -m runs reap --bucket my-runs
+
+    Example: python -m runs reap DEPLOYMENT_ID TOKEN_ID --stack dev --yes
+
+    Exit codes: 0 listed, or all of it done or so already; 1 refused, or a machine is not gone; 2 a
+    key or a word is missing or wrong; 5 no answer, or the key was refused.
     """
-    wanted = list(dict.fromkeys(deployment_ids or []))
-    if yes and not wanted:
+    wanted = list(dict.fromkeys(ids or []))
+    if (yes or forget) and not wanted:
         raise SettingMissingError(
-            "--yes gives back only what is named, and no deployment id is.\n"
-            "`python -m runs reap` lists them."
+            f"--{'yes' if yes else 'forget'} is for what is named, and no deployment id or token "
+            "id is.\n`python -m runs reap` lists them."
         )
-    source = Source(Selector(stack=stack))
-    with talk.status("asking io.net and the stack's state …"):
+    source = Source(Selector(stack=stack, bucket=bucket))
+    with waiting("the stack's config"):
         machines.check_world(source)
-        known = machines.known_ids(source)
         client = machines.open_client(
             source, read_timeout_s=machines.READ_TIMEOUT_S, retry_for_s=machines.RETRY_FOR_S
         )
-        listed = machines.machines(client, machines.living(client), known=known)
-    chosen = choose(listed, wanted, force=force) if wanted else []
-    if yes and known is None:
-        say("no stack is selected: whether one knows these machines was not checked.")
-    gone = _give_back(client, chosen) if yes else frozenset[str]()
-    _show(listed, gone=gone, as_json=as_json)
+    found = inventory.take(source, client)
+    for line in found.not_asked:
+        say(f"not asked: {line}", style="yellow")
+    choice = reaping.choose(wanted, found, force=force, forget=forget)
+    for line in choice.so_already:
+        say(line)
+    done = Done()
     if yes:
-        raise typer.Exit(EXIT_OK if len(gone) == len(chosen) else EXIT_FAILED)
-    if chosen:
-        say("Nothing was given back: say --yes to do it.")
-    elif any(machine.in_state is not True for machine in listed):
-        say("To give one back: python -m runs reap DEPLOYMENT_ID --yes")
+        if found.known is None and choice.give_back:
+            say("no state was asked: whether a stack knows these machines was not checked.")
+        done = _do(choice, source=source, client=client, found=found)
+    _show(found, done=done, stack=stack, as_json=as_json)
+    if yes:
+        raise typer.Exit(EXIT_OK if done.is_all_of(choice) else EXIT_FAILED)
+    _say_how(found, choice, wanted, options=_options(stack, bucket))
 
 
-def choose(listed: Sequence[Machine], wanted: Sequence[str], *, force: bool) -> list[Machine]:
-    """Return the machines of these ids; raises before anything is given back.
+@dataclass(frozen=True)
+class Done:
+    """The IDs that were dealt with."""
 
-    SettingMissingError for an id that is not listed, RunsError for one that the state knows, which
-    its stack would otherwise go on believing in.
-    """
-    by_id = {machine.deployment_id: machine for machine in listed}
-    strange = [deployment_id for deployment_id in wanted if deployment_id not in by_id]
-    if strange:
-        raise SettingMissingError(
-            f"io.net lists no live machine of this project with the id {', '.join(strange)}; "
-            "nothing was given back.\n`python -m runs reap` lists them."
+    ids: frozenset[str] = frozenset()
+
+    def is_all_of(self, choice: reaping.Choice) -> bool:
+        """Say whether nothing of it failed."""
+        return self.ids >= {
+            *(machine.deployment_id for machine in choice.give_back),
+            *(rental.id for rental in (*choice.note, *choice.forget)),
+            *(token.id for token in choice.revoke),
+        }
+
+
+def _do(choice: reaping.Choice, *, source: Source, client: Client, found: Inventory) -> Done:
+    """Do it, the slowest last; what fails is said and keeps nothing else from being done."""
+    done: set[str] = set()
+    for token in choice.revoke:
+        _try(token.id, done, lambda token=token: _revoke(source, token), fails="was not revoked")
+    for rental in (*choice.note, *choice.forget):
+        _try(rental.id, done, lambda rental=rental: _close(source, rental), fails="stays open")
+    for machine in choice.give_back:
+        _try(
+            machine.deployment_id,
+            done,
+            lambda machine=machine: _give_back(source, client, machine, found),
+            fails="may still bill",
         )
-    chosen = [by_id[deployment_id] for deployment_id in wanted]
-    known = [machine.deployment_id for machine in chosen if machine.in_state]
-    if known and not force:
-        raise RunsError(
-            f"the stack's state knows {', '.join(known)}; nothing was given back.\n"
-            "`pulumi destroy` gives it back and forgets it; or say --force."
-        )
-    return chosen
+    return Done(frozenset(done))
 
 
-def _give_back(client: Client, chosen: Sequence[Machine]) -> frozenset[str]:
-    gone: set[str] = set()
-    for machine in chosen:
-        say(f"giving back {machine.deployment_id} ({machine.name}) …")
-        try:
-            with talk.status("waiting until io.net says that it is gone …"):
-                machines.give_back(client, machine.deployment_id)
-        except RunsError as error:  # the others still bill: one that fails must not keep them
-            say(
-                f"{machine.deployment_id} may still bill: {error}\n"
-                "Run the same again, and look at io.net's console.",
-                style="red",
-            )
-        else:
-            gone.add(machine.deployment_id)
-            say(f"{machine.deployment_id} is gone.")
-    return frozenset(gone)
+def _try(one: str, done: set[str], act: Callable[[], None], *, fails: str) -> None:
+    try:
+        act()
+    except RunsError as error:  # the others still bill: one that fails must not keep them
+        say(f"{one} {fails}: {error}\nRun the same again.", style="red")
+    else:
+        done.add(one)
 
 
-def _show(listed: Sequence[Machine], *, gone: frozenset[str], as_json: bool) -> None:
+def _revoke(source: Source, token: RunToken) -> None:
+    with waiting("Cloudflare"):
+        tokens.revoke(source.cloudflare_client(), token)
+    say(f"{token.id} ({token.name}) is revoked.")
+
+
+def _close(source: Source, rental: Rental) -> None:
+    is_asked = rental.entry.state == "asked"
+    state = "lost" if is_asked and rental.shown is None else "given back"
+    with waiting("the ledger in the bucket"):
+        ledger = rentals.ledger(source.s3_access, bucket=source.bucket)
+        rentals.close(ledger, rental, state=state)
+    if rental.shown == "ended":
+        say(f"{rental.id} has ended, and is closed in the ledger now.")
+        return
+    say(
+        f"{rental.id} ({rental.entry.name}) is closed in the ledger as {state}. io.net was asked "
+        "for nothing: if it lives in another account, it bills on there."
+    )
+
+
+def _give_back(source: Source, client: Client, machine: Machine, found: Inventory) -> None:
+    one = machine.deployment_id
+    say(f"giving back {one} ({machine.name}) …")
+    with waiting(f"io.net to say that {one} is gone; look at its console if it does not"):
+        machines.give_back(client, machine)
+    say(f"{one} is gone.")
+    if found.rentals is None:
+        say(f"the ledger could not be asked: where it names {one}, the same command closes it.")
+    elif machine.rental is not None:
+        ledger = rentals.ledger(source.s3_access, bucket=source.bucket)
+        with waiting("the ledger in the bucket"):
+            owner = machine.rental.owner
+            note_given_back(ledger, owner, deployment_id=one, name=machine.name, say=say)
+
+
+def _show(found: Inventory, *, done: Done, stack: str, as_json: bool) -> None:
+    only_in_ledger, held = found.only_in_ledger, found.tokens or ()
     if as_json:
-        print_json([tables.machine_json(m, given_back=m.deployment_id in gone) for m in listed])
+        view, ids = rental_tables, done.ids
+        print_json(
+            {
+                "machines": [
+                    view.machine_json(m, given_back=m.deployment_id in ids) for m in found.machines
+                ],
+                "rentals": [view.rental_json(r, closed=r.id in ids) for r in only_in_ledger],
+                "tokens": [view.token_json(t, revoked=t.id in ids) for t in held],
+                "not_asked": list(found.not_asked),
+            }
+        )
         return
-    left = [machine for machine in listed if machine.deployment_id not in gone]
+    left = [machine for machine in found.machines if machine.deployment_id not in done.ids]
+    unseen = [rental for rental in only_in_ledger if rental.id not in done.ids]
+    kept = [token for token in held if token.id not in done.ids]
     if not left:
-        say("io.net lists no live machine of this project" + (" any more." if gone else "."))
+        any_more = " any more." if len(left) < len(found.machines) else "."
+        say(f"io.net lists no live machine of this project{any_more}")
+    tables = [
+        *([rental_tables.machines(left, ledger_asked=found.rentals is not None)] if left else []),
+        *([rental_tables.only_in_ledger(unseen)] if unseen else []),
+        *([rental_tables.tokens(kept)] if kept else []),
+    ]
+    for number, table in enumerate(tables):
+        if number:
+            out.print()
+        out.print(table)
+    if found.known is None and (left or unseen):
+        say(
+            f"? Pulumi knows no stack {stack} here, so no state was asked"
+            if stack
+            else "? no state was asked: name its stack with --stack"
+        )
+
+
+def _say_how(
+    found: Inventory, choice: reaping.Choice, wanted: Sequence[str], *, options: str
+) -> None:
+    """Say what to type next; nothing was done."""
+    if wanted:
+        if not choice.is_empty:
+            say("Nothing was done: say --yes to do it.")
         return
-    out.print(tables.machines(left))
-    if any(machine.in_state is None for machine in left):
-        say("? no stack is selected, so no state was asked: name one with --stack")
+    command = f"python -m runs reap ID{options} --yes"
+    if any(machine.in_state is not True for machine in found.machines):
+        say(f"To give a machine back:   {command}")
+    if any(rental.entry.is_open for rental in found.only_in_ledger):
+        say(f"To forget a rental:       {command} --forget")
+    if any(not token.kept_because for token in found.tokens or ()):
+        say(f"To revoke a token:        {command}")
+
+
+def _options(stack: str, bucket: str) -> str:
+    named = {"--stack": stack, "--bucket": bucket}
+    return "".join(f" {option} {value}" for option, value in named.items() if value)

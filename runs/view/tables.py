@@ -1,4 +1,7 @@
-"""Tables and JSON of lists: runs in a bucket, artefacts, costs, checks; fits 80 columns."""
+"""Tables and JSON of lists: runs in a bucket, artefacts, costs, checks; fits 80 columns.
+
+What `reap` shows is in rental_tables.py.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,6 @@ from rich.text import Text
 from container.contract.keys import ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, STAGES_PREFIX
 from container.contract.records import Artifact
 from runs.checks import Finding
-from runs.machines import Machine
 from runs.remove import Remains
 from runs.terminal import formats
 from runs.view.panel import STYLE, plain_table
@@ -183,45 +185,6 @@ def finding(one: Finding) -> Table:
         what.append(f"\n→ {one.remedy}", style="cyan")
     row.add_row(Text(f"{mark} {one.outcome}", style=style), one.check, what)
     return row
-
-
-def machines(listed: Sequence[Machine]) -> Table:
-    """Draw rented machines, two lines each: the name, then the id that gives it back."""
-    table = plain_table("machine", "status", ">paid", ">hours left", "in state")
-    table.columns[0].overflow = "fold"
-    table.columns[0].min_width = len("00000000-0000-4000-8000-000000000000")
-    for machine in listed:
-        known = {True: "yes", False: "no", None: "?"}[machine.in_state]
-        table.add_row(
-            Text.assemble((machine.name, "bold"), (f"\n{machine.deployment_id}", "dim")),
-            Text(formats.flat(machine.status)),
-            "-" if machine.paid_usd is None else formats.usd(machine.paid_usd),
-            _hours(machine.hours_left),
-            Text(known, style="" if machine.in_state else "yellow"),
-        )
-    return table
-
-
-def machine_json(machine: Machine, *, given_back: bool) -> dict[str, Any]:
-    """Return one rented machine as the object that `--json` prints; money as decimal text."""
-    fewest, most = machine.hours_left or (None, None)
-    return {
-        "deployment_id": machine.deployment_id,
-        "name": machine.name,
-        "status": machine.status,
-        "paid_usd": None if machine.paid_usd is None else str(machine.paid_usd),
-        "hours_left_at_least": None if fewest is None else round(fewest, 2),
-        "hours_left_at_most": None if most is None else round(most, 2),
-        "in_state": machine.in_state,
-        "given_back": given_back,
-    }
-
-
-def _hours(left: tuple[float, float] | None) -> str:
-    if left is None:
-        return "-"
-    fewest, most = (f"{hours:.1f}" for hours in left)
-    return fewest if fewest == most else f"{fewest}-{most}"
 
 
 def remains_json(remains: Remains, *, deleted: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from container.contract.records import Outcome, Verdict
 
@@ -27,6 +28,7 @@ class FakeR2:
         self.operator_is_known = True
         self.calls: list[str] = []
         self.tokens: dict[str, str] = {}  # name by id
+        self.token_members: dict[str, dict[str, Any]] = {}  # what else the list tells, by id
         self.lose_replies_to: str = ""  # of PUTs whose key begins so: done, and not answered
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(
@@ -71,7 +73,7 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
             elif self._refused():
                 return
             elif path.count("/") == 1 or path.endswith("/"):
-                self._list(path)
+                self._list(path.strip("/"), dict(parse_qsl(urlsplit(self.path).query)))
             elif path in r2.objects:
                 self._answer(200, r2.objects[path], etag=_etag(r2.objects[path]))
             else:
@@ -118,17 +120,30 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
                 self._answer(401, json.dumps(found).encode())
 
         def _list_tokens(self) -> None:
-            listed = [{"id": id_, "name": name} for id_, name in r2.tokens.items()]
+            listed = [
+                {"id": id_, "name": name, **r2.token_members.get(id_, {})}
+                for id_, name in r2.tokens.items()
+            ]
             found = {"success": True, "errors": [], "result": listed}
             self._answer(200, json.dumps(found).encode())
 
-        def _list(self, path: str) -> None:
-            bucket = path.strip("/")
-            names = sorted({key.split("/")[2] for key in r2.objects if key.split("/")[1] == bucket})
-            prefixes = "".join(
-                f"<CommonPrefixes><Prefix>{name}/</Prefix></CommonPrefixes>" for name in names
-            )
-            self._answer(200, f"<ListBucketResult>{prefixes}</ListBucketResult>".encode())
+        def _list(self, bucket: str, query: dict[str, str]) -> None:
+            begin, rows = query.get("prefix", ""), dict[str, str]()
+            for path, body in sorted(r2.objects.items()):
+                _, of_bucket, key = path.split("/", 2)
+                if of_bucket != bucket or not key.startswith(begin):
+                    continue
+                folder, slash, _ = key[len(begin) :].partition("/")
+                if "delimiter" in query and slash:
+                    prefix = f"{begin}{folder}/"
+                    rows[prefix] = f"<CommonPrefixes><Prefix>{prefix}</Prefix></CommonPrefixes>"
+                else:
+                    rows[key] = (
+                        f"<Contents><Key>{key}</Key><Size>{len(body)}</Size><ETag>{_etag(body)}"
+                        "</ETag><LastModified>2026-11-01T00:00:00Z</LastModified></Contents>"
+                    )
+            answer = f"<ListBucketResult>{''.join(rows.values())}</ListBucketResult>"
+            self._answer(200, answer.encode())
 
         def _refused(self) -> bool:
             r2.calls.append(f"{self.command} {self.path}")

@@ -1,4 +1,7 @@
-"""`runs reap`: machines that bill and that no stack knows, against io.net's stand-in."""
+"""`runs reap`: machines that bill and that no stack knows, against io.net's stand-in.
+
+With a bucket and tokens besides, as a process: tests/provider/test_reap.py.
+"""
 
 from __future__ import annotations
 
@@ -100,7 +103,7 @@ def test_a_machine_is_found_though_every_state_is_lost(
     reap: Callable[..., Done], caas: CaasPlace, ids: dict[str, str]
 ) -> None:
     done = reap("--json")
-    found = {entry["deployment_id"]: entry for entry in json.loads(done.stdout)}
+    found = {entry["deployment_id"]: entry for entry in json.loads(done.stdout)["machines"]}
     assert set(found) == {ids[LOST], ids[KEPT]}
     entry = found[ids[LOST]]
     assert (entry["name"], entry["status"], entry["in_state"]) == (LOST, "running", None)
@@ -126,11 +129,12 @@ def test_only_what_is_named_is_given_back_and_only_with_yes(
     reap: Callable[..., Done], caas: CaasPlace, ids: dict[str, str], tmp_path: Path
 ) -> None:
     knows = {"PATH": stack_that_knows(tmp_path, ids[KEPT])}
-    assert "Nothing was given back" in reap(ids[LOST], **knows).stderr
+    assert "Nothing was done" in reap(ids[LOST], **knows).stderr
     assert caas.details(ids[LOST])["status"] == "running"
     assert "no deployment id" in reap("--yes", expect=2, **knows).stderr
     done = reap(ids[LOST], "--yes", "--json", **knows)
-    assert [e["deployment_id"] for e in json.loads(done.stdout) if e["given_back"]] == [ids[LOST]]
+    listed = json.loads(done.stdout)["machines"]
+    assert [one["deployment_id"] for one in listed if one["given_back"]] == [ids[LOST]]
     assert caas.details(ids[LOST])["status"] == "destroyed"
     assert caas.details(ids[KEPT])["status"] == "running"
     assert caas.details(ids[STRANGER])["status"] == "running"
@@ -147,19 +151,26 @@ def test_a_machine_that_the_state_knows_is_left_to_pulumi_destroy(
     assert caas.details(ids[KEPT])["status"] == "destroyed"
 
 
-@pytest.mark.parametrize("which", ["a stranger's", "an ended one", "an unknown one"])
+@pytest.mark.parametrize("which", ["a stranger's", "an unknown one"])
 def test_what_is_not_a_live_machine_of_this_project_is_refused(
     reap: Callable[..., Done], caas: CaasPlace, ids: dict[str, str], which: str
 ) -> None:
     wrong = {
         "a stranger's": ids[STRANGER],
-        "an ended one": ids["trainstack-dev-old"],
         "an unknown one": UNKNOWN_ID,
     }[which]
     done = reap(ids[LOST], wrong, "--yes", "--force", expect=2)
     assert f"with the id {wrong}" in done.stderr
     assert caas.details(ids[LOST])["status"] == "running"
     assert caas.details(ids[STRANGER])["status"] == "running"
+
+
+def test_one_that_has_ended_already_is_no_reason_to_refuse_the_others(
+    reap: Callable[..., Done], caas: CaasPlace, ids: dict[str, str]
+) -> None:
+    done = reap(ids["trainstack-dev-old"], ids[LOST], "--yes")
+    assert f"{ids['trainstack-dev-old']} has ended." in done.stderr
+    assert caas.details(ids[LOST])["status"] == "destroyed"
 
 
 def test_a_machine_that_does_not_go_is_told_and_the_others_are_given_back(
@@ -170,10 +181,10 @@ def test_a_machine_that_does_not_go_is_told_and_the_others_are_given_back(
 ) -> None:
     real = machines.give_back
 
-    def stuck(client: Any, deployment_id: str) -> None:
-        if deployment_id == ids[KEPT]:
+    def stuck(client: Any, machine: machines.Machine) -> None:
+        if machine.deployment_id == ids[KEPT]:
             raise machines.RunsError("io.net still lists it.")
-        real(client, deployment_id)
+        real(client, machine)
 
     monkeypatch.setattr(machines, "give_back", stuck)
     done = reap(ids[KEPT], ids[LOST], "--yes", expect=1)
@@ -187,6 +198,7 @@ def test_a_stack_that_was_named_and_cannot_be_read_is_no_stack_without_machines(
 ) -> None:
     done = reap("--stack", "dev", expect=2)
     assert "pulumi is not on PATH" in done.stderr
+    assert "--bucket NAME" in done.stderr
     assert done.stdout == ""
 
 
