@@ -44,6 +44,7 @@ class Player:
     def __post_init__(self) -> None:
         self.judge = Judge(self.place)
         self._logs = 0
+        self._state_is_lost = False
 
     def play(self) -> None:
         """Play all of it; violations are the judge's."""
@@ -92,11 +93,16 @@ class Player:
         self.place.terminals = [one.process.pid for one in running]
         for one, process in zip([act, act.beside], running, strict=False):
             ended = self._note(process.wait(self.place.backends))
-            if one and one.command == "destroy" and ended.ok and not act.beside:
+            if one and one.command == "up":
+                self._state_is_lost = False
+            # A destroy of a lost state has nothing to give back: `up` and `reap` find what bills.
+            judged = not (act.beside or self._state_is_lost)
+            if one and one.command == "destroy" and ended.ok and judged:
                 self._settle()
                 self.judge.after_destroy(of="a destroy in the middle")
         self.place.terminals = []
         if act.command == "lose state":
+            self._state_is_lost = True
             self._select(act.backend)
 
     def _mend(self) -> None:
