@@ -69,7 +69,9 @@ class ArtifactStore(ComponentResource):
     ) -> RunCredentials:
         """Declare a token that can read and write this bucket only, and derive its S3 access.
 
-        Another token name makes another token. The expiry is fixed when the token is made.
+        Another token name makes another token. The expiry is fixed when the token is made. Pulumi
+        only makes it: it is revoked with its machine or its run's identity (components/ionet/
+        run_tokens.py), whether or not a state knows it, and one that is gone already is no error.
         """
         wanted = self._settings
         resource = ".".join(
@@ -98,6 +100,7 @@ class ArtifactStore(ComponentResource):
                 ResourceOptions(
                     ignore_changes=["expiresOn"],
                     replace_on_changes=["name"],
+                    retain_on_delete=True,
                     depends_on=[self],
                 ),
             ),

@@ -10,7 +10,7 @@ from pulumi import ComponentResource, Input, Output, Resource, ResourceOptions
 from components.artifact_store import ArtifactStore
 from components.config.run_settings import RunSettings
 from components.config.settings import Settings
-from components.ionet import change
+from components.ionet import change, run_tokens
 from components.ionet.deployment import (
     ENTRYPOINT,
     TRAFFIC_PORT,
@@ -54,11 +54,20 @@ class TrainingRun(ComponentResource):
             rerun=run.rerun,
             cloud=settings.world.cloud,
             name_stem=f"{settings.project}-{stem}",
+            place={
+                "project": settings.project,
+                "stack": settings.stack,
+                "accountId": settings.account_id,
+                "r2Endpoint": settings.r2_endpoint,
+                "bucket": settings.bucket,
+            },
             opts=child,
         )
         family = Output.concat(stem, "-", identity.id)
         credentials = store.run_credentials(
-            f"{run.name}-token", token_name=Output.concat("trainstack-", family), opts=child
+            f"{run.name}-token",
+            token_name=family.apply(lambda name: run_tokens.name_of(name, renew=run.renew)),
+            opts=child,
         )
         name_prefix = Output.concat(settings.project, "-", family, "-")
         machine = self._machine(
@@ -68,6 +77,9 @@ class TrainingRun(ComponentResource):
         self._args: CaasDeploymentArgs = {
             **machine,
             "cloud": settings.world.cloud,
+            "project": settings.project,
+            "stack": settings.stack,
+            "renew": run.renew,
             "accountId": settings.account_id,
             "privateName": Output.concat(name_prefix, rental_hash),
             "namePrefix": name_prefix,

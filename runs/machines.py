@@ -103,7 +103,7 @@ def give_back(client: Client, deployment_id: str) -> None:
     Raises RunsError when it is not gone, or this is not known: it may then still bill.
     """
     # Not at the top: it draws in Pulumi, half a second that every other command need not wait.
-    from components.ionet.rental import give_back as destroy
+    from components.ionet.rental.give_back import give_back as destroy
 
     with explained():
         destroy(client, deployment_id)

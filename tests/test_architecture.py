@@ -37,7 +37,7 @@ OF_COMPONENTS_IN_RUNS = {
     "components.ionet.client": "the calls",
     "components.ionet.errors": "what each call can say",
     "components.ionet.models": "the vendor's wire types",
-    "components.ionet.rental": "gone, confirmed",
+    "components.ionet.rental": "gone, as this account shows it",
     "components.ionet.cost": "prices and the vendor's minutes",
     "components.r2.cloudflare": "whether a token is good, as the preflight sees it",
     "components.registry": "whether a registry takes a login, as the preflight sees it",
@@ -69,6 +69,7 @@ LAYERS = {
         ("components",),
         ("components.config",),
         ("components.r2",),
+        ("components.ledger",),
         ("components.ionet",),
         (
             "components.artifact_store",

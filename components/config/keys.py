@@ -23,7 +23,7 @@ Dollars = Annotated[int, Field(ge=1, le=100_000, description="whole US dollars, 
 BatchSize = Annotated[
     int, Field(ge=0, le=4096, description="a whole number, 0 (the recipe's) to 4096")
 ]
-Rerun = Annotated[int, Field(ge=0, description="a whole number, 0 or more")]
+Times = Annotated[int, Field(ge=0, description="a whole number, 0 or more")]
 GpuType = Annotated[
     str,
     Field(
@@ -77,7 +77,8 @@ class RunValues(_Keys):
     deviceBatchSize: BatchSize = 0  # noqa: N815
     keepAlive: Flag = False  # noqa: N815
     wandbRun: WandbRun = "dummy"  # noqa: N815
-    rerun: Rerun = 0
+    rerun: Times = 0
+    renew: Times = 0
 
 
 class RunKeys(_Keys):
@@ -93,7 +94,8 @@ class RunKeys(_Keys):
     deviceBatchSize: BatchSize | None = None  # noqa: N815
     keepAlive: Flag | None = None  # noqa: N815
     wandbRun: WandbRun | None = None  # noqa: N815
-    rerun: Rerun | None = None
+    rerun: Times | None = None
+    renew: Times | None = None
 
 
 RunName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]

@@ -29,6 +29,7 @@ class RunSettings:
     keep_alive: bool
     wandb_run: str
     rerun: int
+    renew: int
 
     @property
     def training_hash(self) -> str:

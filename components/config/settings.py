@@ -159,6 +159,7 @@ def _runs(
             keep_alive=chosen.keepAlive,
             wandb_run=chosen.wandbRun,
             rerun=chosen.rerun,
+            renew=chosen.renew,
         )
         runs.append(run)
         if "runs" in bad:

@@ -33,8 +33,15 @@ and the next rental gets the new ones."""
 AS_RENTED = (*NEXT_RENTAL_KEYS, ENV, "privateName")
 """What an update in place leaves in the state as it was: it tells of the machine that runs."""
 
-CREDENTIAL_KEYS = ("accessKeyId", "secretAccessKey", "wandbApiKey", "accessToken")
-"""Handed to the container when it starts; the API can only change them by re-creating it."""
+TOKEN_KEYS = ("accessKeyId", "secretAccessKey")
+"""The run's own access to the bucket. A machine that holds another one cannot write any more: it is
+replaced, and the run goes on from its newest checkpoint."""
+
+RENEW = "renew"
+"""How often new credentials were asked for; part of the token's name."""
+
+HANDED_KEYS = ("wandbApiKey", "accessToken")
+"""Handed to the container when it starts as well; an old one does no harm on the machine."""
 
 HOURS = ("durationHours",)
 
@@ -55,6 +62,11 @@ class Change:
     waiting: tuple[str, ...] = ()
 
     @property
+    def is_for_credentials(self) -> bool:
+        """Whether the machine is replaced because of its access to the bucket alone."""
+        return self.kind == "replace" and set(self.keys) <= {RENEW, *TOKEN_KEYS}
+
+    @property
     def is_another_run(self) -> bool:
         """Whether another run is asked for on purpose, whatever became of the old one."""
         return "identity" in self.keys
@@ -63,9 +75,9 @@ class Change:
 def decide(old: Mapping[str, Any], new: Mapping[str, Any], *, country: str = "") -> Change:
     """Compare what was rented (in `country`, as far as known) with what is wanted now.
 
-    A value that is not known yet (in a preview) counts as changed. Everything that is neither in
-    REPLACE_KEYS nor in CREDENTIAL_KEYS nor `durationHours` changes nothing on the machine, and
-    neither do other locations among which is the one that was rented.
+    A value that is not known yet (in a preview) counts as changed. Everything that is none of the
+    keys above nor `durationHours` changes nothing on the machine, and neither do other locations
+    among which is the one that was rented.
     """
     decision = _decide(old, new, country=country)
     variables = _variables(old.get(ENV), new.get(ENV), kept_when_live=True)
@@ -87,9 +99,12 @@ def _decide(old: Mapping[str, Any], new: Mapping[str, Any], *, country: str) -> 
         replacing = tuple(key for key in replacing if key != "locations")
     if replacing:
         return Change(kind="replace", keys=replacing, names=_names(old, new, replacing))
-    credentials = _changed(old, new, CREDENTIAL_KEYS)
+    credentials = (*_renewed(old, new), *_changed(old, new, TOKEN_KEYS))
     if credentials:
-        return Change(kind="refuse", keys=credentials, names=credentials, remedy=NEW_CREDENTIALS)
+        return Change(kind="replace", keys=credentials, names=credentials)
+    handed = _changed(old, new, HANDED_KEYS)
+    if handed:
+        return Change(kind="refuse", keys=handed, names=handed, remedy=NEW_CREDENTIALS)
     old_hours, new_hours = old.get("durationHours"), new.get("durationHours")
     if old_hours == new_hours:
         return Change(kind="keep")
@@ -104,14 +119,19 @@ def _decide(old: Mapping[str, Any], new: Mapping[str, Any], *, country: str) -> 
 
 
 NEW_CREDENTIALS = (
-    "A live run keeps the credentials that it started with: giving it others would re-create its "
-    "container. Let it end first, put the old ones back, or raise trainstack:rerun, which destroys "
-    "this run and starts another."
+    "A live container keeps what it was started with. Put the old value back; or raise "
+    "trainstack:renew, which gives this machine back, rents another with the new ones, and goes on "
+    "from the newest checkpoint."
 )
 FEWER_HOURS = (
     "The hours are paid in advance and cannot be given back in part: {old} were bought, {new} are "
     "asked for. Set trainstack:durationHours back to {old}; `pulumi destroy` ends the rental early."
 )
+
+
+def _renewed(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    # Not there in a state of before there was such a key.
+    return () if (old.get(RENEW) or 0) == (new.get(RENEW) or 0) else (RENEW,)
 
 
 def _changed(

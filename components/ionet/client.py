@@ -26,6 +26,7 @@ DEFAULT_BASE_URL = "https://api.io.solutions"
 ACCOUNT_BASE = "/enterprise/v1/io-cloud/caas"
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0  # the service has taken 30 s to answer
+SENT_WITHIN_S = CONNECT_TIMEOUT_S + READ_TIMEOUT_S  # what is sent once has arrived then, or never
 RETRY_FOR_S = 180.0
 TOO_MANY_REQUESTS = 429
 PAGE_SIZE = 100
@@ -44,7 +45,9 @@ class Client:
         base_url: str = DEFAULT_BASE_URL,
         retry_for_s: float = RETRY_FOR_S,
         read_timeout_s: float = READ_TIMEOUT_S,
+        account: str = "the io.net account of this key",
     ) -> None:
+        self.account = account  # in words: whose key it is, never the key
         self._base_url = base_url.rstrip("/")
         self._session = requests.Session()
         self._session.headers.update({"x-api-key": api_key, "Accept": "application/json"})
@@ -119,16 +122,6 @@ class Client:
     def delete(self, deployment_id: str) -> None:
         """Ask for the end of a deployment; raises NotFoundError when it is unknown or ended."""
         self._retrying(lambda: self._send("DELETE", f"/deployment/{deployment_id}"))
-
-    def confirm_gone(self, deployment_id: str) -> bool:
-        """Tell whether a deployment that was "not found" is really gone.
-
-        A bad key also gets a 400, so this makes a call that only a good key can make, and believes
-        the list when it still shows the deployment alive.
-        """
-        rows = {row.id: row for row in self.deployments()}
-        row = rows.get(deployment_id)
-        return row is None or row.life == "ended"
 
     def _page(self, page: int, by_id: dict[str, models.DeploymentRow]) -> int:
         query = {"page": str(page), "page_size": str(PAGE_SIZE)}

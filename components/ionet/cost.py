@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import ROUND_HALF_UP, Decimal
 
 from components.ionet.errors import TooDearError, UnclearError
@@ -35,13 +36,24 @@ def rounded(amount: Decimal) -> float:
     return float(amount.quantize(CENT, rounding=ROUND_HALF_UP))
 
 
-def require_within_cap(cost_usd: Decimal, *, cap_usd: int, what: str) -> None:
-    """Raise TooDearError when the cost is above the cap; exactly the cap is allowed."""
-    if cost_usd > cap_usd:
+def require_within_cap(
+    cost_usd: Decimal,
+    *,
+    cap_usd: int,
+    what: str,
+    spent_usd: Decimal = Decimal(0),
+    so_far: str = "Nothing was rented.",
+) -> None:
+    """Raise TooDearError when what the run cost so far and this are above the cap.
+
+    Exactly the cap is allowed. `so_far` says what holds after the refusal.
+    """
+    if spent_usd + cost_usd > cap_usd:
+        before = f" after {dollars(spent_usd)} that this run cost so far" if spent_usd else ""
         raise TooDearError(
-            f"{what} would cost {dollars(cost_usd)}, above the cap of {dollars(Decimal(cap_usd))}. "
-            "Nothing was rented. Raise trainstack:maxCostUsd, ask for fewer hours, or wait for a "
-            "cheaper offer."
+            f"{what} would cost {dollars(cost_usd)}{before}, above the cap of "
+            f"{dollars(Decimal(cap_usd))}. {so_far} Raise trainstack:maxCostUsd, ask for fewer "
+            "hours, or wait for a cheaper offer."
         )
 
 
@@ -85,22 +97,29 @@ def remaining_hours(*, served_minutes: int, remaining_minutes: int, bought_hours
     return bought_hours * remaining_minutes / minutes if minutes else float(bought_hours)
 
 
-def bought_hours(*, minutes: int, total_gpus: int, recorded_hours: int, wanted_hours: int) -> int:
+def bought_hours(
+    *, minutes: int, total_gpus: int, recorded_hours: Collection[int], wanted_hours: int
+) -> int:
     """Return how many hours are bought already, from the vendor's served plus remaining minutes.
 
-    Extending adds up, so after an unclear answer it must be known whether it happened. The reading
-    that gives the recorded or the wanted hours is the right one. Raises UnclearError when neither
-    does, and when each gives another of the two.
+    Extending adds up, so after an unclear answer it must be known whether it happened. Where the
+    minutes can mean two numbers, the one that was recorded (in the state, in the ledger) or is
+    wanted is the right one. Raises UnclearError when neither is, and when both are.
     """
     readings = {round(hours) for hours in hours_of(minutes, total_gpus=total_gpus)}
-    right = readings & {recorded_hours, wanted_hours}
+    right = readings if len(readings) == 1 else readings & {*recorded_hours, wanted_hours}
     if len(right) == 1:
         return right.pop()
     raise UnclearError(
-        f"io.net counts {minutes} bought minutes where {recorded_hours} hours were recorded, so it "
+        f"io.net counts {minutes} bought minutes where {_or(recorded_hours)} hours were recorded, "
+        "so it "
         f"is not clear what an extension to {wanted_hours} hours would buy. Nothing was bought. "
         "Extend it in io.net's console and leave trainstack:durationHours as it was."
     )
+
+
+def _or(numbers: Collection[int]) -> str:
+    return " or ".join(str(number) for number in sorted(numbers))
 
 
 def _divisors(total_gpus: int) -> set[int]:

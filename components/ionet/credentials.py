@@ -1,4 +1,4 @@
-"""Whether a run's credentials last as long as its machine, and how a run gets new ones; pure."""
+"""Whether a run's credentials last as long as its machine; pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,6 @@ def require_lasting_credentials(expire_on: str, *, run: str, hours: float, now: 
     if end and now + timedelta(hours=hours) + CREDENTIALS_MARGIN > end:
         raise CredentialsTooShortError(
             f"the credentials of run {run} expire at {expire_on}, before {hours:.4g} hours from "
-            "now are over. Nothing was bought. Ask for fewer hours, or go on from the run's newest "
-            f"checkpoint with new credentials, on a machine rented anew: {renew_command(run)}"
+            "now are over. Nothing was bought. Ask for fewer hours, or raise trainstack:renew: new "
+            "credentials on a machine rented anew, which goes on from the newest checkpoint."
         )
-
-
-def renew_command(run: str) -> str:
-    """Return what a user types to give a run new credentials, which takes another container."""
-    return (
-        f"pulumi up --replace '**AccountToken::{run}-token' "
-        f"--replace '**CaasDeployment::{run}-deployment'"
-    )

@@ -36,6 +36,9 @@ class CaasDeploymentArgs(MachineArgs):
     """Inputs of a CaasDeployment."""
 
     cloud: Input[str]
+    project: Input[str]
+    stack: Input[str]
+    renew: Input[int]
     accountId: Input[str]
     privateName: Input[str]
     namePrefix: Input[str]
@@ -53,6 +56,16 @@ class CaasDeploymentArgs(MachineArgs):
     registrySecret: Input[str]
 
 
+class IdentityPlace(TypedDict):
+    """Where the ledger of a run's rentals and its tokens are: its deletion looks there."""
+
+    project: str
+    stack: str
+    accountId: str
+    r2Endpoint: str
+    bucket: str
+
+
 class RunIdentity(Resource, module="ionet", name="RunIdentity"):
     """The random identity of a run (its id), and the bearer token of its chat."""
 
@@ -66,10 +79,11 @@ class RunIdentity(Resource, module="ionet", name="RunIdentity"):
         rerun: int,
         cloud: str,
         name_stem: str,
+        place: IdentityPlace,
         opts: ResourceOptions | None = None,
     ) -> None:
         props: dict[str, Any] = {"run": run, "rerun": rerun, "accessToken": None}
-        props |= {"cloud": cloud, "nameStem": name_stem}
+        props |= {"cloud": cloud, "nameStem": name_stem, **place}
         secret = ResourceOptions(additional_secret_outputs=["accessToken"])
         super().__init__(RunIdentityProvider(), name, props, ResourceOptions.merge(opts, secret))
 

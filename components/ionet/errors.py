@@ -22,7 +22,7 @@ class RequestRefusedError(IonetError):
 
 
 class NotFoundError(RequestRefusedError):
-    """The service says that this is unknown; `Client.confirm_gone` tells whether to believe it."""
+    """The service says that this is unknown; `rental.account` tells what that means."""
 
 
 class UnclearError(IonetError):
@@ -62,6 +62,22 @@ class NotGoneError(IonetError):
 
 class NotReadyError(IonetError):
     """The rented machine gave no sign of life in time, or ended before; it stays in the state."""
+
+
+class UnknownDeploymentError(IonetError):
+    """The account of this key shows no such deployment: another account may, and it may bill."""
+
+
+class IdentityDeletedError(IonetError):
+    """The run's identity is being deleted by a `pulumi destroy`, or was; nothing was rented."""
+
+
+class AnotherMachineError(IonetError):
+    """A machine of the same run lives that this state does not know; nothing was rented."""
+
+
+class NotRecordedError(IonetError):
+    """The ledger cannot hold the intent to buy, so nothing was bought."""
 
 
 class WrongWorldError(IonetError):

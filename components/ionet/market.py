@@ -14,8 +14,8 @@ from components.ionet.errors import (
 from components.ionet.offers import Offer, Wish
 
 
-def choose(client: Client, wish: Wish, *, cap_usd: int) -> Offer:
-    """Return the cheapest offer that fits and can be had now.
+def choose(client: Client, wish: Wish, *, cap_usd: int, spent_usd: Decimal = Decimal(0)) -> Offer:
+    """Return the cheapest offer that fits and can be had now; what the run has cost counts.
 
     Raises NoOfferError or TooDearError, each with what there is.
     """
@@ -25,12 +25,14 @@ def choose(client: Client, wish: Wish, *, cap_usd: int) -> Offer:
         offer = offers.offer_at(row, wish=wish, places=places)
         if offer:
             quoted = _quoted(client, offer, wish)
-            cost.require_within_cap(quoted.total_usd, cap_usd=cap_usd, what=_what(quoted, wish))
+            _require_within_cap(quoted, wish, cap_usd=cap_usd, spent_usd=spent_usd)
             return quoted
     raise offers.no_place(fit, wish)
 
 
-def confirm(client: Client, offer: Offer, wish: Wish, *, cap_usd: int) -> Offer:
+def confirm(
+    client: Client, offer: Offer, wish: Wish, *, cap_usd: int, spent_usd: Decimal = Decimal(0)
+) -> Offer:
     """Return the chosen offer at its price of this moment, right before it is rented.
 
     Raises NoOfferError when it is gone, TooDearError when it has become dearer than the cap.
@@ -42,18 +44,50 @@ def confirm(client: Client, offer: Offer, wish: Wish, *, cap_usd: int) -> Offer:
         found = offers.offer_at(row, wish=same_place, places=places)
         if found:
             quoted = _quoted(client, found, wish)
-            cost.require_within_cap(quoted.total_usd, cap_usd=cap_usd, what=_what(quoted, wish))
+            _require_within_cap(quoted, wish, cap_usd=cap_usd, spent_usd=spent_usd)
             return quoted
     raise NoOfferError(
         f"{offer} was chosen and is gone. Nothing was rented. Run `pulumi up` again to choose anew."
     )
 
 
-def summary(offer: Offer, wish: Wish, *, cap_usd: int) -> str:
+def extension_usd(client: Client, offer: Offer, *, hours: int) -> Decimal:
+    """Return what so many hours more cost at this moment, on the machine that was rented so.
+
+    io.net's own quote; where it quotes none, today's price in its catalogue. Raises NoOfferError
+    when there is neither: nothing is bought unquoted.
+    """
+    try:
+        return client.price_usd(
+            hardware_id=offer.hardware_id,
+            location_ids=offer.location_ids,
+            gpus=offer.gpus,
+            hours=hours,
+        )
+    except RequestRefusedError:
+        pass
+    for row in client.hardware():
+        if row.hardware_id == offer.hardware_id and row.price_usd_per_hour:
+            gpus = 1 if row.regional else offer.gpus
+            return cost.total_usd(row.price_usd_per_hour * gpus, hours=hours)
+    raise NoOfferError(
+        f"io.net quotes no price for {hours} h more of {offer}. Nothing was bought; the machine "
+        "runs on until its hours are over. Set trainstack:durationHours back, or try again later."
+    )
+
+
+def summary(offer: Offer, wish: Wish, *, cap_usd: int, spent_usd: Decimal = Decimal(0)) -> str:
     """Return the one line that says what is going to be bought."""
+    before = f"; this run cost {cost.dollars(spent_usd)} so far" if spent_usd else ""
     return (
         f"rents {offer} x {wish.hours} h = {cost.dollars(offer.total_usd)} "
-        f"(cap {cost.dollars(Decimal(cap_usd))})"
+        f"(cap {cost.dollars(Decimal(cap_usd))}{before})"
+    )
+
+
+def _require_within_cap(offer: Offer, wish: Wish, *, cap_usd: int, spent_usd: Decimal) -> None:
+    cost.require_within_cap(
+        offer.total_usd, cap_usd=cap_usd, what=f"{offer} x {wish.hours} h", spent_usd=spent_usd
     )
 
 
@@ -69,7 +103,3 @@ def _quoted(client: Client, offer: Offer, wish: Wish) -> Offer:
         return offer  # not every row can be quoted; price x hours stands
     # The bill has fees; a quote below price x hours would be a discount, which is not relied on.
     return dataclasses.replace(offer, total_usd=max(total, offer.total_usd))
-
-
-def _what(offer: Offer, wish: Wish) -> str:
-    return f"{offer} x {wish.hours} h"

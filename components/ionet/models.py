@@ -15,10 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal, cast
 
 from components.ionet import json_shapes
+from container.contract.clock import moment
 
 HardwareId = int | str
 LocationRef = int | str
@@ -87,6 +89,10 @@ class Deployment:
     total_gpus: int
     compute_minutes_served: int
     compute_minutes_remaining: int
+    created_at: datetime | None = None
+    finished_at: datetime | None = None
+    countries: tuple[str, ...] = ()
+    env: Mapping[str, str] | None = None  # the plain variables; None where they are not told
 
     @property
     def life(self) -> Life:
@@ -210,7 +216,23 @@ def deployment(answer: Any) -> Deployment:
         total_gpus=json_shapes.integer(data.get("total_gpus")) or 0,
         compute_minutes_served=json_shapes.integer(data.get("compute_minutes_served")) or 0,
         compute_minutes_remaining=json_shapes.integer(data.get("compute_minutes_remaining")) or 0,
+        created_at=moment(str(data.get("created_at") or "")),
+        finished_at=moment(str(data.get("finished_at") or "")),
+        countries=tuple(
+            str(place["iso2"]).upper()
+            for place in json_shapes.rows(data.get("locations"))
+            if place.get("iso2")
+        ),
+        env=_plain_variables(data.get("container_config")),
     )
+
+
+def _plain_variables(config: Any) -> dict[str, str] | None:
+    members = cast("dict[str, Any]", config) if isinstance(config, dict) else {}
+    variables = members.get("env_variables")
+    if not isinstance(variables, dict):
+        return None
+    return {str(k): str(v) for k, v in cast("dict[str, Any]", variables).items()}
 
 
 def workers(answer: Any) -> list[Worker]:

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 
 from pulumi.output import Unknown
 
+from components.config.keys import PROJECT_NAMESPACE
+from components.ionet import fingerprint
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Offer, Wish
+from components.ledger.page import Owner
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import RunPlace
+from container.contract.clock import moment
 from container.contract.environment import written
 
 Props = Mapping[str, Any]
 
 OFFER = "offer"
-INTEGERS = ("durationHours", "gpusPerContainer", "maxCostUsd", "trafficPort")
+RENTED_AT = "rentedAt"
+INTEGERS = ("durationHours", "gpusPerContainer", "maxCostUsd", "renew", "trafficPort")
 
 
 class _UnknownValue:
@@ -47,6 +53,9 @@ class Rental:
     cloud: str
     private_name: str
     name_prefix: str  # of this identity: what bears it is this run's, whatever its other inputs
+    owner: Owner
+    identity: str
+    renew: int
     run: str
     wish: Wish
     offer: Offer
@@ -63,14 +72,26 @@ class Rental:
     registry_username: str
     registry_secret: str = field(repr=False)
 
-    def request(self, *, private_name: str) -> DeployRequest:
-        """Return the request that rents it under that name."""
-        secrets = written(
+    def secret_env(self) -> dict[str, str]:
+        """Return the secret variables that the container gets."""
+        return written(
             access_key_id=self.access.access_key_id,
             secret_access_key=self.access.secret_access_key,
             access_token=self.access_token,
             wandb_api_key=self.wandb_api_key,
         )
+
+    def request(self, *, private_name: str) -> DeployRequest:
+        """Return the request that rents it under that name, with the container's fingerprint."""
+        secrets = self.secret_env()
+        env = {
+            **self.env,
+            **written(
+                image_digest=self.image,
+                duration_hours=self.wish.hours,
+                price_usd_per_hour=self.offer.price_usd_per_hour,
+            ),
+        }
         return DeployRequest(
             private_name=private_name,
             duration_hours=self.wish.hours,
@@ -80,14 +101,7 @@ class Rental:
             image=self.image,
             entrypoint=self.entrypoint,
             traffic_port=self.traffic_port,
-            env={
-                **self.env,
-                **written(
-                    image_digest=self.image,
-                    duration_hours=self.wish.hours,
-                    price_usd_per_hour=self.offer.price_usd_per_hour,
-                ),
-            },
+            env={**env, **written(fingerprint=fingerprint.of(env, secrets))},
             secret_env=secrets,
             registry_username=self.registry_username,
             registry_secret=self.registry_secret,
@@ -127,6 +141,9 @@ def rental(props: Props) -> Rental:
         cloud=values["cloud"],
         private_name=values["privateName"],
         name_prefix=values["namePrefix"],
+        owner=owner(props),
+        identity=values["identity"],
+        renew=values.get("renew") or 0,
         run=values["run"],
         wish=wish(props),
         offer=chosen,
@@ -143,6 +160,29 @@ def rental(props: Props) -> Rental:
         registry_username=values.get("registryUsername") or "",
         registry_secret=values.get("registrySecret") or "",
     )
+
+
+def rented_at(props: Props) -> datetime | None:
+    """Return when the deployment was rented; None for a state of before that was stored."""
+    return moment(known_text(props, RENTED_AT))
+
+
+def owner(props: Props) -> Owner:
+    """Return whose rental it is; raises KeyError for a state of before the ledger."""
+    return Owner(project=props["project"], stack=props["stack"], run=props["run"])
+
+
+def owner_of_identity(props: Props) -> Owner:
+    """Return whose identity it is; one of an older release tells it by its stem.
+
+    The project's name is fixed, so that what is left between it and the run is the stack's.
+    """
+    project = known_text(props, "project") or PROJECT_NAMESPACE
+    run, stem = str(props["run"]), str(props["nameStem"])
+    stack = known_text(props, "stack")
+    if not stack:
+        stack = stem.removeprefix(f"{project}-").removesuffix(f"-{run}")
+    return Owner(project=project, stack=stack, run=run)
 
 
 def place(props: Props) -> RunPlace:

@@ -5,6 +5,7 @@ No state on `self`: the objects are pickled by reference into the state.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from typing import Any
 
@@ -21,24 +22,25 @@ from pulumi.dynamic import (
 
 from components.errors import TrainstackError
 from components.ionet import (
-    change,
     cost,
     credentials,
     engine_watchdog,
     market,
+    plan,
     properties,
     readiness,
-    rental,
+    run_tokens,
     session,
 )
-from components.ionet.errors import ChangeRefusedError, NotReadyError
+from components.ionet.change import AS_RENTED
+from components.ionet.errors import NotReadyError, UnknownDeploymentError
+from components.ionet.rental import close, extend, give_back, rent, send
 from components.r2.verdict_reader import VerdictReader
-from container.contract.records import Verdict
 
 IDENTITY_BYTES = 4
 ACCESS_TOKEN_BYTES = 24
 IDENTITY_OUTPUTS = ("accessToken",)
-DEPLOYMENT_OUTPUTS = ("estimatedCostUsd", "priceUsdPerHour")
+DEPLOYMENT_OUTPUTS = ("estimatedCostUsd", "priceUsdPerHour", properties.RENTED_AT)
 READY_OUTPUTS = ("statusUrl",)
 
 
@@ -74,14 +76,37 @@ class RunIdentityProvider(ResourceProvider):
         return UpdateResult({**_olds, **_news})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Give back what bears the identity and is in no state: an engine killed while it rented.
+        """Give back what bears the identity and is in no state, and revoke the run's tokens.
 
-        The deployment that the state knows was deleted before, as it depends on this.
+        Such a machine is of an engine that was killed while it rented, or of a request that is
+        still on its way. The deployment that the state knows was deleted before, as it depends on
+        this.
         """
-        stem = _props.get("nameStem")
-        if not stem:
+        if not _props.get("nameStem"):
             return  # made before identities knew their names: such a stack must still destroy
-        rental.give_back_all(session.client(_props["cloud"]), f"{stem}-{_id}-", say=session.say)
+        client, owner = session.client(_props["cloud"]), properties.owner_of_identity(_props)
+        name_prefix = f"{owner.stem}{_id}-"
+        place = session.identity_place(_props)
+        if place is None:
+            give_back.give_back_all(client, name_prefix, say=session.say)
+            return
+        ledger = session.ledger(place, None)
+        close.close(
+            client,
+            _id,
+            name_prefix=name_prefix,
+            owner=owner,
+            ledger=ledger,
+            started=session.STARTED,
+            say=session.say,
+        )
+        run_tokens.revoke(
+            session.cloudflare_client(place.account_id),
+            owner,
+            identity=_id,
+            ended=close.ended_identities(ledger, owner),
+            say=session.say,
+        )
 
 
 class CaasDeploymentProvider(ResourceProvider):
@@ -105,35 +130,24 @@ class CaasDeploymentProvider(ResourceProvider):
             credentials.require_lasting_credentials(
                 expire_on, run=news["run"], hours=wish.hours, now=session.now()
             )
-            offer = market.choose(session.client(news["cloud"]), wish, cap_usd=cap_usd)
+            client = session.client(news["cloud"])
+            plan.require_no_other(client, news)
+            spent_usd = plan.spent_usd(news)
+            offer = market.choose(client, wish, cap_usd=cap_usd, spent_usd=spent_usd)
         except TrainstackError as error:
             return CheckResult(news, [CheckFailure("", str(error))])
-        session.say(f"{news['run']}: {market.summary(offer, wish, cap_usd=cap_usd)}")
+        summary = market.summary(offer, wish, cap_usd=cap_usd, spent_usd=spent_usd)
+        session.say(f"{news['run']}: {summary}")
         return CheckResult({**news, properties.OFFER: offer.to_text()}, [])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Keep, extend, replace, or refuse; a run that has its verdict is kept, unless rerun."""
-        old, new = properties.known(_olds), properties.known(_news)
-        rented = properties.offer(_olds)
-        decision = change.decide(old, new, country=rented.country if rented else "")
-        waiting = [_WORDS[key] for key in decision.waiting if key in _WORDS]
-        if waiting and decision.kind != "replace":
-            session.say(_kept(new["run"], waiting))
-        if decision.kind == "keep":
-            return DiffResult(changes=False)
-        verdict = None if decision.is_another_run else session.verdict(_olds)
-        if verdict:
-            session.say(_kept_by_verdict(new["run"], verdict, decision.names))
-            return DiffResult(changes=False)
-        if decision.kind == "refuse":
-            raise ChangeRefusedError(
-                f"run {new['run']} cannot take a changed {', '.join(decision.names)}. "
-                f"{decision.remedy}"
-            )
-        if decision.kind == "extend":
-            _require_extension(_id, old, hours=new["durationHours"], cap_usd=new["maxCostUsd"])
-            return DiffResult(changes=True, replaces=[])
-        return DiffResult(changes=True, replaces=list(decision.keys), delete_before_replace=True)
+        planned = plan.plan(_id, _olds, _news)
+        return DiffResult(
+            changes=planned.kind != "keep",
+            replaces=list(planned.keys),
+            delete_before_replace=planned.kind == "replace",
+        )
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Rent, or adopt what an earlier attempt rented; return as soon as there is an id."""
@@ -146,51 +160,92 @@ class CaasDeploymentProvider(ResourceProvider):
             now=session.now(),
         )
         bucket = VerdictReader(wanted.access, endpoint=place.endpoint, bucket=place.bucket)
-        rented = rental.rent(
+        ledger = session.ledger(place, wanted.access, operators=False)
+        cloudflare, owner = session.cloudflare_client(place.account_id), wanted.owner
+        rented = rent.rent(
             session.client(wanted.cloud),
             wanted,
+            ledger=ledger,
             verdict=lambda: bucket.find_verdict(place.prefix),
             set_aside=lambda verdict: bucket.set_aside_verdict(verdict, prefix=place.prefix),
             before_post=engine_watchdog.require_alive,
+            known=session.known(wanted.identity),
+            live_tokens=lambda: run_tokens.live(cloudflare, owner, identity=wanted.identity),
+            say=session.say,
+        )
+        run_tokens.revoke_others(
+            cloudflare,
+            owner,
+            identity=wanted.identity,
+            kept=(wanted.access.access_key_id, rented.token_id),
             say=session.say,
         )
         outs = {
             **props,
+            "privateName": rented.name,
+            "image": rented.image,
+            "env": dict(rented.env),
             "durationHours": rented.hours,  # fewer than asked for are extended by the next update
             properties.OFFER: rented.offer.to_text(),
+            properties.RENTED_AT: rented.rented_at.isoformat() if rented.rented_at else "",
             "priceUsdPerHour": str(rented.offer.price_usd_per_hour),
             "estimatedCostUsd": cost.rounded(rented.offer.total_usd),
         }
         return CreateResult(rented.id, outs)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Keep the state while the machine lives or the run has its verdict; else it is gone."""
-        alive = rental.is_alive(session.client(props["cloud"]), id_)
-        if not alive and session.verdict(props) is None:
-            session.say(f"{props['run']}: deployment {id_} has ended without a verdict")
+        """Keep the state, unless the machine has ended early and left its run unfinished."""
+        if plan.ended_early(id_, props):
+            session.say(
+                f"{props['run']}: deployment {id_} has ended before its hours were over; "
+                "`pulumi up` rents it anew"
+            )
             return ReadResult(None, {})
         return ReadResult(id_, props, properties.inputs_of(props, outputs=DEPLOYMENT_OUTPUTS))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Extend: the one change that a live machine can take."""
-        old_hours = properties.known(_olds)["durationHours"]
-        new_hours = properties.known(_news)["durationHours"]
-        rental.extend(session.client(_news["cloud"]), _id, old_hours=old_hours, new_hours=new_hours)
-        kept = {key: _olds[key] for key in change.AS_RENTED if key in _olds}
+        kept = {key: _olds[key] for key in AS_RENTED if key in _olds}
         outs = {**_olds, **_news, **kept}
-        offer = properties.offer(_olds)
-        if offer:
-            longer = offer.for_hours(new_hours, quoted_hours=old_hours)
-            outs[properties.OFFER] = longer.to_text()
-            outs["estimatedCostUsd"] = cost.rounded(longer.total_usd)
+        wanted = plan.extension(_id, _olds, _news)
+        place, owner = properties.place(_olds), properties.owner(_news)
+        paid_usd = extend.extend(
+            session.client(_news["cloud"]),
+            wanted,
+            ledger=session.ledger(place, properties.access(_olds)),
+            owner=owner,
+            entry=send.entry_of_state(_id, _olds, offer=wanted.offer, now=session.now()),
+            spent_usd=plan.spent_usd({**_news, "identity": _olds["identity"]}, besides=_id),
+            say=session.say,
+        )
+        longer = dataclasses.replace(wanted.offer, total_usd=paid_usd)
+        outs[properties.OFFER] = longer.to_text()
+        outs["estimatedCostUsd"] = cost.rounded(paid_usd)
         return UpdateResult(outs)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Give the machine back; return when the vendor says that it is gone."""
-        rental.give_back(session.client(_props["cloud"]), _id)
-        place = properties.place(_props)
+        """Give the machine back; return when the vendor shows that it has ended."""
+        place, hours = properties.place(_props), properties.known(_props)["durationHours"]
+        client, rented_at = session.client(_props["cloud"]), properties.rented_at(_props)
+        name = properties.known_text(_props, "privateName")
+        done = "machine given back"
+        try:
+            give_back.give_back(client, _id, name=name)
+        except UnknownDeploymentError as error:
+            done = give_back.why_forgotten(_id, rented_at=rented_at, hours=hours, now=session.now())
+            if not done:
+                remedy = give_back.how_to_forget(_id, rented_at=rented_at, hours=hours)
+                raise UnknownDeploymentError(f"{error} {remedy}") from None
+        if properties.known_text(_props, "stack"):  # else rented before there was a ledger
+            close.note_given_back(
+                session.ledger(place, properties.access(_props)),
+                properties.owner(_props),
+                deployment_id=_id,
+                name=name,
+                say=session.say,
+            )
         session.say(
-            f"{_props['run']}: machine given back. Kept: s3://{place.bucket}/{place.prefix} at "
+            f"{_props['run']}: {done}. Kept: s3://{place.bucket}/{place.prefix} at "
             f"{place.endpoint}. Nothing deletes it but you: python -m runs rm "
             f"--bucket {place.bucket} --prefix {place.prefix} --yes"
         )
@@ -243,43 +298,3 @@ class DeploymentReadyProvider(ResourceProvider):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget it."""
-
-
-def _require_extension(id_: str, old: dict[str, Any], *, hours: int, cap_usd: int) -> None:
-    """Refuse what would cost more than the cap, or outlive the run's credentials."""
-    offer, old_hours, run = properties.offer(old), old["durationHours"], old["run"]
-    left = rental.remaining_hours(session.client(old["cloud"]), id_, bought_hours=old_hours)
-    credentials.require_lasting_credentials(
-        properties.known_text(old, "credentialsExpireOn"),
-        run=run,
-        hours=left + hours - old_hours,
-        now=session.now(),
-    )
-    if offer is None:
-        return
-    longer = offer.for_hours(hours, quoted_hours=old_hours)
-    what = f"{longer} x {hours} h"
-    cost.require_within_cap(longer.total_usd, cap_usd=cap_usd, what=what)
-    session.say(f"{run}: extends to {what} = {cost.dollars(longer.total_usd)} in all")
-
-
-_WORDS = {"image": "image", "STOP_GRACE_S": "stopGraceSeconds"}  # a live machine keeps its own
-
-
-def _kept(run: str, words: list[str]) -> str:
-    what = " and ".join(words)
-    return (
-        f"{run}: keeps the {what} that it was rented with; what changed is for the next rental. To "
-        "have it at once raise trainstack:rerun, which gives this machine back and trains from the "
-        "start."
-    )
-
-
-def _kept_by_verdict(run: str, verdict: Verdict, names: tuple[str, ...]) -> str:
-    remedy = "raise trainstack:rerun, or add a run of another name to trainstack:runs"
-    if verdict.outcome == "stopped":
-        remedy += f"; to go on from its newest checkpoint: {credentials.renew_command(run)}"
-    return (
-        f"{run}: has its verdict ({verdict.outcome}) and is not rented again, although "
-        f"{', '.join(names)} changed. To train again: {remedy}"
-    )

@@ -9,7 +9,8 @@ import requests
 
 from components.ionet.client import Client
 from components.ionet.errors import NotFoundError, NotReadyError, UnclearError
-from components.ionet.rental import Clock, Say
+from components.ionet.rental import account
+from components.ionet.rental.waiting import Clock, Say
 
 TIMEOUT_S = (5.0, 20.0)
 POLL_S = 1.0
@@ -61,9 +62,7 @@ def _look(client: Client, deployment_id: str, *, run: str) -> tuple[str, str]:
     except UnclearError:
         return "io.net does not answer", ""
     except NotFoundError:
-        if client.confirm_gone(deployment_id):
-            raise _ended(deployment_id, run=run, how="gone") from None
-        return "io.net does not show it yet", ""
+        return _unknown(client, deployment_id, run=run), ""
     if deployment.life != "alive":
         raise _ended(deployment_id, run=run, how=deployment.status.lower())
     address = next((worker.public_url for worker in workers if worker.public_url), "")
@@ -75,10 +74,20 @@ def _look(client: Client, deployment_id: str, *, run: str) -> tuple[str, str]:
     return "alive", address
 
 
+def _unknown(client: Client, deployment_id: str, *, run: str) -> str:
+    try:
+        life = account.look(client, deployment_id).life
+    except UnclearError:
+        return "io.net does not answer"
+    if life == "ended":
+        raise _ended(deployment_id, run=run, how="gone") from None
+    return f"{client.account} does not show it"
+
+
 def _ended(deployment_id: str, *, run: str, how: str) -> NotReadyError:
     return NotReadyError(
         f"deployment {deployment_id} of run {run} is {how} before its first heartbeat. `python -m "
-        "runs logs` shows what it wrote; `pulumi refresh`, then `pulumi up`, rents it again."
+        "runs logs` shows what it wrote; `pulumi up` rents it again."
     )
 
 

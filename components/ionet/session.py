@@ -9,27 +9,42 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from pulumi.dynamic import ConfigureRequest
 
-from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY, mixed_worlds
+from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY, World, mixed_worlds
 from components.errors import TrainstackError
 from components.ionet import engine_watchdog, properties
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import KeyRefusedError, WrongWorldError
-from components.r2 import verdict_reader
+from components.ionet.list_once import ListOnce
+from components.ledger.ledger import READ_FOR_S, Access, BucketLedger, Ledger
+from components.r2 import cloudflare, verdict_reader
+from components.r2.cloudflare import S3Access
+from components.r2.verdict_reader import RunPlace
 from container.contract.records import Verdict
+
+STARTED = time.monotonic()
+PLACE_KEYS = (
+    "trainstack:cloudflareAccountId",
+    "trainstack:bucket",
+    "trainstack:jurisdiction",
+)
 
 _stack_config: dict[str, str] = {}
 _watched: list[bool] = []
+_known: dict[str, tuple[str, Decimal]] = {}
+_lists: dict[str, ListOnce] = {}
 
 
 def remember(request: ConfigureRequest) -> None:
-    """Keep the secrets of the stack's config, which the engine hands over in clear."""
-    for key in (IONET_KEY, CLOUDFLARE_TOKEN):
+    """Keep what matters of the stack's config, which the engine hands over in clear."""
+    for key in (IONET_KEY, CLOUDFLARE_TOKEN, *PLACE_KEYS):
         value: Any = request.config.get(key)
         if isinstance(value, str):
             _stack_config[key] = value
@@ -43,13 +58,89 @@ def client(cloud: str) -> Client:
     problems = mixed_worlds(cloud, env=os.environ)
     if problems:
         raise WrongWorldError("; ".join(problems))
-    key = os.environ.get("IONET_API_KEY") or _stack_config.get(IONET_KEY)
+    in_shell = os.environ.get("IONET_API_KEY")
+    key = in_shell or _stack_config.get(IONET_KEY)
     if not key:
         raise KeyRefusedError(
             "there is no io.net key: set IONET_API_KEY, or `pulumi config set --secret "
             f"{IONET_KEY}`."
         )
-    return Client(key, base_url=os.environ.get("IONET_BASE_URL") or DEFAULT_BASE_URL)
+    where = "in IONET_API_KEY" if in_shell else f"in the stack's {IONET_KEY}"
+    return Client(
+        key,
+        base_url=os.environ.get("IONET_BASE_URL") or DEFAULT_BASE_URL,
+        account=f"the io.net account of the key {where}",
+    )
+
+
+def listed(cloud: str) -> ListOnce:
+    """Return the account's list of deployments, asked for once in this process's life."""
+    return _lists.setdefault(cloud, ListOnce(client(cloud), say=say))
+
+
+def know(deployment_id: str, props: Mapping[str, Any]) -> None:
+    """Remember a deployment that the stack's state has, and what it cost."""
+    offer = properties.offer(props)
+    cost = offer.total_usd if offer else Decimal(0)
+    _known[deployment_id] = (properties.known_text(props, "identity"), cost)
+
+
+def known(identity: str) -> dict[str, Decimal]:
+    """Return the deployments of the stack's state, with what each cost that identity."""
+    return {
+        deployment_id: cost if whose == identity else Decimal(0)
+        for deployment_id, (whose, cost) in dict(_known).items()
+    }
+
+
+def accesses(place: RunPlace, run_access: S3Access | None) -> list[Access]:
+    """Return the ways into a bucket: a run's own first, else the operator's."""
+    operators: Access = lambda: verdict_reader.operator_access(place, config=_stack_config)  # noqa: E731
+    return [operators] if run_access is None else [lambda: run_access, operators]
+
+
+def ledger(
+    place: RunPlace,
+    run_access: S3Access | None,
+    *,
+    operators: bool = True,
+    read_for_s: float = READ_FOR_S,
+) -> Ledger:
+    """Return the ledger of a bucket, through a run's own access first, else the operator's.
+
+    Without the operator's where a rental is recorded: a run that cannot write rents nothing.
+    """
+    ways = accesses(place, run_access)
+    return BucketLedger(
+        ways if operators else ways[:1],
+        endpoint=place.endpoint,
+        bucket=place.bucket,
+        read_for_s=read_for_s,
+    )
+
+
+def identity_place(props: Mapping[str, Any]) -> RunPlace | None:
+    """Return bucket and account of an identity; None when neither state nor config tells.
+
+    An older release's identity does not have them: then the config of the last `pulumi up` counts.
+    """
+    text = properties.known_text
+    account, name, jurisdiction = (_stack_config.get(key, "") for key in PLACE_KEYS)
+    account_id, bucket = text(props, "accountId") or account, text(props, "bucket") or name
+    if not (account_id and bucket):
+        return None
+    world = World.from_env(text(props, "cloud"), env=os.environ)
+    endpoint = text(props, "r2Endpoint") or world.r2_endpoint(account_id, jurisdiction=jurisdiction)
+    return RunPlace(account_id=account_id, endpoint=endpoint, bucket=bucket, prefix="")
+
+
+def cloudflare_client(account_id: str) -> cloudflare.Client | None:
+    """Return a client with the operator's token; None when there is no token."""
+    token = verdict_reader.operator_token(_stack_config)
+    if not token:
+        return None
+    base_url = verdict_reader.cloudflare_base_url()
+    return cloudflare.Client(token, account_id=account_id, base_url=base_url)
 
 
 def verdict(props: Mapping[str, Any]) -> Verdict | None:

@@ -1,16 +1,18 @@
-"""Cloudflare's API, beside its Pulumi provider: is the bucket there, who is the operator."""
+"""Cloudflare's API, beside its Pulumi provider: bucket, operator, and the tokens of runs."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 
 import requests
 import tenacity
 
 from components.errors import TrainstackError
+from container.contract.clock import moment
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 CONNECT_TIMEOUT_S = 10.0
@@ -19,6 +21,8 @@ RETRY_FOR_S = 60.0
 NOT_FOUND = 404
 CONFLICT = 409
 NO_SUCH_BUCKET = 10006
+PER_PAGE = 50
+MAX_PAGES = 200
 
 
 class CloudflareError(TrainstackError):
@@ -51,6 +55,15 @@ class S3Access:
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """An API token of the account, as the list shows it; its value is never shown again."""
+
+    id: str
+    name: str
+    issued_on: datetime | None
 
 
 def secret_access_key(token_value: str) -> str:
@@ -135,6 +148,24 @@ class Client:
             "Workers R2 Storage Write and Account API Tokens Write."
         )
 
+    def tokens(self, *, name_prefix: str) -> list[Token]:
+        """Return the account's tokens whose name begins so."""
+        found: list[Token] = []
+        for page in range(1, MAX_PAGES):
+            path = f"/accounts/{self._account_id}/tokens?page={page}&per_page={PER_PAGE}"
+            _, members = self._answer("GET", path)
+            listed = members.get("result")
+            rows = cast("list[Any]", listed) if isinstance(listed, list) else []
+            found += [_token(row) for row in rows]
+            if len(rows) < PER_PAGE:
+                break
+        return [token for token in found if token.name.startswith(name_prefix)]
+
+    def revoke(self, token_id: str) -> None:
+        """Delete a token; one that is gone already is as good."""
+        path = f"/accounts/{self._account_id}/tokens/{token_id}"
+        self._answer("DELETE", path, may_be_absent=True)
+
     def _buckets(self, name: str = "") -> str:
         return f"/accounts/{self._account_id}/r2/buckets" + (f"/{name}" if name else "")
 
@@ -146,16 +177,34 @@ class Client:
         jurisdiction: str = "",
         body: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
+        status, members = self._answer(method, path, jurisdiction=jurisdiction, body=body)
+        result = members.get("result")
+        return status, cast("dict[str, Any]", result) if isinstance(result, dict) else {}
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        jurisdiction: str = "",
+        body: Mapping[str, str] | None = None,
+        may_be_absent: bool = False,
+    ) -> tuple[int, dict[str, Any]]:
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(UnclearError),
             wait=tenacity.wait_random_exponential(multiplier=0.5, max=10),
             stop=tenacity.stop_after_delay(self._retry_for_s),
             reraise=True,
         )
-        return retrying(self._call_once, method, path, jurisdiction, body)
+        return retrying(self._answer_once, method, path, jurisdiction, body, may_be_absent)
 
-    def _call_once(
-        self, method: str, path: str, jurisdiction: str, body: Mapping[str, str] | None
+    def _answer_once(
+        self,
+        method: str,
+        path: str,
+        jurisdiction: str,
+        body: Mapping[str, str] | None,
+        may_be_absent: bool,
     ) -> tuple[int, dict[str, Any]]:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
         if jurisdiction:
@@ -182,15 +231,24 @@ class Client:
                 f"Cloudflare answered {method} {path} with {status}. Try again.", why=str(status)
             )
         members = cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
-        unroutable = status == NOT_FOUND and NO_SUCH_BUCKET not in _codes(members)
+        absent_is_said = may_be_absent or NO_SUCH_BUCKET in _codes(members)
+        unroutable = status == NOT_FOUND and not absent_is_said
         if unroutable or not (response.ok or status in {NOT_FOUND, CONFLICT}):
             raise CloudflareError(
                 f"Cloudflare refused {method} {path} with {status}{_messages(members)}. Check "
                 "trainstack:cloudflareAccountId and that CLOUDFLARE_API_TOKEN has the permissions "
                 "Workers R2 Storage Write and Account API Tokens Write."
             )
-        result = members.get("result")
-        return status, cast("dict[str, Any]", result) if isinstance(result, dict) else {}
+        return status, members
+
+
+def _token(row: Any) -> Token:
+    members = cast("dict[str, Any]", row) if isinstance(row, dict) else {}
+    return Token(
+        id=str(members.get("id") or ""),
+        name=str(members.get("name") or ""),
+        issued_on=moment(str(members.get("issued_on") or "")),
+    )
 
 
 def _codes(answer: dict[str, Any]) -> list[Any]:

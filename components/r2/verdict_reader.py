@@ -19,7 +19,7 @@ from components.r2 import cloudflare
 from components.r2.cloudflare import S3Access
 from container.contract.keys import VERDICT_KEY, stopped_key
 from container.contract.records import RecordError, Verdict
-from container.transport.r2 import PROGRAM, code_of, kind_of, make_client
+from container.transport.r2 import PROGRAM, Limits, code_of, kind_of, make_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -96,14 +96,14 @@ class VerdictReader:
         )
 
 
-@lru_cache(maxsize=16)
-def s3_client(access: S3Access, *, endpoint: str) -> S3Client:
+@lru_cache(maxsize=64)
+def s3_client(access: S3Access, *, endpoint: str, limits: Limits = PROGRAM) -> S3Client:
     """Return the program's client for one access; the same one while the process lives."""
     return make_client(
         endpoint=endpoint,
         access_key_id=access.access_key_id,
         secret_access_key=access.secret_access_key,
-        limits=PROGRAM,
+        limits=limits,
     )
 
 
@@ -132,6 +132,14 @@ def find_verdict(
         "it is not known whether the run has ended: CLOUDFLARE_API_TOKEN is not set. Set it, or "
         "source the local world's env file."
     )
+
+
+def operator_access(place: RunPlace, *, config: Mapping[str, str]) -> S3Access:
+    """Return the operator's own access; raises TrainstackError when it cannot be had."""
+    token = operator_token(config)
+    if not token:
+        raise BucketUnreachableError("CLOUDFLARE_API_TOKEN is not set")
+    return _operator_access(token, place.account_id, cloudflare_base_url())
 
 
 def operator_token(config: Mapping[str, str]) -> str:

@@ -48,6 +48,7 @@ class RunEnvironment:
     # job says otherwise, and Docker ten.
     stop_grace_s: float = 5.0
     nanochat_commit: str = ""
+    fingerprint: str = ""  # read by nobody here: the program finds its machine again by it
 
     @property
     def expects_gpu(self) -> bool:
@@ -240,6 +241,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(name="GPUS_PER_CONTAINER", field="gpus_per_container", read=_whole),
     Variable(name="DURATION_HOURS", field="duration_hours", by="rental", read=_whole),
     Variable(name="PRICE_USD_PER_HOUR", field="price_usd_per_hour", by="rental", read=_money),
+    Variable(name="FINGERPRINT", field="fingerprint", by="rental"),
     Variable(name="DEVICE_BATCH_SIZE", field="device_batch_size", read=_whole),
     Variable(name="DATASET_MIRROR_URL", field="mirror_url", read=_address),
     Variable(name="TRAFFIC_PORT", field="traffic_port", kept_when_live=True, read=_whole),

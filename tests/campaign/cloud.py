@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import docker
 import docker.errors
 
-from components.ionet import rental
 from components.ionet.client import Client
+from components.ionet.rental.give_back import give_back_all
 from container.transport.r2 import make_client
 from localcloud.docker import base_image, daemon
 from localcloud.place import Place
@@ -51,7 +51,7 @@ class Cloud:
 
     def sweep(self) -> None:
         """Give back and delete what a campaign that was killed has left here."""
-        rental.give_back_all(self.caas(), NAME_PREFIX, say=print)
+        give_back_all(self.caas(), NAME_PREFIX, say=print)
         s3 = self.s3()
         for bucket in s3.list_buckets().get("Buckets", []):
             if bucket.get("Name", "").startswith(NAME_PREFIX):

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from components.ionet import market, rental
+from components.ionet import market
 from components.ionet.deployment import ENTRYPOINT, TRAFFIC_PORT
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Wish
+from components.ionet.rental.give_back import give_back
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import VerdictReader
 from container.contract.keys import stopped_key
@@ -248,7 +249,7 @@ class Run:
     def give_back(self) -> None:
         """Destroy what is rented; nothing of it may be left at the vendor or in the engine."""
         for deployment_id in self.deployments:
-            rental.give_back(self._caas, deployment_id)
+            give_back(self._caas, deployment_id)
         left = self._containers()
         self.deployments.clear()
         assert not left, f"a container outlived its deployment: {left}"

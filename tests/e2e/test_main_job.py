@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shlex
 import signal
 import subprocess
 import time
@@ -17,7 +16,7 @@ import botocore.exceptions
 import pytest
 import requests
 
-from components.ionet import credentials
+from components.ionet.client import Client
 from container.contract.records import Manifest, Verdict
 from tests.e2e.scratch_stack import ROOT, Cloud, CommandFailedError, ScratchStack
 
@@ -35,6 +34,12 @@ def wait_for(condition: Callable[[], bool], *, what: str, within_s: float = 120)
 
 def mine(cloud: Cloud, stack: ScratchStack) -> list[str]:
     return [name for name in cloud.live_deployments() if f"-{stack.name}-" in name]
+
+
+def only(cloud: Cloud, stack: ScratchStack) -> str:
+    """The name of the stack's only token."""
+    (name,) = [name for name in cloud.tokens() if stack.name in name]
+    return name
 
 
 def read(s3: Any, bucket: str, key: str) -> bytes:
@@ -199,14 +204,64 @@ def test_a_machine_that_is_replaced_by_force_is_given_back_before_another_is_ren
     stack.up()
     before = stack.outputs()
 
-    words = shlex.split(credentials.renew_command("main"))
-    stack.up(*words[words.index("--replace") :])
+    stack.up("--replace", "**CaasDeployment::main-deployment")
 
     after = stack.outputs()
     assert after["deployment_id"] != before["deployment_id"]
     assert after["r2_prefix"] == before["r2_prefix"]
     assert len(mine(cloud, stack)) == 1
     stack.refresh("--expect-no-changes")
+
+
+def test_a_run_that_is_renewed_goes_on_with_new_credentials_on_another_machine(
+    new_stack: NewStack, cloud: Cloud
+) -> None:
+    """Declared, so that the same number again makes no third token."""
+    stack = new_stack(recipeSettings={"num_iterations": 100_000})
+    stack.up()
+    before, token = stack.outputs(), only(cloud, stack)
+
+    stack.configure(renew=1)
+    told = stack.up()
+
+    after = stack.outputs()
+    assert after["deployment_id"] != before["deployment_id"]
+    assert after["r2_prefix"] == before["r2_prefix"]
+    assert only(cloud, stack) == f"{token}-1"
+    assert len(mine(cloud, stack)) == 1
+    assert "The machine holds the old ones, with which it cannot write" in told
+    stack.up("--expect-no-changes")
+
+    # Pulumi's own provider fails for good on a token that is gone already.
+    cloud.revoke(f"{token}-1")
+    stack.destroy()
+    assert mine(cloud, stack) == []
+    assert [name for name in cloud.tokens() if stack.name in name] == []
+
+
+def test_a_machine_that_somebody_deleted_is_rented_anew_by_a_plain_update(
+    new_stack: NewStack, cloud: Cloud
+) -> None:
+    """Seen: 0, "unchanged", and a dead address, while `watch` promised that it resumes."""
+    stack = new_stack(recipeSettings={"num_iterations": 100_000})
+    stack.up()
+    before = stack.outputs()
+    Client(stack.env["IONET_API_KEY"], base_url=stack.env["IONET_BASE_URL"]).delete(
+        before["deployment_id"]
+    )
+    wait_for(lambda: mine(cloud, stack) == [], what="the machine has ended")
+
+    planned = stack.preview()
+    assert "has ended before its hours were over. It is rented anew" in planned
+    assert "rents CPU in US at $0.40/h x 1 h = $0.41" in planned
+    assert "this run cost $0.41 so far" in planned
+
+    stack.up()
+    after = stack.outputs()
+    assert after["deployment_id"] != before["deployment_id"]
+    assert after["r2_prefix"] == before["r2_prefix"]
+    assert len(mine(cloud, stack)) == 1
+    stack.up("--expect-no-changes")
 
 
 def test_a_sweep_gives_one_entry_a_run(new_stack: NewStack, cloud: Cloud) -> None:

@@ -78,6 +78,9 @@ def test_the_runs_token_reaches_one_bucket_and_its_expiry_is_fixed(program: Prog
     assert token.inputs["name"] == "trainstack-dev-main-1a2b3c4d"
     assert list(token.options.ignoreChanges) == ["expiresOn"]
     assert list(token.options.replaceOnChanges) == ["name"]
+    assert token.options.retainOnDelete  # revoked with its machine or identity, known or not
+    renewed = program({"renew": 2}).one("AccountToken")
+    assert renewed.inputs["name"] == "trainstack-dev-main-1a2b3c4d-2"
 
 
 def test_the_image_is_used_by_digest_and_tagged_by_content(program: Program) -> None:

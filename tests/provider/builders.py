@@ -21,6 +21,9 @@ def deployment(r2_url: str, **changes: Any) -> dict[str, Any]:
     """Return complete inputs of a CaasDeployment, without the offer that check adds."""
     props: dict[str, Any] = {
         "cloud": "local",
+        "project": "trainstack",
+        "stack": "dev",
+        "renew": 0.0,
         "accountId": ACCOUNT,
         "privateName": NAME,
         "namePrefix": f"trainstack-dev-main-{IDENTITY}-",

@@ -1,7 +1,11 @@
-"""A stand-in for R2 and Cloudflare's verify call: objects in memory, signatures not checked."""
+"""A stand-in for R2 and Cloudflare's token calls: objects in memory, signatures not checked.
+
+Conditional writes hold; a reply to one can be lost, and tokens listed and revoked.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,8 +23,11 @@ class FakeR2:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.refuse = ""
+        self.lock = threading.Lock()
         self.operator_is_known = True
         self.calls: list[str] = []
+        self.tokens: dict[str, str] = {}  # name by id
+        self.lose_replies_to: str = ""  # of PUTs whose key begins so: done, and not answered
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.01,), daemon=True
@@ -57,25 +64,45 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             path = self.path.split("?")[0]
-            if path.startswith("/client/v4/"):
+            if path.startswith("/client/v4/") and path.endswith("/tokens"):
+                self._list_tokens()
+            elif path.startswith("/client/v4/"):
                 self._verify()
             elif self._refused():
                 return
             elif path.count("/") == 1 or path.endswith("/"):
                 self._list(path)
             elif path in r2.objects:
-                self._answer(200, r2.objects[path])
+                self._answer(200, r2.objects[path], etag=_etag(r2.objects[path]))
             else:
                 self._answer(404, _error("NoSuchKey"))
 
         def do_PUT(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if not self._refused():
-                r2.objects[self.path.split("?")[0]] = body
-                self._answer(200, b"")
+            path = self.path.split("?")[0]
+            if self._refused():
+                return
+            with r2.lock:
+                old = r2.objects.get(path)
+                wanted = self.headers.get("If-Match")
+                changed = (wanted and (old is None or wanted != _etag(old))) or (
+                    self.headers.get("If-None-Match") == "*" and old is not None
+                )
+                if not changed:
+                    r2.objects[path] = body
+            if changed:
+                self._answer(412, _error("PreconditionFailed"))
+            elif r2.lose_replies_to and path.startswith(f"/{BUCKET}/{r2.lose_replies_to}"):
+                self.close_connection = True
+            else:
+                self._answer(200, b"", etag=_etag(body))
 
         def do_DELETE(self) -> None:
-            if not self._refused():
+            if self.path.startswith("/client/v4/"):
+                gone = r2.tokens.pop(self.path.rpartition("/")[2], None)
+                answer = {"success": gone is not None, "errors": [], "result": {}}
+                self._answer(200 if gone else 404, json.dumps(answer).encode())
+            elif not self._refused():
                 r2.objects.pop(self.path.split("?")[0], None)
                 self._answer(204, b"")
 
@@ -89,6 +116,11 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
                 errors = [{"code": 1000, "message": "Invalid API Token"}]
                 found = {"success": False, "errors": errors, "result": None}
                 self._answer(401, json.dumps(found).encode())
+
+        def _list_tokens(self) -> None:
+            listed = [{"id": id_, "name": name} for id_, name in r2.tokens.items()]
+            found = {"success": True, "errors": [], "result": listed}
+            self._answer(200, json.dumps(found).encode())
 
         def _list(self, path: str) -> None:
             bucket = path.strip("/")
@@ -104,8 +136,10 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
                 self._answer(403, _error(r2.refuse))
             return bool(r2.refuse)
 
-        def _answer(self, status: int, body: bytes) -> None:
+        def _answer(self, status: int, body: bytes, *, etag: str = "") -> None:
             self.send_response(status)
+            if etag:
+                self.send_header("ETag", etag)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -114,6 +148,10 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def _etag(body: bytes) -> str:
+    return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
 
 
 def _error(code: str) -> bytes:

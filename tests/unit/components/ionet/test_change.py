@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from components.ionet.change import (
-    CREDENTIAL_KEYS,
+    HANDED_KEYS,
     NEXT_RENTAL_KEYS,
     REPLACE_KEYS,
+    TOKEN_KEYS,
     decide,
     rental_hash,
 )
@@ -60,15 +61,20 @@ RENTED: dict[str, Any] = {
         ({"gpuType": "A100"}, "replace"),
         ({"locations": []}, "replace"),
         ({"identity": "ffffffff"}, "replace"),
-        ({"secretAccessKey": "new"}, "refuse"),
-        ({"secretAccessKey": UNKNOWN}, "refuse"),
+        ({"secretAccessKey": "new"}, "replace"),
+        ({"secretAccessKey": UNKNOWN}, "replace"),
+        ({"renew": 1}, "replace"),
+        ({"renew": 0}, "keep"),
+        ({"renew": 1, "accessKeyId": "b", "secretAccessKey": "t", "wandbApiKey": "v"}, "replace"),
         ({"accessToken": "new"}, "refuse"),
         ({"wandbApiKey": "new"}, "refuse"),
-        ({"image": "r/i@sha256:2", "secretAccessKey": "new"}, "refuse"),
+        ({"image": "r/i@sha256:2", "secretAccessKey": "new"}, "replace"),
         ({"image": "r/i@sha256:2", "durationHours": 6}, "extend"),
         ({"gpuType": "A100", "secretAccessKey": "new"}, "replace"),
         ({"gpuType": "A100", "durationHours": 4}, "replace"),
-        ({"secretAccessKey": "new", "durationHours": 6}, "refuse"),
+        ({"secretAccessKey": "new", "durationHours": 6}, "replace"),
+        ({"secretAccessKey": "new", "durationHours": 4}, "replace"),
+        ({"wandbApiKey": "new", "durationHours": 6}, "refuse"),
     ],
 )
 def test_each_change_has_one_meaning(change: dict[str, Any], kind: str) -> None:
@@ -81,11 +87,26 @@ def test_each_replacing_key_replaces(key: str) -> None:
     assert (found.kind, found.keys) == ("replace", (key,))
 
 
-@pytest.mark.parametrize("key", CREDENTIAL_KEYS)
-def test_each_credential_is_refused_with_a_remedy(key: str) -> None:
+@pytest.mark.parametrize("key", TOKEN_KEYS)
+def test_a_machine_that_cannot_write_any_more_is_replaced(key: str) -> None:
+    found = decide(RENTED, {**RENTED, key: "another"})
+    assert (found.kind, found.keys) == ("replace", (key,))
+    assert found.is_for_credentials
+    assert not found.is_another_run
+
+
+@pytest.mark.parametrize("key", HANDED_KEYS)
+def test_what_else_was_handed_to_the_container_is_refused_with_a_remedy(key: str) -> None:
     found = decide(RENTED, {**RENTED, key: "another"})
     assert (found.kind, found.keys) == ("refuse", (key,))
-    assert "raise trainstack:rerun" in found.remedy
+    assert "raise trainstack:renew" in found.remedy
+
+
+def test_a_machine_of_before_there_were_renewals_is_renewed_like_any_other() -> None:
+    """A state of 6636e89 has no such key."""
+    assert decide(RENTED, {**RENTED, "renew": 0}).kind == "keep"
+    assert decide({**RENTED, "renew": 1}, {**RENTED, "renew": 2}).keys == ("renew",)
+    assert decide({**RENTED, "renew": 1}, RENTED).is_for_credentials
 
 
 @pytest.mark.parametrize("empty", [None, "", [], {}])
@@ -188,7 +209,7 @@ def test_a_longer_grace_of_a_stop_waits_for_the_next_rental() -> None:
     assert (found.kind, found.waiting) == ("keep", ("STOP_GRACE_S",))
 
 
-@pytest.mark.parametrize("key", [*NEXT_RENTAL_KEYS, *CREDENTIAL_KEYS, "durationHours"])
+@pytest.mark.parametrize("key", [*NEXT_RENTAL_KEYS, *TOKEN_KEYS, "durationHours", "renew"])
 def test_a_machine_is_found_again_by_its_name_whatever_image_it_was_rented_with(key: str) -> None:
     """Kinds of change between a killed engine and the next `up` that leave the name alone."""
     assert rental_hash(RENTED) == rental_hash({**RENTED, key: "another"})

@@ -74,17 +74,6 @@ def test_reading_and_deleting_are_tried_again_and_renting_is_not(vendor: Vendor)
     assert len(vendor.calls) == 3
 
 
-def test_a_deployment_that_the_list_still_shows_alive_is_not_gone(
-    client: Client, vendor: Vendor
-) -> None:
-    row = {"id": ID, "name": "n", "status": "running", "created_at": ""}
-    vendor.will(200, {"data": {"deployments": [row], "total": 1}})
-    assert not client.confirm_gone(ID)
-    vendor.answers.clear()
-    vendor.will(200, {"data": {"deployments": [{**row, "status": "destroyed"}], "total": 1}})
-    assert client.confirm_gone(ID)
-
-
 def test_a_redirect_is_no_yes_to_an_extension(client: Client, vendor: Vendor) -> None:
     vendor.will(302, b"")
     with pytest.raises(UnclearError):

@@ -63,19 +63,19 @@ def test_exactly_the_cap_is_allowed_and_a_thousandth_more_is_not(
 def test_bought_hours_are_read_from_minutes_counted_once_or_once_a_gpu(
     minutes: int, gpus: int, hours: int
 ) -> None:
-    found = cost.bought_hours(minutes=minutes, total_gpus=gpus, recorded_hours=5, wanted_hours=6)
+    found = cost.bought_hours(minutes=minutes, total_gpus=gpus, recorded_hours={5}, wanted_hours=6)
     assert found == hours
 
 
 def test_minutes_that_fit_no_reading_buy_nothing() -> None:
     with pytest.raises(UnclearError, match="Nothing was bought"):
-        cost.bought_hours(minutes=77, total_gpus=8, recorded_hours=5, wanted_hours=6)
+        cost.bought_hours(minutes=77, total_gpus=8, recorded_hours={5}, wanted_hours=6)
 
 
 def test_minutes_that_can_mean_what_was_bought_and_what_is_wanted_buy_nothing() -> None:
     """3 hours counted once a GPU of 8 read like 24: nothing was bought, and the state said so."""
     with pytest.raises(UnclearError, match="Nothing was bought"):
-        cost.bought_hours(minutes=1440, total_gpus=8, recorded_hours=3, wanted_hours=24)
+        cost.bought_hours(minutes=1440, total_gpus=8, recorded_hours={3}, wanted_hours=24)
 
 
 @pytest.mark.parametrize(

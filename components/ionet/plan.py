@@ -1,0 +1,218 @@
+"""What an update does to a rented machine: what changed in the program, and what became of it.
+
+Asks the account once a process, and the bucket where something ended; says what it decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from components.errors import TrainstackError
+from components.ionet import change, credentials, ending, properties, session
+from components.ionet.change import Change
+from components.ionet.client import Client
+from components.ionet.errors import ChangeRefusedError
+from components.ionet.rental import account, extend, others
+from components.ionet.rental.extend import Extension
+from components.ledger.ledger import LedgerError
+from components.r2 import checkpoint_reader
+from components.r2.verdict_reader import RunPlace
+from container.contract.records import Verdict
+
+Props = Mapping[str, Any]
+
+VANISHED = ("deployment",)
+_WORDS = {"image": "image", "STOP_GRACE_S": "stopGraceSeconds"}  # a live machine keeps its own
+READ_FOR_S = 8.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """keep, extend in place, or replace because of these keys."""
+
+    kind: Literal["keep", "extend", "replace"]
+    keys: tuple[str, ...] = ()
+
+
+KEEP = Plan(kind="keep")
+
+
+def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
+    """Return what the update does; raises ChangeRefusedError with the remedy.
+
+    A run that has its verdict is kept, unless another one is asked for. A machine that has ended
+    before its hours were over is replaced; one that this account does not show is kept.
+    """
+    old, new = properties.known(olds), properties.known(news)
+    session.know(deployment_id, olds)
+    rented = properties.offer(olds)
+    decision = change.decide(old, new, country=rented.country if rented else "")
+    waiting = [_WORDS[key] for key in decision.waiting if key in _WORDS]
+    if waiting and decision.kind != "replace":
+        session.say(_kept(new["run"], waiting))
+    if decision.kind == "replace":
+        return _replaced(olds, new, decision)
+    end = _end(deployment_id, olds, old)
+    if end == "vanished":
+        resumes_at = _resumes_at(olds)
+        session.say(ending.vanished(new["run"], deployment_id, resumes_at=resumes_at))
+        return Plan(kind="replace", keys=VANISHED)
+    if end == "hours over":
+        text = ending.hours_over(new["run"], old["durationHours"], resumes_at=_resumes_at(olds))
+        if decision.kind != "keep":
+            raise ChangeRefusedError(text)
+        session.say(text)
+    if decision.kind == "keep":
+        return KEEP
+    verdict = final_verdict(olds)
+    if verdict:
+        session.say(_kept_by_verdict(new["run"], verdict, decision.names))
+        return KEEP
+    if decision.kind == "refuse":
+        raise ChangeRefusedError(
+            f"run {new['run']} cannot take a changed {', '.join(decision.names)}. {decision.remedy}"
+        )
+    _quote_extension(deployment_id, olds, news)
+    return Plan(kind="extend")
+
+
+def final_verdict(props: Props) -> Verdict | None:
+    """Return the verdict that ended the run; one that was only stopped goes on."""
+    verdict = session.verdict(props)
+    return verdict if verdict and verdict.outcome != "stopped" else None
+
+
+def ended_early(deployment_id: str, props: Props) -> bool:
+    """Tell whether a machine has ended, before its hours were over, and left its run unfinished."""
+    return _end(deployment_id, props, properties.known(props)) == "vanished"
+
+
+def extension(deployment_id: str, olds: Props, news: Props) -> Extension:
+    """Return what an extension is about; raises ChangeRefusedError where nothing can be quoted."""
+    old, new = properties.known(olds), properties.known(news)
+    offer = properties.offer(olds)
+    if offer is None:
+        raise ChangeRefusedError(
+            f"run {olds['run']}: its state does not tell what was rented, so more hours cannot be "
+            "quoted. Set trainstack:durationHours back, or extend it in io.net's console."
+        )
+    return Extension(
+        deployment_id=deployment_id,
+        run=old["run"],
+        offer=offer,
+        old_hours=old["durationHours"],
+        new_hours=new["durationHours"],
+        cap_usd=new["maxCostUsd"],
+    )
+
+
+def require_no_other(client: Client, news: Props) -> None:
+    """Refuse early what `create` would refuse: another machine of this run, of no state of ours."""
+    place, owner = properties.place(news), properties.owner(news)
+    ledger = session.ledger(place, properties.access(news), read_for_s=READ_FOR_S)
+    try:
+        reading = ledger.read(owner)
+    except LedgerError as error:
+        session.say(f"{owner.run}: {error} It must answer before anything is rented")
+        return
+    identity = properties.known_text(news, "identity")
+    others.require_none(
+        client,
+        client.deployments(),
+        reading,
+        identity=identity,
+        bucket=place.bucket,
+        known=session.known(identity),
+    )
+
+
+def spent_usd(props: Props, *, besides: str = "") -> Decimal:
+    """Return what the run's rentals cost so far, `besides` one of them; 0 where it is not known.
+
+    For a plan: right before anything is bought the ledger must answer.
+    """
+    identity = properties.known_text(props, "identity")
+    if not identity:
+        return Decimal(0)
+    known = session.known(identity)
+    try:
+        place, access = properties.place(props), properties.access(props)
+        ledger = session.ledger(place, access, read_for_s=READ_FOR_S)
+        page = ledger.read(properties.owner(props)).page
+    except TrainstackError as error:
+        session.say(f"{props['run']}: {error} What the run cost so far is asked again later")
+        return sum((usd for id_, usd in known.items() if id_ != besides), Decimal(0))
+    return page.spent_usd(identity, known=known, besides=besides)
+
+
+def _replaced(olds: Props, new: dict[str, Any], decision: Change) -> Plan:
+    verdict = None if decision.is_another_run else final_verdict(olds)
+    if verdict:
+        session.say(_kept_by_verdict(new["run"], verdict, decision.names))
+        return KEEP
+    if decision.is_for_credentials:
+        session.say(ending.other_token(new["run"], resumes_at=_resumes_at(olds)))
+    return Plan(kind="replace", keys=decision.keys)
+
+
+def _end(deployment_id: str, olds: Props, old: dict[str, Any]) -> ending.End | None:
+    """Return how the machine ended; None while it lives, or where that is not known."""
+    listed = session.listed(old["cloud"])
+    rows = listed.rows()
+    if rows is None:
+        return None
+    name = properties.known_text(olds, "privateName")
+    shown = account.look(listed.client, deployment_id, name=name, rows=rows)
+    if shown.life == "unknown":
+        session.say(ending.unknown(old["run"], deployment_id, account=listed.client.account))
+    if shown.life != "ended":
+        return None
+    over = account.hours_are_over(
+        account.details(listed.client, shown.deployment_id),
+        hours=old["durationHours"],
+        rented_at=properties.rented_at(olds),
+        now=session.now(),
+    )
+    return ending.end_of(session.verdict(olds), hours_over=over)
+
+
+def _quote_extension(deployment_id: str, olds: Props, news: Props) -> None:
+    """Refuse what would cost more than the cap, or outlive the run's credentials."""
+    wanted = extension(deployment_id, olds, news)
+    client = session.client(olds["cloud"])
+    left = account.remaining_hours(
+        client, deployment_id, bought_hours=properties.known(olds)["durationHours"]
+    )
+    credentials.require_lasting_credentials(
+        properties.known_text(olds, "credentialsExpireOn"),
+        run=wanted.run,
+        hours=left + wanted.new_hours - wanted.old_hours,
+        now=session.now(),
+    )
+    spent = spent_usd({**news, "identity": olds["identity"]}, besides=deployment_id)
+    extend.quote(client, wanted, spent_usd=spent, say=session.say)
+
+
+def _resumes_at(olds: Props) -> str:
+    place: RunPlace = properties.place(olds)
+    return checkpoint_reader.newest(place, session.accesses(place, properties.access(olds)))
+
+
+def _kept(run: str, words: list[str]) -> str:
+    what = " and ".join(words)
+    return (
+        f"{run}: keeps the {what} that it was rented with; what changed is for the next rental. To "
+        "have it at once raise trainstack:renew, which gives this machine back and goes on from "
+        "the newest checkpoint on another."
+    )
+
+
+def _kept_by_verdict(run: str, verdict: Verdict, names: tuple[str, ...]) -> str:
+    return (
+        f"{run}: has its verdict ({verdict.outcome}) and is not rented again, although "
+        f"{', '.join(names)} changed. To train again: raise trainstack:rerun, or add a run of "
+        "another name to trainstack:runs"
+    )

@@ -1,0 +1,314 @@
+"""From the intent in the ledger to the ID: the POST that rents, and what becomes of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from components.ionet import fingerprint, properties
+from components.ionet.client import Client
+from components.ionet.errors import (
+    AnotherMachineError,
+    IdentityDeletedError,
+    IonetError,
+    KeyRefusedError,
+    NotRecordedError,
+    RequestRefusedError,
+    UnclearError,
+)
+from components.ionet.models import DeployRequest
+from components.ionet.offers import Offer
+from components.ionet.properties import Rental
+from components.ionet.rental import account
+from components.ionet.rental.adopt import Rented
+from components.ionet.rental.waiting import (
+    SAY_EVERY_S,
+    SEND_WITHIN_S,
+    SETTLED_AFTER_S,
+    Clock,
+    Say,
+    minutes,
+)
+from components.ledger.ledger import Ledger, LedgerError
+from components.ledger.page import Entry, Page
+
+INTENTS = 4  # a laptop that sleeps between each intent and its POST is not waited for
+
+
+def send(
+    client: Client,
+    wanted: Rental,
+    *,
+    offer: Offer,
+    quote: Callable[[], Offer],
+    name: str,
+    ledger: Ledger,
+    judged: Collection[str],
+    before_post: Callable[[], None],
+    say: Say,
+    clock: Clock,
+) -> Rented:
+    """Rent under that name and return the machine that the vendor shows under it.
+
+    `quote` is asked again after the intent, right before the money is spent. `judged` are the
+    intents of the page that were looked at: another one is somebody else's, and nothing is rented.
+    Raises NotRecordedError when the intent cannot be stored, UnclearError when nothing shows until
+    nothing can come any more.
+    """
+    intent = _intent(wanted, name=name, offer=offer, judged=judged)
+    offer = _store(intent, wanted, quote=quote, ledger=ledger, before_post=before_post, clock=clock)
+    request = dataclasses.replace(wanted, offer=offer).request(private_name=name)
+    sent_at = clock.now()
+    said_id = _post(client, wanted, request, intent, ledger=ledger, say=say)
+    found = _shown(client, wanted, request, said_id, sent_at=sent_at, say=say, clock=clock)
+    if found is None:
+        _forget(ledger, wanted, intent.intent, lost=True)
+        raise UnclearError(
+            f"io.net gave no clear answer when {name} was to be rented, and showed no deployment "
+            f"of that name for {minutes(SETTLED_AFTER_S)}. Run `pulumi up` again: it looks for the "
+            "name before it rents."
+        )
+    rented = _rented(client, wanted, found, offer=offer, name=name)
+    _note(ledger, wanted, intent.intent, rented, say=say)
+    return rented
+
+
+def entry_of(wanted: Rental, rented: Rented, *, asked_at: datetime) -> Entry:
+    """Return the entry of a machine that is rented already."""
+    return Entry(
+        intent=secrets.token_hex(8),
+        identity=wanted.identity,
+        name=rented.name,
+        hours=rented.hours,
+        usd=rented.offer.total_usd,
+        asked_at=asked_at,
+        state="rented",
+        deployment_id=rented.id,
+        token_id=rented.token_id,
+        renew=wanted.renew,
+    )
+
+
+def entry_of_state(
+    deployment_id: str, state: Mapping[str, Any], *, offer: Offer, now: datetime
+) -> Entry:
+    """Return the entry of a machine that only the stack's state tells of."""
+    return Entry(
+        intent=secrets.token_hex(8),
+        identity=state["identity"],
+        name=state["privateName"],
+        hours=int(state["durationHours"]),
+        usd=offer.total_usd,
+        asked_at=properties.rented_at(state) or now,
+        state="rented",
+        deployment_id=deployment_id,
+    )
+
+
+def not_recorded(error: LedgerError, wanted: Rental) -> NotRecordedError:
+    """Return why nothing was rented; the ledger is written with the run's own access."""
+    return NotRecordedError(
+        f"{error} Nothing was rented, as a machine that is not recorded could be lost. Check the "
+        "network and run `pulumi up` again. If the run's token was deleted at Cloudflare, raise "
+        f"trainstack:renew: pulumi config set trainstack:renew {wanted.renew + 1}"
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Intent:
+    intent: str
+    add: Callable[[Page, datetime], Page]
+
+
+def _intent(wanted: Rental, *, name: str, offer: Offer, judged: Collection[str]) -> _Intent:
+    intent = secrets.token_hex(8)
+
+    def add(page: Page, now: datetime) -> Page:
+        if wanted.identity in page.closing:
+            raise IdentityDeletedError(
+                f"run {wanted.run} is being deleted by a `pulumi destroy`. Nothing was rented. "
+                "Finish it, then start anew: pulumi destroy"
+            )
+        strange = [e for e in page.open_entries() if e.intent not in {intent, *judged}]
+        if strange:
+            raise AnotherMachineError(
+                f"another `pulumi up` rents a machine for run {wanted.run} at this moment "
+                f"({strange[0].name}). Nothing was rented by this one. When the other one is done: "
+                "pulumi up"
+            )
+        entry = Entry(
+            intent=intent,
+            identity=wanted.identity,
+            name=name,
+            hours=wanted.wish.hours,
+            usd=offer.total_usd,
+            asked_at=now,
+            token_id=wanted.access.access_key_id,
+            renew=wanted.renew,
+        )
+        return page.put(entry)
+
+    return _Intent(intent=intent, add=add)
+
+
+def _store(
+    intent: _Intent,
+    wanted: Rental,
+    *,
+    quote: Callable[[], Offer],
+    ledger: Ledger,
+    before_post: Callable[[], None],
+    clock: Clock,
+) -> Offer:
+    """Store the intent, and return within seconds of it, with nothing that speaks against it.
+
+    Returns the offer at its price of this moment.
+    """
+    for _ in range(INTENTS):
+        started = clock.wall()
+        try:
+            ledger.edit(wanted.owner, intent.add)
+            before_post()
+            closing = wanted.identity in ledger.read(wanted.owner).page.closing
+            offer = quote() if not closing else wanted.offer
+        except LedgerError as error:
+            _forget(ledger, wanted, intent.intent)
+            raise not_recorded(error, wanted) from None
+        except IonetError:
+            _forget(ledger, wanted, intent.intent)
+            raise
+        if closing:
+            _forget(ledger, wanted, intent.intent)
+            raise IdentityDeletedError(
+                f"run {wanted.run} is being deleted by a `pulumi destroy`. Nothing was rented. "
+                "Finish it, then start anew: pulumi destroy"
+            )
+        if 0 <= clock.wall() - started <= SEND_WITHIN_S:
+            return offer
+    raise UnclearError(
+        f"this machine was asleep or too busy to rent within {SEND_WITHIN_S:.0f} s of its intent. "
+        "Nothing was rented. Run `pulumi up` again."
+    )
+
+
+def _post(
+    client: Client,
+    wanted: Rental,
+    request: DeployRequest,
+    intent: _Intent,
+    *,
+    ledger: Ledger,
+    say: Say,
+) -> str | None:
+    """Send the request once; return the ID that the answer told, None when it is not clear.
+
+    A clear no withdraws the intent, unless the name turns out to be taken by a machine of ours.
+    """
+    try:
+        return client.deploy(request)
+    except KeyRefusedError:
+        _forget(ledger, wanted, intent.intent)
+        raise
+    except UnclearError:
+        say(
+            f"{wanted.run}: no clear answer to the rental; looking for {request.private_name} for "
+            f"{minutes(SETTLED_AFTER_S)} at most"
+        )
+        return None
+    except RequestRefusedError:
+        # The name may be taken by the rental of a process that a killed engine left behind.
+        for row in client.deployments():
+            if row.name == request.private_name and row.life == "alive":
+                return row.id
+        _forget(ledger, wanted, intent.intent)
+        raise
+
+
+def _shown(
+    client: Client,
+    wanted: Rental,
+    request: DeployRequest,
+    said_id: str | None,
+    *,
+    sent_at: float,
+    say: Say,
+    clock: Clock,
+) -> str | None:
+    """Return the ID under which the vendor shows a living deployment of ours; None if never."""
+    said_at = sent_at
+    for _ in clock.pauses():
+        try:
+            for row in client.deployments():
+                if row.name == request.private_name and row.life == "alive":
+                    return row.id
+            if said_id and _bears_ours(client, said_id, request):
+                return said_id
+        except UnclearError:
+            pass  # asked again: the machine may be there
+        if clock.now() - sent_at > SETTLED_AFTER_S:
+            return None
+        if clock.now() - said_at >= SAY_EVERY_S:
+            said_at = clock.now()
+            left_s = SETTLED_AFTER_S - (said_at - sent_at)
+            say(f"{wanted.run}: io.net does not show it yet; {minutes(left_s)} at most")
+    raise AssertionError("pauses never end")
+
+
+def _bears_ours(client: Client, deployment_id: str, request: DeployRequest) -> bool:
+    """Tell whether an ID is of a living deployment that was started with this very request."""
+    deployment = account.details(client, deployment_id)
+    if deployment is None or deployment.life != "alive" or deployment.env is None:
+        return False
+    told = deployment.env.get(fingerprint.VARIABLE)
+    return bool(told) and told == request.env.get(fingerprint.VARIABLE)
+
+
+def _rented(client: Client, wanted: Rental, found: str, *, offer: Offer, name: str) -> Rented:
+    try:
+        deployment = account.details(client, found)
+    except IonetError:
+        deployment = None  # the ID is what counts; the rest is known as it was asked for
+    if deployment and deployment.amount_paid_usd > 0:
+        offer = dataclasses.replace(offer, total_usd=deployment.amount_paid_usd)
+    return Rented(
+        id=found,
+        name=name,
+        offer=offer,
+        hours=wanted.wish.hours,
+        rented_at=deployment.created_at if deployment else None,
+        image=wanted.image,
+        env=wanted.env,
+        token_id=wanted.access.access_key_id,
+    )
+
+
+def _note(ledger: Ledger, wanted: Rental, intent: str, rented: Rented, *, say: Say) -> None:
+    def note(page: Page, _now: datetime) -> Page:
+        return page.edited(
+            lambda e: e.intent == intent and e.is_open,
+            state="rented",
+            deployment_id=rented.id,
+            usd=rented.offer.total_usd,
+        )
+
+    try:
+        ledger.edit(wanted.owner, note)
+    except LedgerError as error:
+        say(f"{wanted.run}: {error} Deployment {rented.id} is in the state, not in the ledger")
+
+
+def _forget(ledger: Ledger, wanted: Rental, intent: str, *, lost: bool = False) -> None:
+    """Take an intent back, of which surely nothing comes; one that stays is only waited for."""
+
+    def take_back(page: Page, _now: datetime) -> Page:
+        if lost:
+            return page.edited(lambda e: e.intent == intent, state="lost")
+        return page.without(intent)
+
+    try:
+        ledger.edit(wanted.owner, take_back)
+    except LedgerError:
+        return

@@ -1,0 +1,95 @@
+"""The Cloudflare tokens of one run: their names, and that none outlives what it is for.
+
+A token that no state knows (its creation was interrupted, or the state was lost) bears the run's
+identity in its name, so it is found by that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from components.ledger.page import Owner
+from components.r2.cloudflare import Client, CloudflareError, Token
+
+NAME_PREFIX = "trainstack-"
+
+Say = Callable[[str], None]
+
+
+def name_of(family: str, *, renew: int) -> str:
+    """Return the name of a run's token, `family` being `<stack>-<run>-<identity>`.
+
+    The number of renewals is part of it: the same number asked for again makes no other token.
+    """
+    return f"{NAME_PREFIX}{family}" + (f"-{renew}" if renew else "")
+
+
+def of_family(client: Client, family: str) -> list[Token]:
+    """Return the tokens of a run, those of earlier renewals too."""
+    listed = client.tokens(name_prefix=f"{NAME_PREFIX}{family}")
+    return [token for token in listed if _bears(token, family)]
+
+
+def revoke(
+    client: Client | None, owner: Owner, *, identity: str, ended: Collection[str], say: Say
+) -> None:
+    """Revoke the tokens of an identity that is deleted, and of those that `ended` before.
+
+    Raises CloudflareError when that cannot be done: the identity stays in the state, and the next
+    `pulumi destroy` tries again. Without the operator's token nothing can be, which is said.
+    """
+    if client is None:
+        say(f"{owner.run}: CLOUDFLARE_API_TOKEN is not set. {_left(owner, identity)}")
+        return
+    _revoke(client, owner, identities={identity, *ended}, kept=(), say=say)
+
+
+def revoke_others(
+    client: Client | None,
+    owner: Owner,
+    *,
+    identity: str,
+    kept: Collection[str],
+    say: Say,
+) -> None:
+    """Revoke an identity's tokens but those of these IDs; a failure is only said."""
+    if client is None:
+        return
+    try:
+        _revoke(client, owner, identities={identity}, kept=kept, say=say)
+    except CloudflareError as error:
+        say(f"{owner.run}: {error} {_left(owner, identity)}")
+
+
+def live(client: Client | None, owner: Owner, *, identity: str) -> frozenset[str]:
+    """Return the IDs of an identity's tokens that Cloudflare lists; raises CloudflareError."""
+    if client is None:
+        return frozenset()
+    return frozenset(token.id for token in of_family(client, _family(owner, identity)))
+
+
+def _revoke(
+    client: Client, owner: Owner, *, identities: set[str], kept: Collection[str], say: Say
+) -> None:
+    for token in client.tokens(name_prefix=f"{NAME_PREFIX}{owner.stack}-{owner.run}-"):
+        ours = any(_bears(token, _family(owner, one)) for one in identities)
+        if ours and token.id not in kept:
+            client.revoke(token.id)
+            say(f"{owner.run}: revoked the R2 token {token.name}")
+
+
+def _bears(token: Token, family: str) -> bool:
+    name = f"{NAME_PREFIX}{family}"
+    return token.name == name or token.name.startswith(f"{name}-")
+
+
+def _left(owner: Owner, identity: str) -> str:
+    name = name_of(_family(owner, identity), renew=0)
+    return (
+        f"R2 tokens of the name {name} may be left, valid until they expire: "
+        f"python -m runs reap --stack {owner.stack}"
+    )
+
+
+def _family(owner: Owner, identity: str) -> str:
+    return f"{owner.stack}-{owner.run}-{identity}"

@@ -1,0 +1,1 @@
+"""What was rented for whom: one object a run in the bucket, outside of all run prefixes."""

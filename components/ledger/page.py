@@ -1,0 +1,201 @@
+"""One run's page of the ledger: each rental from its intent to its end; pure, no I/O.
+
+An entry is an intent before the vendor is asked, and gets the deployment's ID after. Only a
+deletion closes it. Times are the bucket's: laptops sleep, and their clocks are wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, cast
+
+from components.errors import TrainstackError
+from container.contract.clock import moment
+
+SCHEMA = 1
+FOLDER = "ledger/"
+
+State = Literal["asked", "rented", "given back", "lost"]
+"""asked: the vendor may have been asked, and told no ID that was stored. rented: its ID is known.
+given back: the vendor said that it has ended. lost: asked, and no machine of that name was seen
+until none could come any more."""
+
+
+class PageError(TrainstackError):
+    """A page cannot be read: no JSON, a member missing, or written by a newer version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """Whose rentals a page holds, in parts; nothing ever splits a name to find them."""
+
+    project: str
+    stack: str
+    run: str
+
+    @property
+    def key(self) -> str:
+        """Where the page lies in the bucket."""
+        return f"{FOLDER}{self.project}/{self.stack}/{self.run}.json"
+
+    @property
+    def stem(self) -> str:
+        """How the private names of this run's machines begin, up to the identity."""
+        return f"{self.project}-{self.stack}-{self.run}-"
+
+    def __str__(self) -> str:
+        return f"run {self.run} of stack {self.stack}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One rental."""
+
+    intent: str  # random; tells two intents of one name apart
+    identity: str
+    name: str  # the deployment's private name
+    hours: int
+    usd: Decimal  # quoted in the intent; once rented what was paid, extensions included
+    asked_at: datetime
+    state: State = "asked"
+    deployment_id: str = ""
+    token_id: str = ""  # of the run's token that it was started with; "" when that is not known
+    renew: int = 0  # how often the run had been renewed
+    extending_at: datetime | None = None  # hours were asked for; what came of it is not known
+    extending_to: int | None = None  # hours in all
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a machine may live because of it."""
+        return self.state in ("asked", "rented")
+
+    def age(self, now: datetime) -> timedelta:
+        """Return the time since the intent, by the bucket's clock."""
+        return now - self.asked_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """All rentals of one run, and the identities of it that are being deleted, or were."""
+
+    owner: Owner
+    entries: tuple[Entry, ...] = ()
+    closing: tuple[str, ...] = ()
+
+    def open_entries(self) -> tuple[Entry, ...]:
+        """Return those because of which a machine may live."""
+        return tuple(entry for entry in self.entries if entry.is_open)
+
+    def spent_usd(
+        self, identity: str, *, known: Mapping[str, Decimal] | None = None, besides: str = ""
+    ) -> Decimal:
+        """Return what the rentals of one identity cost so far, without deployment `besides`.
+
+        `known` is what deployments cost that the stack's state tells of, by ID: one that an older
+        release rented is in no ledger, and an extension may not have been noted.
+        """
+        cost = {
+            entry.deployment_id or entry.intent: entry.usd
+            for entry in self.entries
+            if entry.identity == identity and entry.state != "lost"
+        }
+        for id_, usd in (known or {}).items():
+            cost[id_] = max(usd, cost.get(id_, Decimal(0)))
+        return sum((usd for id_, usd in cost.items() if id_ != besides), Decimal(0))
+
+    def ended_identities(self) -> frozenset[str]:
+        """Return the identities of which machines were rented, and none may live any more."""
+        living = {entry.identity for entry in self.open_entries()}
+        return frozenset(entry.identity for entry in self.entries) - living
+
+    def put(self, entry: Entry) -> Page:
+        """Return the page with this entry, in the place of the one of the same intent."""
+        others = [one for one in self.entries if one.intent != entry.intent]
+        return dataclasses.replace(self, entries=(*others, entry))
+
+    def without(self, intent: str) -> Page:
+        """Return the page without an intent for which the vendor was surely not asked."""
+        left = tuple(one for one in self.entries if one.intent != intent)
+        return dataclasses.replace(self, entries=left)
+
+    def edited(self, wanted: Callable[[Entry], bool], **changes: Any) -> Page:
+        """Return the page with the entries changed that are wanted."""
+        entries = (
+            dataclasses.replace(entry, **changes) if wanted(entry) else entry
+            for entry in self.entries
+        )
+        return dataclasses.replace(self, entries=tuple(entries))
+
+    def with_closing(self, identity: str) -> Page:
+        """Return the page with the mark that this identity is being deleted."""
+        if identity in self.closing:
+            return self
+        return dataclasses.replace(self, closing=(*self.closing, identity))
+
+    def to_json(self) -> bytes:
+        """Return the page as UTF-8 JSON, one object, with a final newline."""
+        members = {
+            "schema": SCHEMA,
+            **dataclasses.asdict(self.owner),
+            "closing": list(self.closing),
+            "entries": [_members(entry) for entry in self.entries],
+        }
+        return (json.dumps(members, indent=1) + "\n").encode()
+
+    @classmethod
+    def from_json(cls, raw: bytes) -> Page:
+        """Parse a page; raises PageError."""
+        try:
+            parsed: Any = json.loads(raw)
+            members = cast("dict[str, Any]", parsed)
+            if int(members["schema"]) > SCHEMA:
+                raise PageError(f"schema {members['schema']}, this program reads up to {SCHEMA}")
+            return cls(
+                owner=Owner(
+                    project=str(members["project"]),
+                    stack=str(members["stack"]),
+                    run=str(members["run"]),
+                ),
+                closing=tuple(str(one) for one in members.get("closing", [])),
+                entries=tuple(_entry(one) for one in members["entries"]),
+            )
+        except (ValueError, LookupError, TypeError, AttributeError, InvalidOperation) as error:
+            raise PageError(f"not a page of the ledger ({type(error).__name__})") from None
+
+
+def _members(entry: Entry) -> dict[str, Any]:
+    return {
+        **dataclasses.asdict(entry),
+        "usd": str(entry.usd),
+        "asked_at": _written(entry.asked_at),
+        "extending_at": _written(entry.extending_at) if entry.extending_at else None,
+    }
+
+
+def _written(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _entry(members: Mapping[str, Any]) -> Entry:
+    asked_at = moment(str(members["asked_at"]))
+    if asked_at is None or members["state"] not in ("asked", "rented", "given back", "lost"):
+        raise ValueError(members)
+    return Entry(
+        intent=str(members["intent"]),
+        identity=str(members["identity"]),
+        name=str(members["name"]),
+        hours=int(members["hours"]),
+        usd=Decimal(str(members["usd"])),
+        asked_at=asked_at,
+        state=members["state"],
+        deployment_id=str(members.get("deployment_id") or ""),
+        extending_at=moment(str(members.get("extending_at") or "")),
+        extending_to=members.get("extending_to"),
+        token_id=str(members.get("token_id") or ""),
+        renew=int(members.get("renew") or 0),
+    )
