@@ -60,6 +60,11 @@ class Machine:
         return self.deployment.env.get(NAMES["run"], "main")
 
     @property
+    def identity(self) -> str:
+        """The identity of its run, which stands in the prefix before the training hash."""
+        return self.deployment.env.get(NAMES["prefix"], "").rpartition("-")[0]
+
+    @property
     def live(self) -> bool:
         """Whether it bills and nobody asked for its end."""
         return self.deployment.status in ("deployment requested", "running")
