@@ -56,7 +56,7 @@ def held_deploy(chance: random.Random) -> Story:
 
 
 def held_extension(chance: random.Random) -> Story:
-    """Bought hours are on their way for 25 s; their client is killed and the user goes on at once."""
+    """Bought hours are on their way for 25 s; the client is killed and the user goes on at once."""
     killed = Fault(EXTEND, Do(Kill(chance.choice(["all", "engine", "provider"]))))
     up = Act(command="up", config=LONGER, faults=(killed, Fault(EXTEND, Hold(ON_ITS_WAY_S))))
     return Story(acts=(UP, up, chance.choice([Act(command="destroy"), UP, UP])))

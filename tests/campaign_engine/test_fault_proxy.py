@@ -89,8 +89,8 @@ class World:
             observe=lambda call, answer: self.told.append((call, answer)),
         )
 
-    def post(self, path: str = "/deploy", **more: Any) -> requests.Response:
-        return requests.post(self.proxy.url + path, json={"a": 1}, **{"timeout": 10, **more})
+    def post(self, path: str = "/deploy", *, timeout: float = 10) -> requests.Response:
+        return requests.post(self.proxy.url + path, json={"a": 1}, timeout=timeout)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_lost_reply_says_nothing_useful_and_the_next_call_passes(
     else:
         assert form not in {"cut-unsent", "cut", "half-body"}
         assert answer.status_code == (504 if "page" in form else 200)
-        with pytest.raises(ValueError, match="Expecting|Unterminated"):
+        with pytest.raises(ValueError, match=r"Expecting|Unterminated"):
             answer.json()
     assert len(upstream.got) == (0 if form in UNSENT else 1)
     assert world.post().json() == BODY
