@@ -31,9 +31,9 @@ class PuppetRuntime(InMemoryRuntime):
     def start(self, spec: ContainerSpec) -> FoundContainer:
         puppet = Puppet(spec, endpoint=self._endpoint)
         container = super().start(replace(spec, host_port=puppet.port))
-        self.puppets[container.runtime_id] = puppet
         self.outputs[container.runtime_id].write(FIRST_LINE)
         puppet.start()
+        self.puppets[container.runtime_id] = puppet
         return container
 
     def remove(self, runtime_id: str, *, grace_s: float) -> None:
@@ -58,6 +58,11 @@ class Machine:
     @property
     def run(self) -> str:
         return self.deployment.env.get(NAMES["run"], "main")
+
+    @property
+    def identity(self) -> str:
+        """The identity of its run, which stands in the prefix before the training hash."""
+        return self.deployment.env.get(NAMES["prefix"], "").rpartition("-")[0]
 
     @property
     def live(self) -> bool:
@@ -130,6 +135,6 @@ class Account:
 
     def close(self) -> None:
         self.runtime.pull_may_end.set()
+        self.service.stop()
         for puppet in list(self.runtime.puppets.values()):
             puppet.stop(saves=False)
-        self.service.stop()

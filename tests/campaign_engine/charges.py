@@ -11,10 +11,12 @@ from tests.campaign_engine.account import Account
 from tests.campaign_engine.fault_proxy import Answer
 from tests.campaign_engine.faults import DEPLOY, EXTEND, QUOTE, Call
 
+ZERO = Decimal(0)
+
 
 @dataclass(frozen=True)
 class Charge:
-    """Money taken by one call: what the deployment has cost in all, and if the price was known."""
+    """Money taken by one call: what its run's identity has cost by then, if the price was known."""
 
     deployment_id: str
     run: str
@@ -45,9 +47,8 @@ class Charges:
         if answer.status != 200 or not (DEPLOY.include(call) or EXTEND.include(call)):
             return
         extended = re.search(r"/deployment/([^/]+)/extend", call.path)
-        machines = self._account.machines()
-        if extended:
-            machines = [one for one in machines if one.id == extended[1]]
+        every = self._account.machines()
+        machines = [one for one in every if one.id == extended[1]] if extended else every
         if not machines:
             return
         machine = machines[-1]
@@ -57,7 +58,7 @@ class Charges:
                 deployment_id=machine.id,
                 run=machine.run,
                 what="extension" if extended else "rental",
-                total=machine.paid,
+                total=sum((one.paid for one in every if one.identity == machine.identity), ZERO),
                 foreseeable=not raced,
             )
         )

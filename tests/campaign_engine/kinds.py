@@ -45,14 +45,14 @@ def _declared() -> set[str]:
     return set(yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"])
 
 
-_NEEDS: Final = {"kill-in-renewal": "renew", "renewal": "renew", "rolled-back-renewal": "renew"}
-
+_RENEW: Final = {
+    kinds_lost.lost_in_renewal,
+    kinds_kills.kill_in_renewal,
+    kinds_states.rolled_back_renewal,
+    kinds_states.renewal,
+}
 KINDS: Final = tuple(
-    Kind(
-        name=make.__name__.replace("_", "-"),
-        make=make,
-        needs=_NEEDS.get(make.__name__.replace("_", "-"), ""),
-    )
+    Kind(name=make.__name__.replace("_", "-"), make=make, needs="renew" if make in _RENEW else "")
     for make in (
         *kinds_lost.KINDS,
         *kinds_vendor.KINDS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from tests.campaign_engine.faults import (
@@ -13,7 +13,6 @@ from tests.campaign_engine.faults import (
     DEPLOY,
     EXTEND,
     FORMS,
-    LEDGER_DELETED,
     LEDGER_READ,
     LEDGER_WRITTEN,
     TOKEN_DELETED,
@@ -24,11 +23,24 @@ from tests.campaign_engine.faults import (
     Lose,
     WrongId,
 )
-from tests.campaign_engine.story import LONGER, OTHER_RECIPE, RERUN, Act, Story
-
-CALLS_OF_UP: Final = 22  # about so many that a first `up` makes
-UP: Final = Act(command="up")
-NOTHING: Final[Mapping[str, Any]] = {}
+from tests.campaign_engine.story import (
+    LONGER,
+    NOTHING,
+    OTHER_RECIPE,
+    RENEW,
+    RERUN,
+    Act,
+    Story,
+)
+from tests.campaign_engine.struck import (
+    AGAIN,
+    DESTROY,
+    FIRST,
+    HOURS,
+    RECIPE,
+    UP,
+    anywhere,
+)
 
 
 def lost_deploy(chance: random.Random) -> Story:
@@ -78,31 +90,33 @@ def lost_bucket_made(chance: random.Random) -> Story:
     return Story(acts=(_up(chance, BUCKET_MADE),), bucket_exists=False)
 
 
-def lost_ledger(chance: random.Random) -> Story:
-    """The reply to a call for an object of the ledger is lost, in any command."""
-    calls = chance.choice([LEDGER_WRITTEN, LEDGER_WRITTEN, LEDGER_READ, LEDGER_DELETED])
-    return _in_any_command(chance, calls, nth=chance.randint(1, 4))
+def lost_ledger_entry(chance: random.Random) -> Story:
+    """The reply to a write of the ledger is lost, in any command that rents, extends or ends."""
+    changing = (FIRST, RECIPE, AGAIN, HOURS, DESTROY)
+    return Story(
+        acts=anywhere(chance, _lost(chance, LEDGER_WRITTEN), changing, most=3),
+        bucket_exists=chance.random() < 0.7,
+    )
+
+
+def lost_ledger_reading(chance: random.Random) -> Story:
+    """The reply to a look into the ledger is lost, in any command."""
+    return Story(acts=anywhere(chance, _lost(chance, LEDGER_READ), most=4))
+
+
+def lost_in_renewal(chance: random.Random) -> Story:
+    """The reply to any call that changes something is lost while a run gets new credentials."""
+    calls = chance.choice([TOKEN_MADE, TOKEN_DELETED, DEPLOY, DELETE, LEDGER_WRITTEN])
+    return Story(acts=(UP, _up(chance, calls, config=RENEW)))
 
 
 def lost_any_call(chance: random.Random) -> Story:
     """The reply to any call of any command is lost, reads too."""
-    return _in_any_command(chance, ANY, nth=chance.randint(1, CALLS_OF_UP))
+    return Story(acts=anywhere(chance, _lost(chance, ANY)), bucket_exists=chance.random() < 0.5)
 
 
-def _in_any_command(chance: random.Random, calls: Calls, *, nth: int) -> Story:
-    fault = Fault(calls, Lose(chance.choice(FORMS)), nth=nth)
-    struck = chance.choice(
-        [
-            Act(command="up", faults=(fault,)),
-            Act(command="up", config=RERUN, faults=(fault,)),
-            Act(command="up", config=OTHER_RECIPE, faults=(fault,)),
-            Act(command="up", config=LONGER, faults=(fault,)),
-            Act(command="refresh", faults=(fault,)),
-            Act(command="destroy", faults=(fault,)),
-        ]
-    )
-    first = () if struck.command == "up" and not struck.config else (UP,)
-    return Story(acts=(*first, struck))
+def _lost(chance: random.Random, calls: Calls) -> Callable[[int], Fault]:
+    return lambda nth: Fault(calls, Lose(chance.choice(FORMS)), nth=nth)
 
 
 def _up(chance: random.Random, calls: Calls, *, config: Mapping[str, Any] = NOTHING) -> Act:
@@ -121,6 +135,8 @@ KINDS: Final = (
     lost_token_made,
     lost_token_deleted,
     lost_bucket_made,
-    lost_ledger,
+    lost_ledger_entry,
+    lost_ledger_reading,
+    lost_in_renewal,
     lost_any_call,
 )

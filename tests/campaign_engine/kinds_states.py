@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from tests.campaign_engine.faults import ANY, Do, Fault, Kill
+from tests.campaign_engine.faults import ANY, FORMS, Do, Effect, Fault, Kill, Lose
 from tests.campaign_engine.story import LONGER, OTHER_RECIPE, RENEW, RERUN, Act, Story
+from tests.campaign_engine.struck import UP
 
-UP: Final = Act(command="up")
 EXPORT: Final = Act(command="export state")
 IMPORT: Final = Act(command="import state")
 LOST: Final = Act(command="lose state")
@@ -74,7 +74,7 @@ def state_lost(chance: random.Random) -> Story:
                 Act(
                     command="up",
                     config=RERUN,
-                    faults=(Fault(ANY, Do(Kill("all")), nth=chance.randint(6, 18)),),
+                    faults=(Fault(ANY, Do(Kill("all")), nth=chance.randint(6, 40)),),
                 ),
             ),
         ]
@@ -93,9 +93,21 @@ def sweep_renamed(chance: random.Random) -> Story:
     """Two runs of a sweep, of which one is renamed; undisturbed, or killed within."""
     before = {"runs": {"one": {}, "two": {}}}
     after = {"runs": {"one": {}, "three": {}}}
-    killed = Fault(ANY, Do(Kill(chance.choice(["engine", "all"]))), nth=chance.randint(4, 30))
+    killed = Fault(ANY, Do(Kill(chance.choice(["engine", "all"]))), nth=chance.randint(1, 50))
     faults = chance.choice([(), (killed,)])
     return Story(acts=(UP, Act(command="up", config=after, faults=faults)), config=before)
+
+
+def sweep_struck(chance: random.Random) -> Story:
+    """Two runs of a sweep, with a kill or a lost reply at any call of the first `up`."""
+    effects: list[Effect] = [
+        Do(Kill(chance.choice(["engine", "provider", "all"]))),
+        Lose(chance.choice(FORMS)),
+    ]
+    fault = Fault(ANY, chance.choice(effects), nth=chance.randint(1, 60))
+    return Story(
+        acts=(Act(command="up", faults=(fault,)),), config={"runs": {"one": {}, "two": {}}}
+    )
 
 
 KINDS: Final = (
@@ -108,4 +120,5 @@ KINDS: Final = (
     state_lost,
     renewal,
     sweep_renamed,
+    sweep_struck,
 )

@@ -9,6 +9,7 @@ from tests.campaign_engine.faults import (
     ANY,
     DELETE,
     DEPLOY,
+    EXTEND,
     OF_BUCKET,
     OF_CLOUDFLARE,
     OF_IONET,
@@ -24,11 +25,9 @@ from tests.campaign_engine.faults import (
     Storm,
 )
 from tests.campaign_engine.story import LONGER, OTHER_RECIPE, RERUN, Act, Story
+from tests.campaign_engine.struck import AGAIN, FIRST, HOURS, RECIPE, UP, anywhere
 
-UP: Final = Act(command="up")
-AGAIN: Final[tuple[Act, ...]] = (UP, Act(command="refresh"), Act(command="destroy"))
 ON_ITS_WAY_S: Final = 25.0
-CALLS_OF_UP: Final = 22
 
 
 def list_lag(chance: random.Random) -> Story:
@@ -37,7 +36,7 @@ def list_lag(chance: random.Random) -> Story:
     killed = Fault(DEPLOY, Do(Kill(chance.choice(["engine", "all"])), "answered"))
     acts = (
         Act(command="up", faults=(chance.choice([lost, killed]),)),
-        *chance.choice([(), (chance.choice(AGAIN),)]),
+        *chance.choice([(), (UP,), (Act(command="refresh"),), (Act(command="destroy"),)]),
     )
     return Story(acts=acts, quirks={"list_delay_s": float(chance.randint(3, 30))})
 
@@ -46,8 +45,7 @@ def storm(chance: random.Random) -> Story:
     """A vendor answers nothing but 500, 503 or 429 for some seconds, from any call on."""
     calls: Calls = chance.choice([OF_IONET, OF_IONET, OF_CLOUDFLARE, OF_BUCKET])
     effect = Storm(chance.choice([500, 503, 429]), chance.choice([3.0, 10.0, 20.0]))
-    fault = Fault(calls, effect, nth=chance.randint(1, 12))
-    return Story(acts=_with(chance, fault))
+    return Story(acts=anywhere(chance, lambda nth: Fault(calls, effect, nth=nth), most=8))
 
 
 def held_deploy(chance: random.Random) -> Story:
@@ -57,10 +55,17 @@ def held_deploy(chance: random.Random) -> Story:
     return Story(acts=(up, chance.choice([Act(command="destroy"), Act(command="destroy"), UP])))
 
 
+def held_extension(chance: random.Random) -> Story:
+    """Bought hours are on their way for 25 s; the client is killed and the user goes on at once."""
+    killed = Fault(EXTEND, Do(Kill(chance.choice(["all", "engine", "provider"]))))
+    up = Act(command="up", config=LONGER, faults=(killed, Fault(EXTEND, Hold(ON_ITS_WAY_S))))
+    return Story(acts=(UP, up, chance.choice([Act(command="destroy"), UP, UP])))
+
+
 def held_call(chance: random.Random) -> Story:
     """Any call is on its way for some seconds, and lands with nobody waiting for it."""
-    fault = Fault(ANY, Hold(chance.choice([5.0, 15.0])), nth=chance.randint(1, CALLS_OF_UP))
-    return Story(acts=_with(chance, fault))
+    hold = Hold(chance.choice([5.0, 15.0]))
+    return Story(acts=anywhere(chance, lambda nth: Fault(ANY, hold, nth=nth)))
 
 
 def prices_move(chance: random.Random) -> Story:
@@ -70,8 +75,15 @@ def prices_move(chance: random.Random) -> Story:
     calls, do = chance.choice(
         [(QUOTE, Do(moved)), (QUOTE, Do(moved, "answered")), (ANY, Do(moved, "answered"))]
     )
-    fault = Fault(calls, do, nth=chance.randint(1, 4))
-    return Story(acts=_with(chance, fault), config={"maxCostUsd": chance.choice([2, 3])})
+    return Story(
+        acts=anywhere(
+            chance,
+            lambda nth: Fault(calls, do, nth=nth),
+            (FIRST, RECIPE, AGAIN, HOURS),
+            most=30 if calls is ANY else 9,
+        ),
+        config={"maxCostUsd": chance.choice([2, 3])},
+    )
 
 
 def dearer_extension(chance: random.Random) -> Story:
@@ -127,25 +139,11 @@ def slow_end(chance: random.Random) -> Story:
     return Story(acts=(UP, act), quirks=quirks)
 
 
-def _with(chance: random.Random, fault: Fault) -> tuple[Act, ...]:
-    """Return acts of which one has the fault: a first `up`, or what may follow it."""
-    struck = chance.choice(
-        [
-            Act(command="up", faults=(fault,)),
-            Act(command="up", config=RERUN, faults=(fault,)),
-            Act(command="up", config=OTHER_RECIPE, faults=(fault,)),
-            Act(command="up", config=LONGER, faults=(fault,)),
-            Act(command="refresh", faults=(fault,)),
-            Act(command="destroy", faults=(fault,)),
-        ]
-    )
-    return (struck,) if struck.command == "up" and not struck.config else (UP, struck)
-
-
 KINDS: Final = (
     list_lag,
     storm,
     held_deploy,
+    held_extension,
     held_call,
     prices_move,
     dearer_extension,

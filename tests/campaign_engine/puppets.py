@@ -58,6 +58,7 @@ class Puppet:
         self._step = 0
         self._started_at = _now()
         self._ending = threading.Event()
+        self._lost = threading.Event()
         self._page = ThreadingHTTPServer(("127.0.0.1", 0), _page(self._status))
         self._serves = threading.Thread(target=self._page.serve_forever, args=(0.05,), daemon=True)
         self._works = threading.Thread(target=self._run, daemon=True)
@@ -79,6 +80,8 @@ class Puppet:
         if self._ending.is_set():
             return
         self._ending.set()
+        if not saves:
+            self._lost.set()
         self._works.join(10)
         if saves:
             self._try(self._write_verdict)
@@ -240,7 +243,8 @@ class Puppet:
                 write()
             except (ClientError, BotoCoreError) as error:
                 why = _why(error)
-                threading.Event().wait(PAUSE_S)
+                if self._lost.wait(PAUSE_S):
+                    return False
             else:
                 return True
         self.failures.append(why)

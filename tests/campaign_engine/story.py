@@ -24,6 +24,7 @@ Command = Literal[
     "move prices",
 ]
 
+NOTHING: Final[Mapping[str, Any]] = {}
 RERUN: Final[Mapping[str, Any]] = {"rerun": 1}
 LONGER: Final[Mapping[str, Any]] = {"durationHours": 2}
 OTHER_RECIPE: Final[Mapping[str, Any]] = {"recipeSettings": {**TEST_SETTINGS, "num_iterations": 50}}
