@@ -36,6 +36,7 @@ def main() -> int:
         with _campaign(at_once=given.at_once, keeps_logs=given.keep_logs) as campaign:
             violations = campaign.play_all(seeds, kind, say=lambda line: print(line, flush=True))
     except KeyboardInterrupt:
+        print("broken off; its stacks, machines, buckets and services are cleaned up")
         return 130
     return 1 if violations else 0
 

@@ -14,7 +14,7 @@ from tests.campaign_engine import processes
 from tests.campaign_engine.faults import Action
 
 ENDS_WITHIN_S = 480.0
-LOOK_S = 0.1
+LOOK_S = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)

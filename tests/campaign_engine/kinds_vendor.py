@@ -45,7 +45,7 @@ def storm(chance: random.Random) -> Story:
     """A vendor answers nothing but 500, 503 or 429 for some seconds, from any call on."""
     calls: Calls = chance.choice([OF_IONET, OF_IONET, OF_CLOUDFLARE, OF_BUCKET])
     effect = Storm(chance.choice([500, 503, 429]), chance.choice([3.0, 10.0, 20.0]))
-    return Story(acts=anywhere(chance, lambda nth: Fault(calls, effect, nth=nth), most=8))
+    return Story(acts=anywhere(chance, lambda nth: Fault(calls, effect, nth=nth), most=4))
 
 
 def held_deploy(chance: random.Random) -> Story:

@@ -27,8 +27,8 @@ CHOSEN = (
     ("lost-deploy", 3),
     ("lost-token-made", 1),
     ("lost-delete", 1),
-    ("held-deploy", 1),
-    ("kill-in-replace", 1),
+    ("held-deploy", 2),
+    ("kill-in-replace", 2),
     ("another-accounts-key", 1),
     ("state-lost", 2),
 )
