@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fcntl
 import os
 import signal
 import sys
@@ -31,14 +32,30 @@ def main() -> int:
             chosen = kind or kinds.of_seed(seed)
             print(f"{seed} {chosen.name}: {chosen.story(seed)}")
         return 0
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for ends in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a shell lets its background jobs ignore the first
+        signal.signal(ends, signal.default_int_handler)
     try:
-        with _campaign(at_once=given.at_once, keeps_logs=given.keep_logs) as campaign:
+        with _alone(), _campaign(at_once=given.at_once, keeps_logs=given.keep_logs) as campaign:
             violations = campaign.play_all(seeds, kind, say=lambda line: print(line, flush=True))
     except KeyboardInterrupt:
         print("broken off; its stacks, machines, buckets and services are cleaned up")
         return 130
+    except BlockingIOError:
+        print("another campaign-engine plays in this checkout: end it first", file=sys.stderr)
+        return 2
     return 1 if violations else 0
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold this checkout's lock; two campaigns would empty each other's buckets."""
+    HOME.parent.mkdir(exist_ok=True)
+    with (HOME.parent / "campaign-engine.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 @contextmanager
@@ -77,7 +94,8 @@ def _arguments() -> argparse.ArgumentParser:
         epilog="Seeds in a row go through the table of kinds, so as many stories as there are "
         "kinds play each once. A violation prints the command that replays its story alone; what "
         "its commands said, and which HTTP calls they made, stays under "
-        ".local/campaign-engine/stories/. Exit code 0: every promise was kept; 1: one was broken.",
+        ".local/campaign-engine/stories/. Exit code 0: every promise was kept; 1: one was broken; "
+        "2: another one plays in this checkout.",
     )
     parser.add_argument(
         "--stories",
