@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections.abc import Sequence
@@ -41,10 +40,6 @@ class Offer:
     def __str__(self) -> str:
         machine = self.hardware_name if self.gpus == 1 else f"{self.gpus} x {self.hardware_name}"
         return f"{machine} in {self.country} at {cost.dollars(self.price_usd_per_hour)}/h"
-
-    def for_hours(self, hours: int, *, quoted_hours: int) -> Offer:
-        """Return the same offer for another time, at the price and the fees that it was quoted."""
-        return dataclasses.replace(self, total_usd=self.total_usd * hours / quoted_hours)
 
     def to_text(self) -> str:
         """Return the offer as one line of JSON, as it stands in the state."""

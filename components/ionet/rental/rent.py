@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from components.ionet import market
 from components.ionet.client import Client
-from components.ionet.errors import IdentityDeletedError, RunEndedError
+from components.ionet.errors import RunEndedError
 from components.ionet.models import DeploymentRow
 from components.ionet.offers import Offer
 from components.ionet.properties import Rental
@@ -44,11 +44,7 @@ def rent(
     """
     clock = clock or Clock()
     reading = _recorded(ledger, wanted)
-    if wanted.identity in reading.page.closing:
-        raise IdentityDeletedError(
-            f"run {wanted.run} is being deleted by a `pulumi destroy`, or one was interrupted. "
-            "Nothing was rented. Finish it, then start anew: pulumi destroy"
-        )
+    send.require_not_deleted(reading.page, wanted)
     judged = {entry.intent for entry in reading.page.entries}
     rows, reading = _settled(client, wanted, ledger, reading, say=say, clock=clock)
     ours = adopt.candidates(client, rows, reading.page, wanted)
@@ -161,9 +157,9 @@ def _recorded(ledger: Ledger, wanted: Rental) -> Reading:
 
 
 def _record(ledger: Ledger, wanted: Rental, rented: Rented, *, say: Say) -> None:
-    """Note an adopted machine; it is in the state in a moment, so a failure is only said."""
+    """Note an adopted machine under its entry, or under one of its own."""
 
-    def note(page: Page, now: datetime) -> Page:
+    def as_rented(page: Page, now: datetime) -> Page:
         known = [one for one in page.entries if rented.id == one.deployment_id] or [
             one for one in page.open_entries() if one.name == rented.name and not one.deployment_id
         ]
@@ -176,10 +172,7 @@ def _record(ledger: Ledger, wanted: Rental, rented: Rented, *, say: Say) -> None
             usd=rented.offer.total_usd,
         )
 
-    try:
-        ledger.edit(wanted.owner, note)
-    except LedgerError as error:
-        say(f"{wanted.run}: {error} Deployment {rented.id} is in the state, not in the ledger")
+    send.note(ledger, wanted, rented, as_rented, say=say)
 
 
 def _given_back(ledger: Ledger, wanted: Rental, one: Candidate) -> Reading:

@@ -32,7 +32,7 @@ from components.ionet.rental.waiting import (
     Say,
     minutes,
 )
-from components.ledger.ledger import Ledger, LedgerError
+from components.ledger.ledger import Edit, Ledger, LedgerError
 from components.ledger.page import Entry, Page
 
 INTENTS = 4  # a laptop that sleeps between each intent and its POST is not waited for
@@ -72,8 +72,34 @@ def send(
             "name before it rents."
         )
     rented = _rented(client, wanted, found, offer=offer, name=name)
-    _note(ledger, wanted, intent.intent, rented, say=say)
+
+    def as_rented(page: Page, _now: datetime) -> Page:
+        return page.edited(
+            lambda e: e.intent == intent.intent and e.is_open,
+            state="rented",
+            deployment_id=rented.id,
+            usd=rented.offer.total_usd,
+        )
+
+    note(ledger, wanted, rented, as_rented, say=say)
     return rented
+
+
+def note(ledger: Ledger, wanted: Rental, rented: Rented, edit: Edit, *, say: Say) -> None:
+    """Note a machine that is rented; it is in the state in a moment, so a failure is only said."""
+    try:
+        ledger.edit(wanted.owner, edit)
+    except LedgerError as error:
+        say(f"{wanted.run}: {error} Deployment {rented.id} is in the state, not in the ledger")
+
+
+def require_not_deleted(page: Page, wanted: Rental) -> None:
+    """Raise IdentityDeletedError when a `pulumi destroy` deletes the identity, or has begun to."""
+    if wanted.identity in page.closing:
+        raise IdentityDeletedError(
+            f"run {wanted.run} is being deleted by a `pulumi destroy`, or one was interrupted. "
+            "Nothing was rented. Finish it, then start anew: pulumi destroy"
+        )
 
 
 def entry_of(wanted: Rental, rented: Rented, *, asked_at: datetime) -> Entry:
@@ -120,18 +146,14 @@ def not_recorded(error: LedgerError, wanted: Rental) -> NotRecordedError:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Intent:
     intent: str
-    add: Callable[[Page, datetime], Page]
+    add: Edit
 
 
 def _intent(wanted: Rental, *, name: str, offer: Offer, judged: Collection[str]) -> _Intent:
     intent = secrets.token_hex(8)
 
     def add(page: Page, now: datetime) -> Page:
-        if wanted.identity in page.closing:
-            raise IdentityDeletedError(
-                f"run {wanted.run} is being deleted by a `pulumi destroy`. Nothing was rented. "
-                "Finish it, then start anew: pulumi destroy"
-            )
+        require_not_deleted(page, wanted)
         strange = [e for e in page.open_entries() if e.intent not in {intent, *judged}]
         if strange:
             raise AnotherMachineError(
@@ -172,20 +194,14 @@ def _store(
         try:
             ledger.edit(wanted.owner, intent.add)
             before_post()
-            closing = wanted.identity in ledger.read(wanted.owner).page.closing
-            offer = quote() if not closing else wanted.offer
+            require_not_deleted(ledger.read(wanted.owner).page, wanted)
+            offer = quote()
         except LedgerError as error:
             _forget(ledger, wanted, intent.intent)
             raise not_recorded(error, wanted) from None
         except IonetError:
             _forget(ledger, wanted, intent.intent)
             raise
-        if closing:
-            _forget(ledger, wanted, intent.intent)
-            raise IdentityDeletedError(
-                f"run {wanted.run} is being deleted by a `pulumi destroy`. Nothing was rented. "
-                "Finish it, then start anew: pulumi destroy"
-            )
         if 0 <= clock.wall() - started <= SEND_WITHIN_S:
             return offer
     raise UnclearError(
@@ -283,21 +299,6 @@ def _rented(client: Client, wanted: Rental, found: str, *, offer: Offer, name: s
         env=wanted.env,
         token_id=wanted.access.access_key_id,
     )
-
-
-def _note(ledger: Ledger, wanted: Rental, intent: str, rented: Rented, *, say: Say) -> None:
-    def note(page: Page, _now: datetime) -> Page:
-        return page.edited(
-            lambda e: e.intent == intent and e.is_open,
-            state="rented",
-            deployment_id=rented.id,
-            usd=rented.offer.total_usd,
-        )
-
-    try:
-        ledger.edit(wanted.owner, note)
-    except LedgerError as error:
-        say(f"{wanted.run}: {error} Deployment {rented.id} is in the state, not in the ledger")
 
 
 def _forget(ledger: Ledger, wanted: Rental, intent: str, *, lost: bool = False) -> None:
