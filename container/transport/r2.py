@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
 if TYPE_CHECKING:
@@ -47,6 +49,10 @@ _STATUSES: Final[Mapping[int, Kind]] = {
     412: "changed",
     416: "too short",
 }
+
+
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, RequestTimeTooSkewed
+MOST_CLOCK_SKEW_S: Final = 900.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +126,32 @@ def status_of(error: ClientError) -> int:
     return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def skew_s(error: ClientError, *, now: datetime | None = None) -> float | None:
+    """Return by how many seconds this machine's clock is ahead of the bucket's (negative: behind).
+
+    Measured by the `Date` that the answer bears; None when it bears none.
+    """
+    answer = cast("dict[str, Any]", error.response)
+    return seconds_ahead(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}), now=now)
+
+
+def seconds_ahead(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
+    """Say the same by an answer's headers, whose names botocore writes in small letters."""
+    try:
+        date = parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError):
+        return None
+    date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
+    return ((now or datetime.now(UTC)) - date).total_seconds()
+
+
 def kind_of(error: ClientError) -> Kind:
-    """Say what an error answer means: by its code, else by its status."""
-    return _CODES.get(code_of(error)) or _STATUSES.get(status_of(error), "later")
+    """Say what an error answer means: by its code, else by its status.
+
+    An answer to HEAD has no body and so no code: there, the clock is told by the answer's `Date`.
+    """
+    code, status = code_of(error), status_of(error)
+    bare = code in ("", str(status))
+    if bare and status == 403 and abs(skew_s(error) or 0.0) > MOST_CLOCK_SKEW_S:
+        return "clock"
+    return _CODES.get(code) or _STATUSES.get(status, "later")
