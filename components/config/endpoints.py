@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from components.registry import is_private
+from container.transport.network import network_problems
 from container.transport.r2 import endpoint_of
 
 LOCAL_MARK = "TRAINSTACK_LOCAL_CLOUD"
@@ -55,7 +57,11 @@ class World:
 
 def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the environment for a stack of that cloud, one line each."""
-    problems = mixed_worlds(cloud, env=env)
+    problems = [
+        *mixed_worlds(cloud, env=env),
+        *address_problems(env),
+        *network_problems(env),
+    ]
     credentials = {
         "IONET_API_KEY": IONET_KEY,
         "CLOUDFLARE_API_TOKEN": CLOUDFLARE_TOKEN,
@@ -70,6 +76,15 @@ def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, s
     return problems
 
 
+def address_problems(env: Mapping[str, str]) -> list[str]:
+    """Return one line for each address of a service that no client could ask."""
+    return [
+        f"{name}: is no address; must begin with https:// (or http://) and name a host"
+        for name in LOCAL_ADDRESSES
+        if env.get(name) and not _is_address(env[name])
+    ]
+
+
 def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:
     """Return one line for each variable that belongs to the other world."""
     shell = Shell.from_env(env)
@@ -81,6 +96,14 @@ def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:
         return []
     names = ", ".join(shell.variables)
     return [f"trainstack:cloud = {cloud}: {names} must not be set for a paid run; {LEAVE}"]
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)

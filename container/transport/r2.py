@@ -6,14 +6,18 @@ first client is made: the operator's program starts without it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from container.transport.network import ca_bundle, proxies_for
+
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+    from botocore.session import Session as CoreSession
     from mypy_boto3_s3.client import S3Client
 
 Kind = Literal["absent", "no bucket", "refused", "clock", "changed", "too short", "later"]
@@ -79,13 +83,14 @@ def make_client(
     botocore's default checksums go out as a chunked trailer that R2 still answered with 401 in
     August 2026: hence "when_required". A path-style address works with every server.
     """
-    import boto3
+    from boto3.session import Session
     from botocore.config import Config
 
     # The stubs type the other services' clients as unknown; this overload is known.
-    return boto3.client(  # pyright: ignore[reportUnknownMemberType]
+    return Session(botocore_session=_own_session()).client(  # pyright: ignore[reportUnknownMemberType]
         "s3",
         endpoint_url=endpoint,
+        verify=ca_bundle() or True,
         aws_access_key_id=access_key_id,
         aws_secret_access_key=secret_access_key,
         region_name="auto",
@@ -101,8 +106,29 @@ def make_client(
             retries={"mode": "standard", "total_max_attempts": limits.tries},
             max_pool_connections=limits.connections,
             tcp_keepalive=True,
+            proxies=proxies_for(endpoint),
         ),
     )
+
+
+def _own_session() -> CoreSession:
+    """Return a session that asks neither ~/.aws nor an AWS_* variable: they are of another tool.
+
+    A stale AWS_PROFILE would else end each command, and AWS_ENDPOINT_URL, AWS_MAX_ATTEMPTS or a
+    profile's settings change what each call does.
+    """
+    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as KNOWN
+    from botocore.session import Session as CoreSession
+
+    session = CoreSession()
+    settings = session.get_component("config_store")
+    for name, (_, _, usual, _) in KNOWN.items():
+        settings.set_config_variable(name, usual)
+    for name in ("config_file", "credentials_file"):
+        settings.set_config_variable(name, os.devnull)
+    for name in ("s3", "proxies_config"):
+        settings.set_config_variable(name, None)
+    return session
 
 
 def endpoint_of(account_id: str, *, jurisdiction: str) -> str:

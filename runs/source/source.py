@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY
+from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY, address_problems
 from components.r2 import cloudflare
+from container.transport.network import network_problems
 from container.transport.r2 import TERMINAL, endpoint_of, make_client
 from runs.errors import (
     AccessRefusedError,
@@ -43,6 +44,9 @@ class Source:
     def __init__(self, selector: Selector, *, environ: Mapping[str, str] | None = None) -> None:
         self.selector = selector
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
+        problems = [*address_problems(self.environ), *network_problems(self.environ)]
+        if problems:
+            raise SettingMissingError("\n".join(problems))
 
     @cached_property
     def outputs(self) -> dict[str, Any]:
