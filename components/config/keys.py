@@ -27,12 +27,12 @@ Times = Annotated[int, Field(ge=0, description="a whole number, 0 or more")]
 GpuType = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}$",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\Z",
         description="a model as the catalogue names it, such as H100 or CPU",
     ),
 ]
 RecipeName = Annotated[str, Field(min_length=1, description="the name of a recipe")]
-Country = Annotated[str, Field(pattern=r"^[A-Za-z]{2}$")]
+Country = Annotated[str, Field(pattern=r"^[A-Za-z]{2}\Z")]
 Countries = Annotated[
     list[Country], Field(description="a list of two-letter country codes, such as [FI, US]")
 ]
@@ -43,7 +43,7 @@ FlatSettings = Annotated[
 BuildArgs = Annotated[
     dict[
         Literal["NANOCHAT_SOURCE", "TORCH_INDEX", "PIP_INDEX_URL"],
-        Annotated[str, Field(pattern=r"^https?://[^\s@]+$")],
+        Annotated[str, Field(pattern=r"^https?://[^\s@]+\Z")],
     ],
     Field(
         description="an object of NANOCHAT_SOURCE, TORCH_INDEX and PIP_INDEX_URL, each an address "
@@ -53,7 +53,7 @@ BuildArgs = Annotated[
 WandbRun = Annotated[
     str,
     Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}$",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,127}\Z",
         description="letters, digits, blanks, . _ and -, at most 128",
     ),
 ]
@@ -98,7 +98,7 @@ class RunKeys(_Keys):
     renew: Times | None = None
 
 
-RunName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+RunName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")]
 
 
 class StackKeys(RunValues):
@@ -107,12 +107,12 @@ class StackKeys(RunValues):
     )
     cloudflareAccountId: Annotated[  # noqa: N815
         str,
-        Field(pattern=r"^[0-9a-f]{32}$", description="32 hex digits, from Cloudflare's dashboard"),
+        Field(pattern=r"^[0-9a-f]{32}\Z", description="32 hex digits, from Cloudflare's dashboard"),
     ]
     bucket: Annotated[
         str,
         Field(
-            pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$",
+            pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]\Z",
             description="3 to 63 lower-case letters, digits and hyphens, no hyphen at the ends",
         ),
     ]
@@ -122,22 +122,22 @@ class StackKeys(RunValues):
     registryServer: Annotated[  # noqa: N815
         str,
         Field(
-            pattern=r"^[A-Za-z0-9.-]+(:\d+)?$",
+            pattern=r"^[A-Za-z0-9.-]+(:[0-9]+)?\Z",
             description="a host name with or without a port, such as docker.io or ghcr.io",
         ),
     ] = "docker.io"
     imageRepository: Annotated[  # noqa: N815
         str,
         Field(
-            pattern=r"^[a-z0-9]+([._/-]+[a-z0-9]+)*$",
+            pattern=r"^[a-z0-9]+([._/-]+[a-z0-9]+)*\Z",
             description="a repository without server and tag, such as somebody/trainstack",
         ),
     ]
     nanochatCommit: Annotated[  # noqa: N815
-        str, Field(pattern=r"^([0-9a-f]{7,40})?$", description="7 to 40 hex digits, or nothing")
+        str, Field(pattern=r"^([0-9a-f]{7,40})?\Z", description="7 to 40 hex digits, or nothing")
     ] = ""
     cudaBase: Annotated[  # noqa: N815
-        str, Field(pattern=r"^\S{0,256}$", description="an image reference, or nothing")
+        str, Field(pattern=r"^\S{0,256}\Z", description="an image reference, or nothing")
     ] = ""
     buildArgs: BuildArgs = {}  # noqa: N815
     readyTimeoutMinutes: Annotated[  # noqa: N815

@@ -19,13 +19,13 @@ from components.ionet.errors import EngineGoneError
 CONNECT_TIMEOUT_S = 5.0
 LOOK_EVERY_S = 5.0
 CALLS_END_WITHIN_S = 60.0
-_ADDRESS = re.compile(r"^(127\.0\.0\.1|localhost|\[::1\]):(\d{1,5})$")
+_ADDRESS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]):(\d{1,5})")
 
 
 def address_in(arguments: Sequence[str]) -> tuple[str, int] | None:
     """Return the engine's host and port from a provider's arguments."""
     for argument in arguments:
-        found = _ADDRESS.match(argument)
+        found = _ADDRESS.fullmatch(argument)
         if found:
             return found.group(1).strip("[]"), int(found.group(2))
     return None

@@ -18,8 +18,8 @@ from container.contract.keys import MarkerKey
 from container.contract.recipe import Upload
 from container.contract.records import Artifact, Record
 
-_MODEL = re.compile(r"^model_(\d{6,})\.pt$")
-_STEP_FILE = re.compile(r"^(?:model|meta|optim)_(\d{6,})(?:_rank\d+)?\.(?:pt|json)$")
+_MODEL = re.compile(r"model_(\d{6,})\.pt")
+_STEP_FILE = re.compile(r"(?:model|meta|optim)_(\d{6,})(?:_rank\d+)?\.(?:pt|json)")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def complete_steps(folder: Path, upload: Upload, *, world_size: int) -> list[Loc
     """Return the complete steps of one tag folder, oldest first."""
     steps: list[LocalStep] = []
     for path in _listing(folder):
-        match = _MODEL.match(path.name)
+        match = _MODEL.fullmatch(path.name)
         if match is None:
             continue
         files = _expected(folder, match[1], upload, world_size=world_size)
@@ -83,7 +83,7 @@ def remove_broken(folder: Path, upload: Upload, *, world_size: int) -> list[int]
     whole = {step.step for step in complete_steps(folder, upload, world_size=world_size)}
     broken: set[int] = set()
     for path in _listing(folder):
-        match = _STEP_FILE.match(path.name)
+        match = _STEP_FILE.fullmatch(path.name)
         if match and int(match[1]) not in whole:
             broken.add(int(match[1]))
             path.unlink(missing_ok=True)

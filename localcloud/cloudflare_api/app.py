@@ -33,7 +33,7 @@ from localcloud.cloudflare_api.store import Store, Token
 from localcloud.cloudflare_api.tokens import Tokens
 
 BASE = "/client/v4"
-_BEARER = re.compile(r"^Bearer ([0-9A-Za-z_-]{40,80})$")
+_BEARER = re.compile(r"^Bearer ([0-9A-Za-z_-]{40,80})\Z")
 Sent = Annotated[Any, Body()]
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from localcloud.errors import LocalCloudError
 LIMITS = Limits(connect_s=3, read_s=20, tries=3, connections=10)
 LOCATIONS = ("APAC", "EEUR", "ENAM", "WEUR", "WNAM", "OC")
 STORAGE_CLASSES = ("Standard", "InfrequentAccess")
-_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$")
+_NAME = re.compile(r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]\Z")
 
 
 class Buckets:

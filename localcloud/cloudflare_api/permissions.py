@@ -167,5 +167,5 @@ def _bucket_key(account_id: str) -> re.Pattern[str]:
     jurisdictions = "|".join(JURISDICTIONS)
     return re.compile(
         rf"^{re.escape(BUCKET_SCOPE)}\.{account_id}_(?P<jurisdiction>{jurisdictions})"
-        r"_(?P<bucket>[a-z0-9][a-z0-9-]{1,61}[a-z0-9])$"
+        r"_(?P<bucket>[a-z0-9][a-z0-9-]{1,61}[a-z0-9])\Z"
     )

@@ -19,7 +19,7 @@ DEBIAN_SUITES = frozenset(
 )
 PUBLIC_ARCHIVE = "http://deb.debian.org/debian"
 PUBLIC_SECURITY = "http://deb.debian.org/debian-security"
-_ONE_LINE = re.compile(r"^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)$")
+_ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)")
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def _sources(apt: Path) -> list[Source]:
     for path in lists:
         if path.is_file():
             for line in path.read_text().splitlines():
-                match = _ONE_LINE.match(line.strip())
+                match = _ONE_LINE.fullmatch(line.strip())
                 if match:
                     sources.append(Source(match[1], match[2], tuple(match[3].split())))
     for path in sorted((apt / "sources.list.d").glob("*.sources")):

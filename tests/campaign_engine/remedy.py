@@ -10,7 +10,7 @@ _COMMAND: Final = re.compile(
 )
 _PROSE: Final = re.compile(
     r"(?:[.;:)] .*|, .*| (?:again|looks|waits|gives|shows|lists|and|to|first|or|which|then)\b.*"
-    r"|[.,;:)]+$)"
+    r"|[.,;:)]+\Z)"
 )
 # Says how to delete what was kept, or how to set a key that is set: no way out of a refusal.
 _NO_WAY_OUT: Final = ("python -m runs rm", "pulumi config set --secret")
