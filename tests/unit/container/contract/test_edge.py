@@ -52,7 +52,10 @@ def ended(body: str, **env: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_ctrl_c_is_its_line_of_comfort_wherever_it_strikes(body: str) -> None:
-    """Forty lines of imports were shown, also where it read "Ctrl-C leaves it running"."""
+    """Forty lines of imports were shown, also where it read "Ctrl-C leaves it running".
+
+    https://github.com/ethereum/trinity/issues/1335
+    """
     done = ended(body)
     assert (done.stdout, done.stderr.strip()) == ("", "Interrupted; the run goes on.")
     assert done.returncode == 130
