@@ -28,7 +28,8 @@ IMPORTS = imports_in(MODULES)
 
 # What crosses from the container to every place, and why nothing else does: it lies in the image.
 WIRE = {
-    "container.contract": "what stands in the bucket, what a recipe is, what the container is told",
+    "container.contract": "what stands in the bucket, what a recipe is, what the container is "
+    "told, how a program ends that nothing foresaw",
     "container.transport": "one S3 client, so that one reading of its errors counts everywhere",
 }
 # What the operator's commands use of the program's code, each with its reason.
