@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,8 @@ from urllib3.exceptions import HTTPError
 from container.transport.r2 import code_of, kind_of, status_of
 
 SMALL_OBJECT_BYTES = 8 * 2**20
+# No answer, or one that cannot be read: cut, no HTTP, a number that is none, a header that lacks.
+_NO_ANSWER = (BotoCoreError, HTTPError, OSError, HTTPException, ValueError, KeyError)
 
 
 class BucketError(Exception):
@@ -76,7 +79,7 @@ class RunBucket:
                 Metadata=metadata or {},
                 **condition,
             )
-        return answer["ETag"]
+            return answer["ETag"]
 
     def get(self, key: str) -> bytes | None:
         """Return an object's content, None when the bucket says that it is not there."""
@@ -174,7 +177,7 @@ class translated:  # noqa: N801  # a context manager that reads as a word
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ClientError):
             raise self._from_answer(error) from None
-        if isinstance(error, BotoCoreError | HTTPError | OSError):
+        if isinstance(error, _NO_ANSWER):
             # Names only: an exception's text may hold an address.
             raise BucketUnavailableError(f"{self._what}: {type(error).__name__}") from None
 
