@@ -21,7 +21,7 @@ from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
 from container.contract.clock import moment
 from container.contract.environment import NAMES
-from container.transport.r2 import code_of, kind_of
+from container.transport.r2 import clock_problem, kind_of, why
 
 PROPAGATION_S = 90.0
 """A new token "may take up to a minute" to work everywhere, says Cloudflare."""
@@ -74,10 +74,13 @@ def check_bucket(
         try:
             _round_trip(env, key=f"{prefix}/preflight-{secrets.token_hex(4)}")
         except ClientError as error:
-            why = code_of(error) or type(error).__name__
+            reason = why(error)
             refused = kind_of(error) in ("refused", "no bucket")
+            if problem := clock_problem(error):
+                text = f"bucket {bucket} takes nothing: {problem}. Nothing was rented."
+                return Finding(outcome="refused", text=text)
         except BotoCoreError as error:
-            why, refused = type(error).__name__, False
+            reason, refused = why(error), False
         except _DiffersError:
             return Finding(
                 outcome="refused", text=f"bucket {bucket} gave back other bytes than were written."
@@ -94,15 +97,15 @@ def check_bucket(
     if refused:
         return Finding(
             outcome="refused",
-            text=f"bucket {bucket} refused the run's own credentials for {wait_s:.0f} s ({why}). "
-            "Nothing was rented. Check trainstack:bucket and trainstack:jurisdiction; if the run's "
-            "token was deleted at Cloudflare, raise trainstack:renew: the next `pulumi up` makes "
+            text=f"bucket {bucket} refused the run's own credentials for {wait_s:.0f} s "
+            f"({reason}). Nothing was rented. Check trainstack:bucket and "
+            "trainstack:jurisdiction; if the run's token was deleted at Cloudflare, raise trainstack:renew: the next `pulumi up` makes "
             "another, and goes on from the newest checkpoint.",
         )
     return Finding(
         outcome="refused",
         text=f"bucket {bucket} at {env[NAMES['endpoint']]} could not be used for {wait_s:.0f} s "
-        f"({why}). "
+        f"({reason}). "
         "Nothing was rented. Check the network and trainstack:cloudflareAccountId, then try again.",
     )
 

@@ -1,5 +1,13 @@
 """Entry of `python -m runs`."""
 
-from runs.cli import main
+from container.contract import edge
 
-main()
+
+def _main() -> None:
+    from runs.cli import main
+
+    main()
+
+
+if __name__ == "__main__":
+    edge.run(_main, program="runs", comfort="Interrupted; no run was touched.")

@@ -5,11 +5,11 @@ The commands are in commands/; exit codes are in errors.py.
 
 from __future__ import annotations
 
-import os
 import sys
 
 import typer
 
+from components.errors import TrainstackError
 from runs.commands.artifacts import artifacts
 from runs.commands.chat import chat
 from runs.commands.cost import cost
@@ -22,7 +22,7 @@ from runs.commands.reap import reap
 from runs.commands.rm import rm
 from runs.commands.status import status
 from runs.commands.watch import watch
-from runs.errors import EXIT_OK, RunsError
+from runs.errors import EXIT_FAILED, RunsError
 from runs.terminal.console import interruptible, say
 
 HELP = """Look at training runs, and fetch what came of them.
@@ -89,12 +89,15 @@ for _command, _name, _purpose, _comfort in _COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; end the process with the documented exit code."""
+    """Run the command line; end the process with the documented exit code.
+
+    What nobody foresaw is raised: container/contract/edge.py says it.
+    """
     try:
         app(prog_name="python -m runs")
     except RunsError as error:
         say(f"runs: {error}")
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # `python -m runs logs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_OK)
+    except TrainstackError as error:
+        say(f"runs: {error}")
+        sys.exit(EXIT_FAILED)

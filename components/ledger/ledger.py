@@ -18,7 +18,7 @@ from components.errors import TrainstackError
 from components.ledger.page import FOLDER, Owner, Page, PageError
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
-from container.transport.r2 import Limits, code_of, kind_of
+from container.transport.r2 import Limits, clock_problem, kind_of, why
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -178,21 +178,25 @@ class BucketLedger:
     def _once(self, call: Callable[[S3Client], Found], accesses: Sequence[Access]) -> Found:
         from botocore.exceptions import BotoCoreError, ClientError
 
-        why = "there is no key for it"
+        unusable = "there is no key for it"
         for access in accesses:
             try:
                 return call(self._client(access()))
             except ClientError as error:
-                why = code_of(error) or type(error).__name__
+                unusable = why(error)
+                if clock_problem(error):
+                    raise LedgerError(
+                        f"the ledger of rentals in bucket {self._bucket} cannot be read: {unusable}"
+                    ) from None
                 if kind_of(error) != "refused":
-                    raise _LaterError(why) from None
+                    raise _LaterError(unusable) from None
             except BotoCoreError as error:
-                raise _LaterError(type(error).__name__) from None
+                raise _LaterError(why(error)) from None
             except LedgerError:
                 raise
             except TrainstackError as error:
-                why = str(error)  # this access cannot be had; perhaps the next one can
-        raise _LaterError(why)
+                unusable = str(error)  # this access cannot be had; perhaps the next one can
+        raise _LaterError(unusable)
 
     def _client(self, access: S3Access) -> S3Client:
         return s3_client(access, endpoint=self._endpoint, limits=LIMITS)

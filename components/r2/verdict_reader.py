@@ -19,9 +19,10 @@ from components.r2 import cloudflare
 from components.r2.cloudflare import S3Access
 from container.contract.keys import VERDICT_KEY, stopped_key
 from container.contract.records import RecordError, Verdict
-from container.transport.r2 import PROGRAM, Limits, code_of, kind_of, make_client
+from container.transport.r2 import PROGRAM, Limits, kind_of, make_client, why
 
 if TYPE_CHECKING:
+    from botocore.exceptions import BotoCoreError, ClientError
     from mypy_boto3_s3 import S3Client
 
 
@@ -69,9 +70,9 @@ class VerdictReader:
         except ClientError as error:
             if kind_of(error) == "absent":
                 return None
-            raise self._unreachable(key, code_of(error)) from None
+            raise self._unreachable(key, error) from None
         except BotoCoreError as error:
-            raise self._unreachable(key, type(error).__name__) from None
+            raise self._unreachable(key, error) from None
 
     def set_aside_verdict(self, verdict: Verdict, *, prefix: str) -> None:
         """Keep a `stopped` verdict under another name, so that the run can go on."""
@@ -83,16 +84,16 @@ class VerdictReader:
             self.client().put_object(Bucket=self._bucket, Key=kept, Body=verdict.to_json())
             self.client().delete_object(Bucket=self._bucket, Key=key)
         except (BotoCoreError, ClientError) as error:
-            raise self._unreachable(key, type(error).__name__) from None
+            raise self._unreachable(key, error) from None
 
     def client(self) -> S3Client:
         """Return the boto3 client, with the settings that R2 needs."""
         return s3_client(self._access, endpoint=self._endpoint)
 
-    def _unreachable(self, key: str, why: str) -> BucketUnreachableError:
+    def _unreachable(self, key: str, error: ClientError | BotoCoreError) -> BucketUnreachableError:
         return BucketUnreachableError(
-            f"{self._bucket}/{key} cannot be read ({why}), so it is not known whether the run has "
-            "ended. Check CLOUDFLARE_API_TOKEN and the network, then try again."
+            f"{self._bucket}/{key} cannot be read ({why(error)}), so it is not known whether the "
+            "run has ended. Check CLOUDFLARE_API_TOKEN and the network, then try again."
         )
 
 

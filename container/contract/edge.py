@@ -37,6 +37,7 @@ _REMEDIES = {
     errno.EMFILE: "Allow more open files with `ulimit -n`, then the same again",
     errno.ENOENT: "Put it there, or name another one",
     errno.ENOTDIR: "A part of it is a file; name another folder",
+    errno.EEXIST: "Something else is in its place; name another one",
     errno.EISDIR: "It is a folder; name a file",
 }
 # What our messages and tables hold beyond ASCII, for a terminal that cannot show it.

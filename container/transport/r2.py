@@ -13,12 +13,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from container.transport.network import ca_bundle, proxies_for
+from container.transport.network import ca_bundle, proxies_for, reason_of
 
 if TYPE_CHECKING:
-    from botocore.exceptions import ClientError
+    from botocore.exceptions import BotoCoreError, ClientError
     from botocore.session import Session as CoreSession
     from mypy_boto3_s3.client import S3Client
+    from urllib3.exceptions import HTTPError
 
 Kind = Literal["absent", "no bucket", "refused", "clock", "changed", "too short", "later"]
 """What a caller can do about an error answer.
@@ -181,3 +182,24 @@ def kind_of(error: ClientError) -> Kind:
     if bare and status == 403 and abs(skew_s(error) or 0.0) > MOST_CLOCK_SKEW_S:
         return "clock"
     return _CODES.get(code) or _STATUSES.get(status, "later")
+
+
+def why(error: ClientError | BotoCoreError | HTTPError) -> str:
+    """Say in a few words why a call came to nothing; without an address, a key or a body."""
+    from botocore.exceptions import ClientError
+
+    if not isinstance(error, ClientError):
+        return reason_of(error)
+    return clock_problem(error) or code_of(error) or f"HTTP {status_of(error)}"
+
+
+def clock_problem(error: ClientError) -> str:
+    """Say whose clock is off by how much, and what helps; "" when the answer is not about it."""
+    if kind_of(error) != "clock":
+        return ""
+    ahead = skew_s(error)
+    off = "off by more than 15 minutes"
+    if ahead is not None:
+        side = "ahead of" if ahead > 0 else "behind"
+        off = f"{abs(ahead) / 60:.0f} minutes {side} the bucket's"
+    return f"the clock of this machine is {off}; set it, best by NTP, and try again"

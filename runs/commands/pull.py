@@ -44,7 +44,7 @@ def pull(
     """
     source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
-    folder = to or default_folder(target.prefix)
+    folder = _fit(to) if to else default_folder(target.prefix)
     items = _items(source, target, folder=folder, only=only, without_manifest=without_manifest)
     if not items:
         raise SettingMissingError(f"{target.run}: no artefact is like {only or '*'!r}.")
@@ -57,6 +57,14 @@ def pull(
             say(f"{one.result}: {one.item.key}: {one.detail}", style="red")
         out.print(summary(results, folder=folder), markup=False, soft_wrap=True)
     raise typer.Exit(EXIT_FAILED if bad else EXIT_OK)
+
+
+def _fit(folder: Path) -> Path:
+    """Return the folder; SettingMissingError when it cannot be one, before anything is read."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise SettingMissingError(f"--to {folder}: {there} is a file; name a folder.")
+    return folder
 
 
 def default_folder(prefix: str) -> Path:

@@ -14,10 +14,11 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from urllib3.exceptions import HTTPError
 
 from components.ledger.page import FOLDER
 from container.contract.records import Record, RecordError
-from container.transport.r2 import code_of, kind_of
+from container.transport.r2 import clock_problem, code_of, kind_of, why
 from runs.errors import (
     AccessRefusedError,
     NoSuchRunError,
@@ -164,14 +165,16 @@ class ReadOnlyBucket:
                 "In the local world the S3 server may be stopped: python -m localcloud start.\n"
                 "Else check the network, and R2_ENDPOINT_URL or the account id."
             ) from None
-        except BotoCoreError as error:
+        except (BotoCoreError, HTTPError) as error:  # a body that is cut may raise urllib3's own
             raise UnreachableError(
-                f"cannot {action} in bucket {self.name}: {type(error).__name__} at "
+                f"cannot {action} in bucket {self.name}: {why(error)}, at "
                 f"{self.endpoint}.\nTry again; `python -m runs doctor` checks keys and addresses."
             ) from None
 
     def _explain(self, error: ClientError, action: str) -> Exception:
         code, kind = code_of(error), kind_of(error)
+        if problem := clock_problem(error):
+            return AccessRefusedError(f"cannot {action} in bucket {self.name}: {problem}.")
         if kind == "absent":
             return AbsentError(
                 f"cannot {action}: {self.endpoint} has no such thing in bucket {self.name}.\n"
