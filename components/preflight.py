@@ -99,7 +99,8 @@ def check_bucket(
             outcome="refused",
             text=f"bucket {bucket} refused the run's own credentials for {wait_s:.0f} s "
             f"({reason}). Nothing was rented. Check trainstack:bucket and "
-            "trainstack:jurisdiction; if the run's token was deleted at Cloudflare, raise trainstack:renew: the next `pulumi up` makes "
+            "trainstack:jurisdiction; if the run's token was deleted at Cloudflare, raise "
+            "trainstack:renew: the next `pulumi up` makes "
             "another, and goes on from the newest checkpoint.",
         )
     return Finding(

@@ -30,7 +30,8 @@ def wait(
 ) -> str:
     """Return the address of the run's status page once it answers with the run's own status.
 
-    Raises NotReadyError when the deployment ends first or the time is over; it stays rented.
+    Raises NotReadyError when the deployment ends first, when its container says that it cannot
+    train, or when the time is over; it stays rented then.
     `still_wanted` is called before each look and may raise.
     """
     clock = clock or Clock()
@@ -70,8 +71,14 @@ def _look(client: Client, deployment_id: str, *, run: str) -> tuple[str, str]:
     if not address:
         events = [event for worker in workers for event in worker.events]
         return ", ".join([deployment.status.lower(), *events[-1:]]), ""
-    if not _beats(address, run=run):
+    status = _status(address, run=run)
+    if status is None:
         return "container started, no heartbeat yet", ""
+    if reason := " ".join(str(status.get("no_verdict") or "").split())[:300]:
+        raise NotReadyError(
+            f"deployment {deployment_id} of run {run} answers, and does not train: {reason}. It is "
+            "still rented and billed: `pulumi destroy` gives it back."
+        )
     return "alive", address
 
 
@@ -92,12 +99,16 @@ def _ended(deployment_id: str, *, run: str, how: str) -> NotReadyError:
     )
 
 
-def _beats(address: str, *, run: str) -> bool:
+def _status(address: str, *, run: str) -> dict[str, Any] | None:
+    """Return what the run itself says at an address, None when nobody or somebody else answers."""
     try:
         # No key of ours goes to this address.
         with make_session() as session:
             answer = session.get(f"{address}/status.json", timeout=TIMEOUT_S)
         status: Any = answer.json() if answer.ok else None
     except (requests.RequestException, ValueError):
-        return False
-    return isinstance(status, dict) and cast("dict[str, Any]", status).get("run") == run
+        return None
+    if not isinstance(status, dict):
+        return None
+    found = cast("dict[str, Any]", status)
+    return found if found.get("run") == run else None

@@ -101,6 +101,7 @@ class RunStatus(Record):
     dollars: float = 0.0  # elapsed time over all attempts x hourly price
     message: str = ""
     outcome: Outcome | None = None  # set once the verdict is written
+    no_verdict: str = ""  # why this container ended the run and can leave no verdict
 
     @classmethod
     def _from_members(cls, members: dict[str, Any]) -> Self:

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
 from urllib3.exceptions import HTTPError
 
-from container.transport.r2 import code_of, kind_of, status_of
+from container.transport.r2 import code_of, kind_of, refusal_of, status_of
 
 SMALL_OBJECT_BYTES = 8 * 2**20
 # No answer, or one that cannot be read: cut, no HTTP, a number that is none, a header that lacks.
 _NO_ANSWER = (BotoCoreError, HTTPError, OSError, HTTPException, ValueError, KeyError)
+# OpenSSL's words, crypto/x509/x509_txt.c: without TLS there is no answer that bears a date.
+_NOT_VALID_NOW = ("certificate is not yet valid", "certificate has expired")
 
 
 class BucketError(Exception):
@@ -33,6 +36,10 @@ class BucketUnavailableError(BucketError):
 
 class BucketRefusedError(BucketError):
     """The bucket refuses these credentials or this bucket; a new token may need a minute."""
+
+
+class BucketClockError(BucketRefusedError):
+    """The bucket refuses the time that this machine signs with, the corrected one included."""
 
 
 class AbsentError(BucketError):
@@ -177,6 +184,11 @@ class translated:  # noqa: N801  # a context manager that reads as a word
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ClientError):
             raise self._from_answer(error) from None
+        if isinstance(error, SSLError) and any(words in str(error) for words in _NOT_VALID_NOW):
+            now = datetime.now(UTC)
+            raise BucketClockError(
+                f"{self._what}: its certificate is not valid at this machine's time, {now:%F %H:%M}"
+            ) from None
         if isinstance(error, _NO_ANSWER):
             # Names only: an exception's text may hold an address.
             raise BucketUnavailableError(f"{self._what}: {type(error).__name__}") from None
@@ -188,7 +200,9 @@ class translated:  # noqa: N801  # a context manager that reads as a word
                 return AbsentError(text)
             case "changed":
                 return ObjectChangedError(text)
-            case "refused" | "clock" | "no bucket":
-                return BucketRefusedError(f"{text}; check the run's token and the bucket's name")
+            case "clock":
+                return BucketClockError(f"{text}; {refusal_of(error)}")
+            case "refused" | "no bucket":
+                return BucketRefusedError(f"{text}; {refusal_of(error)}")
             case "too short" | "later":
                 return BucketUnavailableError(text)

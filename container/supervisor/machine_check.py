@@ -196,7 +196,8 @@ def _skew(bucket: RunBucket, key: str, clock: Clock) -> Check:
     except (TypeError, ValueError):
         return Check("clock", "unknown", "the bucket's answer has no date")
     outcome = "passed" if abs(skew_s) < MOST_CLOCK_SKEW_S else "refused"
-    return Check("clock", outcome, f"{skew_s:+.0f} s against the bucket")
+    corrected = f", corrected by {-clock.ahead_s:+.0f} s" if clock.ahead_s else ""
+    return Check("clock", outcome, f"{skew_s:+.0f} s against the bucket{corrected}")
 
 
 def _timed(call: Callable[[], object]) -> tuple[float, object]:

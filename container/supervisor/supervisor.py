@@ -12,10 +12,7 @@ from container.contract.environment import SECRET_NAMES, RunEnvironment
 from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
 from container.contract.records import RecordError, Verdict
 from container.stages.context import RunContext, StoppedError
-from container.storage.bucket import (
-    BucketError,
-    RunBucket,
-)
+from container.storage.bucket import BucketClockError, BucketError, RunBucket
 from container.storage.multipart import PART_BYTES
 from container.storage.resume import PastAttempts, look
 from container.storage.retry import EndedError, retry_until, steady
@@ -28,7 +25,8 @@ from container.system.stop import StopBudget, StopRequest
 from container.telemetry.history import show_past
 from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import LiveStatus
-from container.transport.r2 import make_client
+from container.transport.r2 import make_client, skew_in_words
+from container.transport.signing_clock import sign_with_the_buckets_time
 from container.web.status_page import StatusPage
 
 EX_TEMPFAIL = 75
@@ -78,10 +76,12 @@ class Supervisor:
         self.page = StatusPage(
             self.live_status, port=environment.traffic_port, access_token=environment.access_token
         )
+        key_id, secret = environment.access_key_id, environment.secret_access_key
         client = make_client(
-            endpoint=environment.endpoint,
-            access_key_id=environment.access_key_id,
-            secret_access_key=environment.secret_access_key,
+            endpoint=environment.endpoint, access_key_id=key_id, secret_access_key=secret
+        )
+        sign_with_the_buckets_time(
+            client, access_key_id=key_id, secret_access_key=secret, on_skew=self._correct_clock
         )
         self.bucket = RunBucket(client, name=environment.bucket, prefix=environment.prefix)
         self._lease = LeaseKeeper(
@@ -111,6 +111,8 @@ class Supervisor:
         self.run_log.event(f"status page on port {self.page.port}")
         try:
             return self._run()
+        except BucketClockError as error:
+            return self._only_serve(f"this machine cannot sign with the right time: {error}")
         except (StoppedError, EndedError):
             if self._kill.is_set():
                 self.run_log.event("another container trains this run: this one ends")
@@ -280,8 +282,16 @@ class Supervisor:
             chat.stop()
         return 0
 
-    def _only_serve(self, message: str) -> int:
-        self.run_log.event(message)
-        self.live_status.say(message)
+    def _only_serve(self, reason: str) -> int:
+        """Say on the page, the one place left, that the run has ended here without a verdict."""
+        self.run_log.event(f"ended without a verdict: {reason}")
+        self.live_status.end_without_verdict(reason)
         self.stop.wait()
         return 0
+
+    def _correct_clock(self, ahead_s: float) -> None:
+        self._clock.ahead_s = ahead_s
+        self.run_log.event(
+            f"this machine's clock is {skew_in_words(ahead_s)}: what is signed and recorded is "
+            "corrected by that"
+        )

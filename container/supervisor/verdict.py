@@ -21,6 +21,7 @@ from container.contract.keys import (
 )
 from container.contract.records import Artifact, Manifest, Verdict
 from container.storage.bucket import (
+    BucketClockError,
     BucketError,
     BucketRefusedError,
     BucketUnavailableError,
@@ -39,6 +40,9 @@ from container.storage.retry import (
 CALLS_AT_ONCE = 8
 REFUSED_LONG_S = 120.0  # a new token may take a minute to work everywhere
 REFUSED_PAUSE_S = 10.0
+CLOCK_LONG_S = (
+    30.0  # one server's wrong date may pass; a machine that cannot sign bills for nothing
+)
 # Small objects whose hash is asked of the bucket when this attempt did not write them.
 _SMALL = (LOGS_PREFIX, METRICS_PREFIX, ATTEMPTS_PREFIX, STAGES_PREFIX)
 
@@ -146,14 +150,19 @@ def wait_for_verdict(
     """Return the verdict, None when there is none; asks until the bucket answers.
 
     A token can be mended while the machine waits. A new one may take a minute to work, so its
-    refusals are called that only after a while. Raises RecordError, or EndedError at a stop.
+    refusals are called that only after a while. A clock that cannot be corrected is not waited for.
+    Raises RecordError, BucketClockError, or EndedError at a stop.
     """
-    refusals = _Refusals(clock)
+    refusals = _Refusals(clock, BucketRefusedError, long_s=REFUSED_LONG_S)
+    wrong_times = _Refusals(clock, BucketClockError, long_s=CLOCK_LONG_S)
     said = ""
 
     def say_once(error: BucketError) -> None:
         nonlocal said
         refusals.count(error)
+        wrong_times.count(error)
+        if wrong_times.last_long:
+            raise error
         word = "refused, asking again" if refusals.last_long else "waiting for the bucket"
         if (text := f"{word}: {error}") != said:
             said = text
@@ -191,17 +200,22 @@ def _sha256(bucket: RunBucket, key: str) -> str:
 
 
 class _Refusals:
-    """For how long the bucket has answered with nothing but refusals."""
+    """For how long the bucket has answered with nothing but one kind of refusal."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, kind: type[BucketError], *, long_s: float) -> None:
         self._clock = clock
+        self._kind = kind
+        self._long_s = long_s
         self._since: float | None = None
         self.last_long = False
 
     def count(self, error: BucketError) -> None:
         now = self._clock.monotonic()
-        self._since = (self._since or now) if isinstance(error, BucketRefusedError) else None
-        self.last_long = self._since is not None and now - self._since > REFUSED_LONG_S
+        if not isinstance(error, self._kind):
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        self.last_long = self._since is not None and now - self._since > self._long_s
 
     def pauses(self) -> Iterator[float]:
         while True:

@@ -37,6 +37,7 @@ class LiveStatus:
         self._last: TrainingStep | None = None
         self._total_steps: int | None = None
         self._outcome: Outcome | None = None
+        self._no_verdict = ""
         self._curve: list[tuple[str, int, float]] = []
         self._stride = 1
         self.bytes_counter: Callable[[], tuple[int, int]] = lambda: (0, 0)
@@ -85,6 +86,11 @@ class LiveStatus:
             self._outcome = outcome
             self._earlier_s = self.elapsed_s() if elapsed_s is None else elapsed_s
             self._begin = -1.0
+
+    def end_without_verdict(self, reason: str) -> None:
+        """The run has ended here, and nobody can write that down: this status is all that tells."""
+        with self._lock:
+            self._no_verdict = self._message = reason
 
     def progress(self, seen: Progress) -> None:
         """Take in what a log line said."""
@@ -183,6 +189,7 @@ class LiveStatus:
                 dollars=float(self.dollars()),
                 message=self._message,
                 outcome=self._outcome,
+                no_verdict=self._no_verdict,
             )
 
     def _seconds(self, name: str) -> float:

@@ -36,14 +36,19 @@ _CODES: Final[Mapping[str, Kind]] = {
     "NoSuchUpload": "absent",
     "404": "absent",
     "NoSuchBucket": "no bucket",
+    "InvalidBucketName": "no bucket",
     "AccessDenied": "refused",
     "Unauthorized": "refused",
     "InvalidAccessKeyId": "refused",
     "SignatureDoesNotMatch": "refused",
     "ExpiredToken": "refused",
+    "InvalidToken": "refused",
     "401": "refused",
     "403": "refused",
     "RequestTimeTooSkewed": "clock",
+    "RequestExpired": "clock",
+    "RequestInTheFuture": "clock",
+    "ExpiredRequest": "clock",
     "PreconditionFailed": "changed",
     "ConditionalRequestConflict": "changed",
     "InvalidRange": "too short",
@@ -56,8 +61,29 @@ _STATUSES: Final[Mapping[int, Kind]] = {
 }
 
 
-# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, RequestTimeTooSkewed
+# https://developers.cloudflare.com/r2/api/error-codes/ and
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
+_REFUSALS: Final[Mapping[str, str]] = {
+    "AccessDenied": "the token may not do this: it may be another bucket's, read-only or deleted",
+    "Unauthorized": "the token is not known to this account, or has expired",
+    "InvalidAccessKeyId": "this account has no such key: its token was deleted or is another's",
+    "SignatureDoesNotMatch": "the secret is not that of the key",
+    "ExpiredToken": "the token has expired",
+    "InvalidToken": "the token is not valid any more",
+    "NotEntitled": "R2 is not activated for this account",
+    "NotSignedUp": "R2 is not activated for this account",
+    "OptInRequired": "R2 is not activated for this account",
+    "AccountProblem": "the account is blocked: see its billing at Cloudflare",
+    "AllAccessDisabled": "the account is blocked: see its billing at Cloudflare",
+    "QuotaExceeded": "the account's quota is used up: see R2 at Cloudflare",
+    "ObjectLockedByBucketPolicy": "a lock rule of the bucket forbids it: see the bucket's settings",
+}
+_OTHER_REFUSAL: Final = "check the token and the bucket's name"
+
+CORRECTED_BY: Final = "ClockCorrectedByS"  # beside an answer's other metadata: signing_clock.py
 MOST_CLOCK_SKEW_S: Final = 900.0
+
+REGION: Final = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +120,7 @@ def make_client(
         verify=ca_bundle() or True,
         aws_access_key_id=access_key_id,
         aws_secret_access_key=secret_access_key,
-        region_name="auto",
+        region_name=REGION,
         config=Config(
             signature_version="s3v4",
             # Bodies are checked by the MD5 that the bucket answers (TLS guards the way there);
@@ -179,7 +205,7 @@ def kind_of(error: ClientError) -> Kind:
     """
     code, status = code_of(error), status_of(error)
     bare = code in ("", str(status))
-    if bare and status == 403 and abs(skew_s(error) or 0.0) > MOST_CLOCK_SKEW_S:
+    if bare and status == 403 and abs(_signed_ahead_s(error)) > MOST_CLOCK_SKEW_S:
         return "clock"
     return _CODES.get(code) or _STATUSES.get(status, "later")
 
@@ -190,16 +216,43 @@ def why(error: ClientError | BotoCoreError | HTTPError) -> str:
 
     if not isinstance(error, ClientError):
         return reason_of(error)
-    return clock_problem(error) or code_of(error) or f"HTTP {status_of(error)}"
+    code = code_of(error) or f"HTTP {status_of(error)}"
+    if kind_of(error) in ("refused", "no bucket"):
+        return f"{code}: {refusal_of(error)}"
+    return clock_problem(error) or code
 
 
 def clock_problem(error: ClientError) -> str:
-    """Say whose clock is off by how much, and what helps; "" when the answer is not about it."""
+    """Say by how much this machine's clock is off; "" when the answer is not about it."""
     if kind_of(error) != "clock":
         return ""
-    ahead = skew_s(error)
-    off = "off by more than 15 minutes"
-    if ahead is not None:
-        side = "ahead of" if ahead > 0 else "behind"
-        off = f"{abs(ahead) / 60:.0f} minutes {side} the bucket's"
-    return f"the clock of this machine is {off}; set it, best by NTP, and try again"
+    return f"{refusal_of(error)}; set it, best by NTP, and try again"
+
+
+def refusal_of(error: ClientError) -> str:
+    """Say in words why it was refused, and so what is to be done, for the kinds that are refusals.
+
+    The code decides, never the status alone: a 403 may be the token's, the account's, the clock's.
+    """
+    kind = kind_of(error)
+    if kind == "clock":
+        return f"this machine's clock is {skew_in_words(skew_s(error))}"
+    if kind == "no bucket":
+        return "check the bucket's name, its account and its jurisdiction"
+    return _REFUSALS.get(code_of(error), _OTHER_REFUSAL)
+
+
+def skew_in_words(ahead_s: float | None) -> str:
+    """Say by how much a clock is off."""
+    if ahead_s is None or abs(ahead_s) < 1:
+        return "off, the answer does not tell by how much"
+    minutes = abs(ahead_s) / 60
+    much = f"{minutes:,.0f} min" if minutes >= 2 else f"{abs(ahead_s):.0f} s"
+    return f"{much} {'ahead' if ahead_s > 0 else 'behind'}"
+
+
+def _signed_ahead_s(error: ClientError) -> float:
+    """Return by how much the time that the request was signed with is ahead."""
+    answer = cast("dict[str, Any]", error.response)
+    corrected_by = float(answer.get("ResponseMetadata", {}).get(CORRECTED_BY, 0.0))
+    return (skew_s(error) or corrected_by) - corrected_by

@@ -102,6 +102,13 @@ def _lines(looks: Iterator[list[View]], follower: Follower, *, as_json: bool) ->
 
 def _say_how_it_ended(view: View) -> None:
     verdict = view.verdict
+    if verdict is None and view.standing == "failed":
+        say(
+            f"{view.run} has ended on its machine, and there is no verdict: "
+            f"{formats.flat(view.reason)}.\nThe machine is still rented and billed: "
+            "`pulumi destroy` gives it back."
+        )
+        return
     if verdict is None:
         say_gone(view)
         return

@@ -130,9 +130,15 @@ class Follower:
         if live is not None:
             run.listened_s = now_s
         status, origin = standing.newest(live, run.stored)
+        if live is not None and live.no_verdict:
+            status, origin = live, "machine"  # it knows no attempt, and the bucket nothing of it
         if status is not None:
             run.heartbeat = standing.hear(
-                run.heartbeat, status.beat_at, now=self.clock.now(), now_s=now_s
+                run.heartbeat,
+                status.beat_at,
+                now=self.clock.now(),
+                now_s=now_s,
+                live=origin == "machine",
             )
             run.samples = standing.sampled(run.samples, status, now_s=now_s)
             if run.view is not None and run.view.stage != status.stage:
@@ -147,6 +153,7 @@ class Follower:
                 beat_age_s=beat_age_s,
                 waited_s=run.listened_s - run.began_s,
                 limits=self.limits,
+                no_verdict=live.no_verdict if live is not None else "",
             ),
             status=status,
             verdict=run.verdict,

@@ -49,9 +49,9 @@ def plain_line(view: View) -> str:
     status = view.status
     if view.standing in ("waiting", "quiet", "gone"):
         parts.append(silence(view))
-    elif view.verdict is not None:
-        parts.append(f"{view.standing}: {formats.flat(view.verdict.reason)}")
-    if status is None or view.verdict is not None:
+    elif view.standing in ENDED:
+        parts.append(f"{view.standing}: {formats.flat(view.reason)}")
+    if status is None or (view.standing in ENDED and view.standing != "gone"):
         return " ".join(parts)
     parts.append(f"{status.stage} {_steps(status)}".rstrip())
     if status.loss is not None:
@@ -160,7 +160,7 @@ def as_json(view: View) -> dict[str, Any]:
         "stage_eta_s": None if view.eta_s is None else round(view.eta_s, 1),
         "beat_age_s": None if view.beat_age_s is None else round(view.beat_age_s, 1),
         "source": view.origin,
-        "reason": view.verdict.reason if view.verdict else None,
+        "reason": view.reason if view.verdict else view.reason or None,
         "exit_code": view.verdict.exit_code if view.verdict else None,
         "trouble": view.trouble or None,
     }
@@ -258,10 +258,8 @@ def _remarks(view: View) -> list[RenderableType]:
     remarks: list[RenderableType] = []
     if view.standing in ("quiet", "gone") and view.status is not None:
         remarks.append(Text(silence(view), style=STYLE[view.standing]))
-    if view.verdict is not None:
-        remarks.append(
-            Text(formats.flat(view.verdict.reason) or view.standing, style=STYLE[view.standing])
-        )
+    if view.verdict is not None or view.reason:
+        remarks.append(Text(formats.flat(view.reason) or view.standing, style=STYLE[view.standing]))
     elif view.status is not None and view.status.message:
         remarks.append(Text(formats.flat(view.status.message), style="dim"))
     if view.trouble:

@@ -43,15 +43,18 @@ class Heartbeat:
     known_age_s: float  # how old it was, at most, when it was first seen
 
 
-def hear(last: Heartbeat | None, beat_at: str, *, now: datetime, now_s: float) -> Heartbeat:
+def hear(
+    last: Heartbeat | None, beat_at: str, *, now: datetime, now_s: float, live: bool = False
+) -> Heartbeat:
     """Take note of a beat.
 
-    The first beat's age is read off its own clock. A beat that changes under our eyes is new
-    whatever that clock says, so a machine whose clock is wrong does not look silent.
+    The first beat's age is read off its own clock. One that changes under our eyes, or that the
+    machine itself answers (`live`), is new whatever that clock says, so a machine whose clock is
+    wrong does not look silent.
     """
     if last is not None and last.beat_at == beat_at:
         return last
-    if last is not None:
+    if last is not None or live:
         return Heartbeat(beat_at=beat_at, seen_s=now_s, known_age_s=0.0)
     beat = moment(beat_at)
     age = 0.0 if beat is None else max(0.0, (now - beat).total_seconds())
@@ -87,13 +90,17 @@ def stand(
     beat_age_s: float | None,
     waited_s: float,
     limits: WatchLimits,
+    no_verdict: str = "",
 ) -> Standing:
     """Say how a run stands. Only a verdict ends it; silence makes it quiet, then gone.
 
+    Or its machine says that it has ended and that there will be none (`no_verdict` is why).
     `beat_age_s` is None while no status was ever seen; `waited_s` counts from our first look.
     """
     if verdict is not None:
         return verdict.outcome
+    if no_verdict:
+        return "failed"
     if beat_age_s is None:
         return "gone" if waited_s >= limits.first_beat_within_s else "waiting"
     if beat_age_s >= limits.gone_after_s:
@@ -184,6 +191,13 @@ class View:
     estimated_cost_usd: str = ""
     losses: Sequence[float] = ()  # seen while looking, of the running stage
     trouble: str = ""  # why the last look was incomplete
+
+    @property
+    def reason(self) -> str:
+        """Why it ended, by its verdict or by the machine that can write none; "" while it runs."""
+        if self.verdict is not None:
+            return self.verdict.reason
+        return self.status.no_verdict if self.status is not None else ""
 
     @property
     def stage(self) -> str:

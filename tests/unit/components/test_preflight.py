@@ -73,7 +73,7 @@ def test_refused_credentials_end_the_update_after_the_wait(env: dict[str, str], 
     found = check_bucket(env, sleep=clock.sleep, now=clock.now)
     assert found.outcome == "refused"
     assert clock.time_s == 90
-    assert "refused the run's own credentials for 90 s (AccessDenied)" in found.text
+    assert "refused the run's own credentials for 90 s (AccessDenied: " in found.text
     assert "Nothing was rented" in found.text
     assert "planted" not in found.text
 

@@ -30,6 +30,8 @@ from container.transport.r2 import (
     endpoint_of,
     kind_of,
     make_client,
+    refusal_of,
+    skew_in_words,
     skew_s,
 )
 from runs.errors import RunsError
@@ -62,7 +64,12 @@ KINDS: list[tuple[str, int, r2.Kind]] = [
     ("ExpiredToken", 400, "refused"),
     ("403", 403, "refused"),
     ("SomethingNew", 401, "refused"),
+    ("NotEntitled", 403, "refused"),
+    ("AccountProblem", 403, "refused"),
+    ("InvalidBucketName", 400, "no bucket"),
     ("RequestTimeTooSkewed", 403, "clock"),
+    ("RequestExpired", 400, "clock"),
+    ("ExpiredRequest", 400, "clock"),
     ("PreconditionFailed", 412, "changed"),
     ("ConditionalRequestConflict", 409, "changed"),
     ("412", 412, "changed"),
@@ -111,6 +118,49 @@ def test_a_refusal_without_a_code_is_the_clocks_when_the_date_says_so(
     """An answer to HEAD bears no code; where there is one, it decides."""
     date = "" if ahead_s is None else dated(ahead_s=ahead_s, now=datetime.now(UTC))
     assert kind_of(answer(code, 403, date=date)) == kind
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words"),
+    [
+        ("AccessDenied", 403, "the token may not do this"),
+        ("Unauthorized", 401, "not known to this account"),
+        ("InvalidAccessKeyId", 403, "no such key"),
+        ("SignatureDoesNotMatch", 403, "the secret is not that of the key"),
+        ("ExpiredToken", 400, "the token has expired"),
+        ("NotEntitled", 403, "R2 is not activated"),
+        ("NotSignedUp", 403, "R2 is not activated"),
+        ("AccountProblem", 403, "see its billing"),
+        ("QuotaExceeded", 403, "quota is used up"),
+        ("NoSuchBucket", 404, "check the bucket's name"),
+        ("RequestTimeTooSkewed", 403, "clock is 62 min ahead"),
+        ("403", 403, "clock is 62 min ahead"),
+        ("SomethingNew", 403, "check the token and the bucket's name"),
+    ],
+)
+def test_each_refusal_has_its_own_words(code: str, status: int, words: str) -> None:
+    """Every 403 was said to be the token's."""
+    date = dated(ahead_s=62 * 60, now=datetime.now(UTC))
+    error = answer(code, status, date=date)
+    assert words in refusal_of(error)
+    client: Any = Answering(error)
+    with pytest.raises(BucketRefusedError, match=words):
+        RunBucket(client, name="b", prefix="p").get("k")
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "words"),
+    [
+        (None, "off, the answer does not tell by how much"),
+        (0.2, "off, the answer does not tell by how much"),
+        (90, "90 s ahead"),
+        (-90, "90 s behind"),
+        (3700, "62 min ahead"),
+        (-86400, "1,440 min behind"),
+    ],
+)
+def test_a_skew_has_a_number_and_a_direction(ahead_s: float | None, words: str) -> None:
+    assert skew_in_words(ahead_s) == words
 
 
 class Answering:

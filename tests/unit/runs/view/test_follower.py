@@ -105,6 +105,23 @@ def test_a_machine_that_stops_beating_is_quiet_then_gone() -> None:
     assert seen["gone"] == pytest.approx(600, abs=2)
 
 
+def test_a_machine_that_says_it_can_write_no_verdict_ends_the_looking(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its clock is off: nothing of it is in the bucket, or only what an earlier attempt left."""
+    page = status(attempt=0, no_verdict="its clock is 62 min ahead", beat_at=beat(-3700))
+    earlier: list[tuple[float, str, Record | Exception]] = [
+        (0, "dev-main/status.json", status(attempt=3, beat_at=beat(0)))
+    ]
+    for script in ([], earlier):
+        found = follower(script, live=lambda _: page)
+        assert watch(found, as_json=False) == EXIT_FAILED
+        told = capsys.readouterr()
+        assert "failed: its clock is 62 min ahead" in told.out
+        assert "there is no verdict: its clock is 62 min ahead" in " ".join(told.err.split())
+        assert "`pulumi destroy` gives it back" in " ".join(told.err.split())
+
+
 def test_a_machine_that_never_beats_is_gone_after_its_own_time() -> None:
     found = follower([], first_beat_within_s=1800)
     last = [views[0] for views in found.until_ended()][-1]

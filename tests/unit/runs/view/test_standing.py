@@ -42,6 +42,16 @@ def test_only_a_verdict_ends_a_run_and_silence_turns_quiet_then_gone(
     assert stands == expected
 
 
+@pytest.mark.parametrize("beat_age_s", [None, 0, 99_999])
+def test_a_machine_that_can_write_no_verdict_has_failed_by_its_own_word(
+    beat_age_s: float | None,
+) -> None:
+    """It was counted as alive, or as waiting, for its whole rental."""
+    asked: dict[str, Any] = {"beat_age_s": beat_age_s, "waited_s": 0, "limits": WatchLimits()}
+    assert standing.stand(verdict=None, no_verdict="its clock", **asked) == "failed"
+    assert standing.stand(verdict=verdict(), no_verdict="its clock", **asked) == "succeeded"
+
+
 @pytest.mark.parametrize(
     ("live", "stored", "expected"),
     [
@@ -90,6 +100,12 @@ def test_a_beat_that_changes_is_fresh_even_when_the_machines_clock_is_hours_behi
     assert standing.age_s(heard, now_s=100.0) > 3600
     heard = standing.hear(heard, "2026-11-23T04:00:12+00:00", now=NOW, now_s=112.0)
     assert standing.age_s(heard, now_s=113.0) == 1.0
+
+
+def test_a_beat_that_the_machine_itself_answers_is_fresh_whatever_its_clock_says() -> None:
+    """Watched on its page, a machine whose clock is an hour behind was gone at the first look."""
+    heard = standing.hear(None, "2026-11-23T04:00:00+00:00", now=NOW, now_s=100.0, live=True)
+    assert standing.age_s(heard, now_s=101.0) == 1.0
 
 
 def test_the_same_beat_again_does_not_make_a_machine_younger() -> None:
