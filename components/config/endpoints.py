@@ -6,10 +6,11 @@ point a paid run at a rehearsal's services, or the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from components.registry import is_private
+from container.contract.pasted import flaw
 from container.transport.r2 import endpoint_of
 
 LOCAL_MARK = "TRAINSTACK_LOCAL_CLOUD"
@@ -17,6 +18,16 @@ LOCAL = "local"
 IONET_KEY = "trainstack:ionetApiKey"
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 LOCAL_ADDRESSES = ("IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL")
+KEYS = (
+    "IONET_API_KEY",
+    "CLOUDFLARE_API_TOKEN",
+    "R2_ACCESS_KEY_ID",
+    "R2_SECRET_ACCESS_KEY",
+    "REGISTRY_USERNAME",
+    "REGISTRY_SECRET",
+    "WANDB_API_KEY",
+)
+ADDRESSES = (*LOCAL_ADDRESSES, "DATASET_MIRROR_URL", "REGISTRY_SERVER", "TRAINSTACK_BASE_IMAGE")
 LEAVE = "run `trainstack_leave` or open a new terminal"
 ENTER = "run `source .local/env` first (`make up` makes it)"
 
@@ -68,6 +79,12 @@ def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, s
                 else f"{name}: is not set; {ENTER}"
             )
     return problems
+
+
+def flaws(env: Mapping[str, str], *, names: Iterable[str] = (*KEYS, *ADDRESSES)) -> list[str]:
+    """Return one line for each key or address of a cleaned environment that nobody could take."""
+    found = (flaw(name, env.get(name, ""), lines=name == "REGISTRY_SECRET") for name in names)
+    return [text for text in found if text]
 
 
 def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:
