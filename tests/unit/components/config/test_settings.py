@@ -263,7 +263,11 @@ def test_an_unknown_thing_is_named_with_the_nearest_known_one(
 def test_a_registry_within_the_repository_must_not_contradict(
     server: str, repository: str, taken: str
 ) -> None:
-    changes = {"cloud": "io.net", "registryServer": server, "imageRepository": repository}
+    changes: dict[str, Any] = {
+        "cloud": "io.net",
+        "registryServer": server,
+        "imageRepository": repository,
+    }
     if taken:
         assert load(PAID_ENV, **changes).image.repository == taken
     else:

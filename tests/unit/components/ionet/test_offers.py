@@ -85,7 +85,7 @@ def test_an_unknown_model_is_answered_with_the_models_that_there_are() -> None:
     with pytest.raises(NoOfferError, match=r"Models in the catalogue: H100, H100 PCIe"):
         offers.fitting([node(), network()], wish(gpu_type="B200"))
     with pytest.raises(NoOfferError, match=r"H100, H100 PCIe; did you mean H100\?"):
-        offers.fitting([node(), network()], wish(gpu_type="H-1OO"))
+        offers.fitting([node(), network()], wish(gpu_type="H10O"))
 
 
 @pytest.mark.parametrize(
