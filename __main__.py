@@ -18,12 +18,14 @@ from components.training_run import TrainingRun
 def settings() -> Settings:
     """Check the stack's config before anything is asked of anyone."""
     config = dict(runtime_config.CONFIG.get())
+    file = Path(__file__).with_name(f"Pulumi.{pulumi.get_stack()}.yaml")
     return load_settings(
         config,
         secret_keys=frozenset(key for key in config if runtime_config.is_config_secret(key)),
         env=os.environ,
         project=pulumi.get_project(),
         stack=pulumi.get_stack(),
+        stack_file=file.read_text(errors="replace") if file.is_file() else "",
     )
 
 
@@ -37,10 +39,7 @@ def main() -> None:
         base_url=wanted.world.cloudflare_base_url,
     )
     found = find_or_make_bucket(
-        client,
-        wanted.bucket,
-        jurisdiction=wanted.jurisdiction,
-        dry_run=pulumi.runtime.is_dry_run(),
+        client, wanted.bucket, jurisdiction=wanted.jurisdiction, dry_run=pulumi.runtime.is_dry_run()
     )
     store = ArtifactStore("artifacts", settings=wanted, found=found)
     image = RunImage("image", args=wanted.image, project=Path(__file__).parent)

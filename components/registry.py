@@ -22,6 +22,7 @@ TIMEOUT_S = (5.0, 20.0)
 DOCKER_HUB: Final = "docker.io"
 DOCKER_HUB_API: Final = "registry-1.docker.io"
 _DOCKER_HUB_NAMES: Final = frozenset({"", DOCKER_HUB, "index.docker.io", "registry.hub.docker.com"})
+_DOCKER_HUB_SERVERS: Final = _DOCKER_HUB_NAMES | {DOCKER_HUB_API}
 MANIFESTS = ", ".join(
     (
         "application/vnd.oci.image.index.v1+json",
@@ -45,6 +46,23 @@ class Lookup:
 
     outcome: Literal["present", "absent", "unknown"]
     why: str = ""
+
+
+def server_in(repository: str) -> str:
+    """Return the registry that a repository's name begins with, "" for none, as Docker tells it.
+
+    https://github.com/distribution/reference/blob/main/normalize.go
+    """
+    first, slash, _ = repository.partition("/")
+    names_one = slash and (first == "localhost" or "." in first or ":" in first)
+    return first if names_one else ""
+
+
+def is_same(one: str, other: str) -> bool:
+    """Say whether two names mean one registry: Docker Hub has several."""
+    if one in _DOCKER_HUB_SERVERS or other in _DOCKER_HUB_SERVERS:
+        return one in _DOCKER_HUB_SERVERS and other in _DOCKER_HUB_SERVERS
+    return one.lower() == other.lower()
 
 
 def find_manifest(image: str, *, username: str, secret: str) -> Lookup:

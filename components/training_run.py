@@ -10,7 +10,7 @@ from pulumi import ComponentResource, Input, Output, Resource, ResourceOptions
 from components.artifact_store import ArtifactStore
 from components.config.run_settings import RunSettings
 from components.config.settings import Settings
-from components.ionet import change, run_tokens
+from components.ionet import change, properties, run_tokens
 from components.ionet.deployment import (
     ENTRYPOINT,
     TRAFFIC_PORT,
@@ -87,7 +87,7 @@ class TrainingRun(ComponentResource):
             "entrypoint": list(ENTRYPOINT),
             "trafficPort": TRAFFIC_PORT,
             "durationHours": run.duration_hours,
-            "maxCostUsd": run.max_cost_usd,
+            "maxCostUsd": properties.dollars(run.max_cost_usd),
             "credentialsExpireOn": credentials.expire_on,
             "accessKeyId": credentials.access_key_id,
             "secretAccessKey": credentials.secret_access_key,

@@ -6,11 +6,13 @@ point a paid run at a rehearsal's services, or the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from components.registry import is_private
+from container.contract.pasted import flaw
+from container.contract.redacted import without_secrets
 from container.transport.network import network_problems
 from container.transport.r2 import endpoint_of
 
@@ -19,6 +21,16 @@ LOCAL = "local"
 IONET_KEY = "trainstack:ionetApiKey"
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 LOCAL_ADDRESSES = ("IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL")
+KEYS = (
+    "IONET_API_KEY",
+    "CLOUDFLARE_API_TOKEN",
+    "R2_ACCESS_KEY_ID",
+    "R2_SECRET_ACCESS_KEY",
+    "REGISTRY_USERNAME",
+    "REGISTRY_SECRET",
+    "WANDB_API_KEY",
+)
+ADDRESSES = (*LOCAL_ADDRESSES, "DATASET_MIRROR_URL", "REGISTRY_SERVER", "TRAINSTACK_BASE_IMAGE")
 LEAVE = "run `trainstack_leave` or open a new terminal"
 ENTER = "run `source .local/env` first (`make up` makes it)"
 
@@ -79,10 +91,17 @@ def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, s
 def address_problems(env: Mapping[str, str]) -> list[str]:
     """Return one line for each address of a service that no client could ask."""
     return [
-        f"{name}: is no address; must begin with https:// (or http://) and name a host"
-        for name in LOCAL_ADDRESSES
+        f"{name} = {without_secrets(env[name])}: is no address; must begin with https:// (or "
+        "http://) and name a host"
+        for name in (*LOCAL_ADDRESSES, "DATASET_MIRROR_URL")
         if env.get(name) and not _is_address(env[name])
     ]
+
+
+def flaws(env: Mapping[str, str], *, names: Iterable[str] = (*KEYS, *ADDRESSES)) -> list[str]:
+    """Return one line for each key or address of a cleaned environment that nobody could take."""
+    found = (flaw(name, env.get(name, ""), lines=name == "REGISTRY_SECRET") for name in names)
+    return [text for text in found if text]
 
 
 def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:

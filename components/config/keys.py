@@ -1,15 +1,18 @@
-"""The stack's config keys: types, limits, and how a bad one is reported; pure, no environment."""
+"""The stack's config keys: types, limits, defaults; pure, no environment.
+
+What is said of a bad one: refusals.py. A description says what is allowed, and ends that sentence.
+"""
 
 from __future__ import annotations
 
-import difflib
-import json
-import re
-from collections.abc import Mapping
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-import pydantic
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from components.config.countries import NAMES as COUNTRIES
+from container.contract.pasted import cleaned
+from container.contract.redacted import has_secrets
 
 PROJECT_NAMESPACE = "trainstack"
 MAX_HOURS = 168
@@ -17,13 +20,63 @@ MAX_HOURS = 168
 
 MAX_RUNS = 64
 
-Hours = Annotated[int, Field(ge=1, le=MAX_HOURS, description=f"whole hours, 1 to {MAX_HOURS}")]
-Gpus = Annotated[int, Field(ge=1, le=8, description="a whole number, 1 to 8")]
-Dollars = Annotated[int, Field(ge=1, le=100_000, description="whole US dollars, 1 to 100000")]
-BatchSize = Annotated[
-    int, Field(ge=0, le=4096, description="a whole number, 0 (the recipe's) to 4096")
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("true and false count as 1 and 0 otherwise")
+    return value
+
+
+def _flag(value: Any) -> Any:
+    """Take what YAML and `pulumi config set` make of true and false, and no other spelling."""
+    for flag in (True, False):
+        if value is flag or (isinstance(value, str) and value.lower() == str(flag).lower()):
+            return flag
+    raise ValueError("neither true nor false")
+
+
+def _country(value: str) -> str:
+    code = cleaned(value).upper()
+    if code not in COUNTRIES:
+        raise ValueError("no country")
+    return code
+
+
+def _image(value: Any) -> Any:
+    if isinstance(value, str) and has_secrets(value):
+        raise ValueError(HOLDS_SECRET)
+    return value
+
+
+def _address(value: Any) -> Any:
+    # Whatever stands before an @ here is a login, also where it is not spelled as one.
+    if isinstance(value, str) and ("@" in value or has_secrets(value)):
+        raise ValueError(HOLDS_SECRET)
+    return cleaned(value) if isinstance(value, str) else value
+
+
+HOLDS_SECRET = "holds a secret"  # noqa: S105 - what is said of one
+Number = BeforeValidator(_number)
+Hours = Annotated[
+    int, Number, Field(ge=1, le=MAX_HOURS, description=f"whole hours, 1 to {MAX_HOURS}")
 ]
-Times = Annotated[int, Field(ge=0, description="a whole number, 0 or more")]
+Gpus = Annotated[int, Number, Field(ge=1, le=8, description="a whole number, 1 to 8")]
+Dollars = Annotated[
+    Decimal,
+    Number,
+    Field(
+        ge=Decimal("0.01"),
+        le=100_000,
+        decimal_places=2,
+        description="US dollars, 0.01 to 100000, with at most two decimals",
+    ),
+]
+BatchSize = Annotated[
+    int, Number, Field(ge=0, le=4096, description="a whole number, 0 (the recipe's) to 4096")
+]
+Times = Annotated[
+    int, Number, Field(ge=0, le=10**9, description="a whole number, 0 or more (at most a billion)")
+]
 GpuType = Annotated[
     str,
     Field(
@@ -32,22 +85,19 @@ GpuType = Annotated[
     ),
 ]
 RecipeName = Annotated[str, Field(min_length=1, description="the name of a recipe")]
-Country = Annotated[str, Field(pattern=r"^[A-Za-z]{2}\Z")]
 Countries = Annotated[
-    list[Country], Field(description="a list of two-letter country codes, such as [FI, US]")
+    list[Annotated[str, AfterValidator(_country)]],
+    Field(description="a list of two-letter country codes, such as [FI, US]"),
 ]
 FlatSettings = Annotated[
     dict[str, bool | int | float | str],
-    Field(description="an object of numbers, texts and booleans, one level deep"),
+    Field(description="an object of the recipe's settings, such as {depth: 20}"),
 ]
+BuildArg = Literal["NANOCHAT_SOURCE", "TORCH_INDEX", "PIP_INDEX_URL"]
 BuildArgs = Annotated[
-    dict[
-        Literal["NANOCHAT_SOURCE", "TORCH_INDEX", "PIP_INDEX_URL"],
-        Annotated[str, Field(pattern=r"^https?://[^\s@]+\Z")],
-    ],
+    dict[BuildArg, Annotated[str, BeforeValidator(_address), Field(pattern=r"^https?://\S+\Z")]],
     Field(
-        description="an object of NANOCHAT_SOURCE, TORCH_INDEX and PIP_INDEX_URL, each an address "
-        "without a password in it"
+        description="an object of NANOCHAT_SOURCE, TORCH_INDEX and PIP_INDEX_URL, each an address"
     ),
 ]
 WandbRun = Annotated[
@@ -57,7 +107,7 @@ WandbRun = Annotated[
         description="letters, digits, blanks, . _ and -, at most 128",
     ),
 ]
-Flag = Annotated[bool, Field(description="true or false")]
+Flag = Annotated[bool, BeforeValidator(_flag), Field(description="true or false")]
 
 
 class _Keys(BaseModel):
@@ -73,7 +123,7 @@ class RunValues(_Keys):
     gpusPerContainer: Gpus = 8  # noqa: N815
     locations: Countries = []
     durationHours: Hours = 5  # noqa: N815
-    maxCostUsd: Dollars = 150  # noqa: N815
+    maxCostUsd: Dollars = Decimal(150)  # noqa: N815
     deviceBatchSize: BatchSize = 0  # noqa: N815
     keepAlive: Flag = False  # noqa: N815
     wandbRun: WandbRun = "dummy"  # noqa: N815
@@ -107,7 +157,10 @@ class StackKeys(RunValues):
     )
     cloudflareAccountId: Annotated[  # noqa: N815
         str,
-        Field(pattern=r"^[0-9a-f]{32}\Z", description="32 hex digits, from Cloudflare's dashboard"),
+        Field(
+            pattern=r"^[0-9a-f]{32}\Z",
+            description="32 hex digits in quotes, from Cloudflare's dashboard",
+        ),
     ]
     bucket: Annotated[
         str,
@@ -134,24 +187,29 @@ class StackKeys(RunValues):
         ),
     ]
     nanochatCommit: Annotated[  # noqa: N815
-        str, Field(pattern=r"^([0-9a-f]{7,40})?\Z", description="7 to 40 hex digits, or nothing")
+        str,
+        Field(
+            pattern=r"^([0-9a-f]{7,40})?\Z", description="7 to 40 hex digits in quotes, or nothing"
+        ),
     ] = ""
     cudaBase: Annotated[  # noqa: N815
-        str, Field(pattern=r"^\S{0,256}\Z", description="an image reference, or nothing")
+        str,
+        BeforeValidator(_image),
+        Field(pattern=r"^\S{0,256}\Z", description="an image reference, or nothing"),
     ] = ""
     buildArgs: BuildArgs = {}  # noqa: N815
     readyTimeoutMinutes: Annotated[  # noqa: N815
-        int, Field(ge=1, le=180, description="whole minutes, 1 to 180")
+        int, Number, Field(ge=1, le=180, description="whole minutes, 1 to 180")
     ] = 30
     stopGraceSeconds: Annotated[  # noqa: N815
-        int, Field(ge=5, le=600, description="whole seconds, 5 to 600")
+        int, Number, Field(ge=5, le=600, description="whole seconds, 5 to 600")
     ] = 5
     runs: Annotated[
         dict[RunName, RunKeys],
         Field(
             max_length=MAX_RUNS,
-            description=f"at most {MAX_RUNS} runs, named with up to 32 lower-case letters, digits "
-            "and hyphens",
+            description=f"an object of at most {MAX_RUNS} runs by name, such as "
+            "{short: {}, long: {durationHours: 8}}",
         ),
     ] = {}
     ionetApiKey: str = ""  # noqa: N815
@@ -181,70 +239,3 @@ STAND_INS: dict[str, Any] = {
     "imageRepository": "not-given",
 }
 """For required keys that are bad or missing, so that the other keys can be checked all the same."""
-
-
-_STRUCTURED = frozenset({"buildArgs", "locations", "recipeSettings", "runs"})
-"""Others are text to the letter: a registry's password may be a JSON document."""
-
-
-def parse(
-    raw: Mapping[str, str], *, secret: set[str], problems: list[str]
-) -> tuple[StackKeys, frozenset[str]]:
-    """Parse the project's keys; add a line for each bad one, and return the others with defaults.
-
-    The names of the bad keys come with them: their values are stand-ins, not to be relied on.
-    """
-    given = {key: _decoded(value) if key in _STRUCTURED else value for key, value in raw.items()}
-    try:
-        return StackKeys.model_validate(given), frozenset()
-    except pydantic.ValidationError as error:
-        bad: set[str] = set()
-        for detail in error.errors(include_url=False, include_context=False):
-            place = [str(part) for part in detail["loc"]]
-            bad.add(place[0])
-            line = _problem(place, kind=detail["type"], value=detail["input"], secret=secret)
-            if line not in problems:
-                problems.append(line)
-        good = {key: value for key, value in given.items() if key not in bad}
-        return StackKeys.model_validate({**STAND_INS, **good}), frozenset(bad)
-
-
-def _decoded(value: str) -> Any:
-    # Objects and arrays of the stack file arrive as JSON text, everything else as it was written.
-    if value.lstrip()[:1] in ("{", "["):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _problem(place: list[str], *, kind: str, value: Any, secret: set[str]) -> str:
-    in_run = place[0] == "runs" and len(place) > 2 and place[2] != "[key]"
-    model: type[BaseModel] = RunKeys if in_run else StackKeys
-    key = place[2] if in_run else place[0]
-    shown = f"{PROJECT_NAMESPACE}:" + (f"runs.{place[1]}.{key}" if in_run else key)
-    if kind == "extra_forbidden":
-        return f"{shown}: unknown key{_nearest(key, list(model.model_fields))}"
-    allowed = model.model_fields[key].description or _inner_description(model, key)
-    if kind == "missing":
-        return f"{shown}: is not set; must be {allowed}"
-    if place[0] == "runs" and len(place) > 1 and not in_run:
-        shown += f".{place[1]}"
-    if key in secret or place[0] in secret:
-        return f"{shown}: the value (secret) is not allowed; must be {allowed}"
-    # The engine hands numbers over as text: the quotes would be ours, not the user's.
-    bare = isinstance(value, str) and value and not value.isspace()
-    return f"{shown} = {value if bare else json.dumps(value, default=str)}: must be {allowed}"
-
-
-def _inner_description(model: type[BaseModel], key: str) -> str:
-    # In `Annotated[...] | None` the description stays with the inner type.
-    text = json.dumps(model.model_json_schema()["properties"][key])
-    found = re.search(r'"description": ("(?:[^"\\]|\\.)*")', text)
-    return json.loads(found.group(1)) if found else "of another kind"
-
-
-def _nearest(key: str, known: list[str]) -> str:
-    match = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {match[0]}?" if match else f"; known are {', '.join(sorted(known))}"

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from container.contract.recipe import SettingValue
@@ -24,7 +25,7 @@ class RunSettings:
     gpus_per_container: int
     locations: tuple[str, ...]
     duration_hours: int
-    max_cost_usd: int
+    max_cost_usd: Decimal
     device_batch_size: int
     keep_alive: bool
     wandb_run: str

@@ -5,19 +5,26 @@ Pure: asks nobody. It runs before anything is asked of anyone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
+from components import registry
 from components.config.compatibility import CPU, unfit
-from components.config.endpoints import CLOUDFLARE_TOKEN, World, world_problems
-from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, parse, values_of
+from components.config.endpoints import CLOUDFLARE_TOKEN, World, flaws, world_problems
+from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
+from components.config.refusals import foreign_keys, parse, texts_in
 from components.config.run_settings import RunSettings
+from components.config.yaml_traps import Trap, traps
 from components.errors import TrainstackError
+from container.contract.pasted import cleaned_all, flaw
 from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
+from container.contract.redacted import MARK, without_secrets
 
 MAX_NAME_LENGTH = 128  # of a deployment's private name
 IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
 SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
+HEADER_KEYS = (*SECRET_KEYS, "registryUsername")
+MIN_SECRET_LENGTH = 4  # a shorter one would take words out of the message
 DEFAULT_RUN = "main"
 REHEARSAL = "rehearsal"
 NO_WANDB = "dummy"
@@ -77,38 +84,35 @@ def load_settings(
     env: Mapping[str, str],
     project: str,
     stack: str,
+    stack_file: str = "",
 ) -> Settings:
     """Check the stack's whole config map, as Pulumi hands it over, and the environment.
 
+    `stack_file` is the text of the stack's file, for what YAML changed in it.
     Raises SettingsError that names every bad key with its value (unless it is secret) and what is
     allowed.
     """
+    config, env = cleaned_all(config), cleaned_all(env)
     prefix = PROJECT_NAMESPACE + ":"
     raw = {
         key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)
     }
     secret = {key.removeprefix(prefix) for key in secret_keys} | set(SECRET_KEYS)
-    problems = [
-        f"{prefix}{key}: must be stored encrypted: pulumi config set --secret {prefix}{key}"
-        for key in SECRET_KEYS
-        if key in raw and prefix + key not in secret_keys
-    ]
-    if config.get(CLOUDFLARE_TOKEN) and CLOUDFLARE_TOKEN not in secret_keys:
-        problems.append(
-            f"{CLOUDFLARE_TOKEN}: must be stored encrypted: pulumi config set --secret "
-            f"{CLOUDFLARE_TOKEN}; make another token if the stack file has left this machine"
-        )
+    changed = traps(stack_file, given=raw)
+    problems = [*_unencrypted(config, secret_keys), *foreign_keys(config)]
     keys, bad = parse(raw, secret=secret, problems=problems)
+    problems = [*_told(changed, problems, secret=secret, stack=stack), *problems]
     cloud = raw.get("cloud", keys.cloud)
-    problems += world_problems(cloud, env=env, config=config)
+    problems += _unfit_for_headers(config)
+    if "cloud" not in bad:
+        problems += world_problems(cloud, env=env, config=config)
+    problems += flaws(env)
+    world = World.from_env(cloud, env=env)
+    problems += _contradicting_registry(keys, server=world.registry_server, bad=bad)
     runs = _runs(keys, project=project, stack=stack, problems=problems, bad=bad)
     if problems:
-        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        raise SettingsError(
-            f"stack {stack} cannot be used, {count} (nothing was asked of anyone):\n{listed}"
-        )
-    world = World.from_env(cloud, env=env)
+        hidden = [config.get(key, "") for key in (*secret_keys, *map(prefix.__add__, SECRET_KEYS))]
+        raise SettingsError(_all_of(problems, stack=stack, hidden=hidden))
     recipe = next(iter(runs)).recipe
     return Settings(
         project=project,
@@ -125,6 +129,73 @@ def load_settings(
         cloudflare_api_token=env.get("CLOUDFLARE_API_TOKEN") or config.get(CLOUDFLARE_TOKEN, ""),
         wandb_api_key=keys.wandbApiKey,
     )
+
+
+def _unencrypted(config: Mapping[str, str], secret_keys: frozenset[str]) -> list[str]:
+    wanted = [f"{PROJECT_NAMESPACE}:{key}" for key in SECRET_KEYS]
+    problems = [
+        f"{key}: must be stored encrypted: pulumi config set --secret {key}"
+        for key in wanted
+        if key in config and key not in secret_keys
+    ]
+    if config.get(CLOUDFLARE_TOKEN) and CLOUDFLARE_TOKEN not in secret_keys:
+        problems.append(
+            f"{CLOUDFLARE_TOKEN}: must be stored encrypted: pulumi config set --secret "
+            f"{CLOUDFLARE_TOKEN}; make another token if the stack file has left this machine"
+        )
+    return problems
+
+
+def _unfit_for_headers(config: Mapping[str, str]) -> list[str]:
+    """Return one line for each key or login of the config that no header can carry."""
+    keys = (*(f"{PROJECT_NAMESPACE}:{key}" for key in HEADER_KEYS), CLOUDFLARE_TOKEN)
+    found = (flaw(key, config.get(key, ""), lines=key.endswith("Secret")) for key in keys)
+    return [text for text in found if text]
+
+
+def _told(changed: list[Trap], problems: list[str], *, secret: Set[str], stack: str) -> list[str]:
+    """Return one line for each value that YAML changed; what else is said of it is taken back."""
+    lines: list[str] = []
+    for trap in changed:
+        key = f"{PROJECT_NAMESPACE}:{trap.key}"
+        problems[:] = [one for one in problems if not one.startswith((f"{key} ", f"{key}:"))]
+        if trap.root in secret:
+            lines.append(
+                f"{PROJECT_NAMESPACE}:{trap.root}: YAML reads the value (secret) as another one; "
+                "put it in quotes"
+            )
+            continue
+        lines.append(
+            f"{key} = {trap.became}: Pulumi.{stack}.yaml says {trap.text} (line {trap.line}), "
+            "which YAML reads as another value; put it in quotes"
+        )
+    return lines
+
+
+def _contradicting_registry(keys: StackKeys, *, server: str, bad: frozenset[str]) -> list[str]:
+    own = registry.server_in(keys.imageRepository)
+    wanted = server or keys.registryServer
+    if not own or bad & {"imageRepository", "registryServer"} or registry.is_same(own, wanted):
+        return []
+    rest = keys.imageRepository.removeprefix(f"{own}/")
+    where = "REGISTRY_SERVER" if server else f"{PROJECT_NAMESPACE}:registryServer"
+    text = (
+        f"{PROJECT_NAMESPACE}:imageRepository = {keys.imageRepository}: names the registry {own}, "
+        f"but {where} is {wanted}; must be {rest}, and registryServer {own} if that is meant"
+    )
+    return [text]
+
+
+def _all_of(problems: list[str], *, stack: str, hidden: Iterable[str]) -> str:
+    """Return one message of all problems, in which no secret is left, whole or in part."""
+    count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+    listed = "\n".join(f"  {problem}" for problem in problems)
+    for secret in sorted({text for one in hidden for text in texts_in(one)}, key=len, reverse=True):
+        if len(secret) >= MIN_SECRET_LENGTH:
+            listed = listed.replace(secret, MARK)
+    # Half a pair of code units stands for no character: no message could be sent with it.
+    listed = without_secrets(listed).encode(errors="backslashreplace").decode()
+    return f"stack {stack} cannot be used, {count} (nothing was asked of anyone):\n{listed}"
 
 
 def _runs(
@@ -197,7 +268,9 @@ def _image(
     )
     return ImageSettings(
         server=world.registry_server or keys.registryServer,
-        repository=keys.imageRepository,
+        repository=keys.imageRepository.removeprefix(
+            f"{registry.server_in(keys.imageRepository)}/"
+        ),
         username=keys.registryUsername or env.get("REGISTRY_USERNAME", ""),
         secret=keys.registrySecret or env.get("REGISTRY_SECRET", ""),
         target=target,

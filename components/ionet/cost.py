@@ -39,22 +39,32 @@ def rounded(amount: Decimal) -> float:
 def require_within_cap(
     cost_usd: Decimal,
     *,
-    cap_usd: int,
+    cap_usd: Decimal,
     what: str,
+    hours: int = 0,
     spent_usd: Decimal = Decimal(0),
     so_far: str = "Nothing was rented.",
 ) -> None:
     """Raise TooDearError when what the run cost so far and this are above the cap.
 
-    Exactly the cap is allowed. `so_far` says what holds after the refusal.
+    Exactly the cap is allowed. `hours` are those that cost so much: told is how many of them fit.
+    `so_far` says what holds after the refusal.
     """
     if spent_usd + cost_usd > cap_usd:
+        room = _fitting(hours, cost_usd, left_usd=cap_usd - spent_usd)
         before = f" after {dollars(spent_usd)} that this run cost so far" if spent_usd else ""
         raise TooDearError(
             f"{what} would cost {dollars(cost_usd)}{before}, above the cap of "
-            f"{dollars(Decimal(cap_usd))}. {so_far} Raise trainstack:maxCostUsd, ask for fewer "
-            "hours, or wait for a cheaper offer."
+            f"{dollars(Decimal(cap_usd))}. {so_far}{room} Raise trainstack:maxCostUsd, ask "
+            "for fewer hours, or wait for a cheaper offer."
         )
+
+
+def _fitting(hours: int, cost_usd: Decimal, *, left_usd: Decimal) -> str:
+    if not hours:
+        return ""
+    fitting = int(max(left_usd, Decimal(0)) * hours / cost_usd)
+    return f" At this price {fitting or 'none'} of the {hours} h fit under it."
 
 
 def hours_of(minutes: int, *, total_gpus: int) -> set[float]:

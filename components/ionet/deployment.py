@@ -46,7 +46,7 @@ class CaasDeploymentArgs(MachineArgs):
     entrypoint: Input[list[str]]
     trafficPort: Input[int]
     durationHours: Input[int]
-    maxCostUsd: Input[int]
+    maxCostUsd: Input[int | float]
     credentialsExpireOn: Input[str]
     accessKeyId: Input[str]
     secretAccessKey: Input[str]

@@ -14,7 +14,9 @@ from components.ionet.errors import (
 from components.ionet.offers import Offer, Wish
 
 
-def choose(client: Client, wish: Wish, *, cap_usd: int, spent_usd: Decimal = Decimal(0)) -> Offer:
+def choose(
+    client: Client, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal = Decimal(0)
+) -> Offer:
     """Return the cheapest offer that fits and can be had now; what the run has cost counts.
 
     Raises NoOfferError or TooDearError, each with what there is.
@@ -31,7 +33,7 @@ def choose(client: Client, wish: Wish, *, cap_usd: int, spent_usd: Decimal = Dec
 
 
 def confirm(
-    client: Client, offer: Offer, wish: Wish, *, cap_usd: int, spent_usd: Decimal = Decimal(0)
+    client: Client, offer: Offer, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal = Decimal(0)
 ) -> Offer:
     """Return the chosen offer at its price of this moment, right before it is rented.
 
@@ -76,18 +78,22 @@ def extension_usd(client: Client, offer: Offer, *, hours: int) -> Decimal:
     )
 
 
-def summary(offer: Offer, wish: Wish, *, cap_usd: int, spent_usd: Decimal = Decimal(0)) -> str:
+def summary(offer: Offer, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal = Decimal(0)) -> str:
     """Return the one line that says what is going to be bought."""
     before = f"; this run cost {cost.dollars(spent_usd)} so far" if spent_usd else ""
     return (
         f"rents {offer} x {wish.hours} h = {cost.dollars(offer.total_usd)} "
-        f"(cap {cost.dollars(Decimal(cap_usd))}{before})"
+        f"(cap {cost.dollars(cap_usd)}{before})"
     )
 
 
-def _require_within_cap(offer: Offer, wish: Wish, *, cap_usd: int, spent_usd: Decimal) -> None:
+def _require_within_cap(offer: Offer, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal) -> None:
     cost.require_within_cap(
-        offer.total_usd, cap_usd=cap_usd, what=f"{offer} x {wish.hours} h", spent_usd=spent_usd
+        offer.total_usd,
+        cap_usd=cap_usd,
+        what=f"{offer} x {wish.hours} h",
+        hours=wish.hours,
+        spent_usd=spent_usd,
     )
 
 

@@ -11,6 +11,7 @@ from decimal import Decimal
 from components.ionet import cost
 from components.ionet.errors import NoOfferError
 from components.ionet.models import Hardware, HardwareId, LocationRef, Place
+from container.contract.nearest import hint
 
 MAX_LISTED = 12
 
@@ -162,7 +163,8 @@ def _nothing_fits(rows: Sequence[Hardware], wish: Wish) -> str:
         listed = [f"  {_line(row)}: {_obstacle(row, wish)}" for row in same[:MAX_LISTED]]
         return "\n".join([f"{text} Of that model there are:", *listed])
     names = sorted({row.name for row in rows if row.name})
-    return f"{text} Models in the catalogue: {', '.join(names) or 'none at all'}."
+    near = hint(wish.gpu_type, names, all_told=True)
+    return f"{text} Models in the catalogue: {', '.join(names) or 'none at all'}{near or '.'}"
 
 
 def _line(row: Hardware) -> str:

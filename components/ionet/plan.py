@@ -105,7 +105,7 @@ def extension(deployment_id: str, olds: Props, news: Props) -> Extension:
         offer=offer,
         old_hours=old["durationHours"],
         new_hours=new["durationHours"],
-        cap_usd=new["maxCostUsd"],
+        cap_usd=properties.cap_usd(news),
     )
 
 

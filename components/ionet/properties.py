@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, cast
 
 from pulumi.output import Unknown
@@ -27,7 +28,7 @@ Props = Mapping[str, Any]
 
 OFFER = "offer"
 RENTED_AT = "rentedAt"
-INTEGERS = ("durationHours", "gpusPerContainer", "maxCostUsd", "renew", "trafficPort")
+INTEGERS = ("durationHours", "gpusPerContainer", "renew", "trafficPort")
 
 
 class _UnknownValue:
@@ -59,7 +60,7 @@ class Rental:
     run: str
     wish: Wish
     offer: Offer
-    max_cost_usd: int
+    max_cost_usd: Decimal
     place: RunPlace
     image: str
     entrypoint: tuple[str, ...]
@@ -147,7 +148,7 @@ def rental(props: Props) -> Rental:
         run=values["run"],
         wish=wish(props),
         offer=chosen,
-        max_cost_usd=values["maxCostUsd"],
+        max_cost_usd=cap_usd(props),
         place=place(props),
         image=values["image"],
         entrypoint=tuple(values["entrypoint"]),
@@ -160,6 +161,16 @@ def rental(props: Props) -> Rental:
         registry_username=values.get("registryUsername") or "",
         registry_secret=values.get("registrySecret") or "",
     )
+
+
+def dollars(amount: Decimal) -> int | float:
+    """Return an amount as a property holds it: whole dollars as a whole number."""
+    return int(amount) if amount == int(amount) else float(amount)
+
+
+def cap_usd(props: Props) -> Decimal:
+    """Return the most that a run may cost; its property is a number, and exact to the cent."""
+    return Decimal(str(props["maxCostUsd"]))
 
 
 def rented_at(props: Props) -> datetime | None:

@@ -124,7 +124,7 @@ class CaasDeploymentProvider(ResourceProvider):
         if kept:
             # A change that replaces the machine is checked again, then without olds.
             return CheckResult({**news, properties.OFFER: kept}, [])
-        wish, cap_usd = properties.wish(news), int(news["maxCostUsd"])
+        wish, cap_usd = properties.wish(news), properties.cap_usd(news)
         expire_on = properties.known_text(news, "credentialsExpireOn")
         try:
             credentials.require_lasting_credentials(

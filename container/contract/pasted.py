@@ -36,13 +36,17 @@ def flaw(name: str, value: str, *, lines: bool = False) -> str:
     Only printable ASCII fits into a header or a signature. With `lines` the value may be of several
     lines, as a registry's JSON key is.
     """
+    odd = odd_character(value, lines=lines)
+    return f"{name}: {odd}, not printable ASCII; copy the key again" if odd else ""
+
+
+def odd_character(value: str, *, lines: bool = False) -> str:
+    """Return which character is the first outside printable ASCII, and where; "" for none."""
     for position, character in enumerate(value, start=1):
         if " " <= character <= "~" or (lines and character in _BREAKS):
             continue
-        what = f"U+{ord(character):04X}"
-        if character in "\r\n":
-            what += " (a line end)"
-        return f"{name}: character {position} is {what}, not printable ASCII; copy the key again"
+        end = " (a line end)" if character in "\r\n" else ""
+        return f"character {position} is U+{ord(character):04X}{end}"
     return ""
 
 

@@ -24,6 +24,8 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from container.contract.nearest import hint
+
 SettingValue = int | float | str | bool
 
 PLACEHOLDERS = frozenset(
@@ -170,7 +172,8 @@ def load_recipe(name: str) -> Recipe:
     """Return the recipe of that name; raises RecipeError that lists the known ones."""
     known = known_recipes()
     if name not in known:
-        raise RecipeError(f"recipe {name!r} is unknown; known are: {', '.join(known)}")
+        near = hint(name, known, all_told=True)
+        raise RecipeError(f"recipe {name!r} is unknown; known are: {', '.join(known)}{near}")
     recipe = importlib.import_module(f"container.recipes.{name.replace('-', '_')}").RECIPE
     if not isinstance(recipe, Recipe) or recipe.name != name:
         raise RecipeError(f"container/recipes: RECIPE of {name!r} is not a Recipe of that name")
@@ -197,9 +200,7 @@ def apply_settings(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     for key, value in overrides.items():
         setting = settings.get(key)
         if setting is None:
-            problems.append(
-                f"{key}: unknown setting; {recipe.name} has: {', '.join(sorted(recipe.settings))}"
-            )
+            problems.append(f"{key}: unknown setting{hint(key, recipe.settings)}")
             continue
         problem = _problem(setting, value)
         if problem:
@@ -226,11 +227,14 @@ def render_argv(templates: Sequence[str], values: Mapping[str, SettingValue]) ->
     return [item for item in filled if item and not (item.startswith("--") and item.endswith("="))]
 
 
+_KINDS: Final = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+
+
 def _problem(setting: Setting, value: Any) -> str:
     kind = type(setting.default)
     number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
     if type(value) is not kind and (kind is not float or number is None):
-        return f"is a {type(value).__name__}, must be a {kind.__name__}"
+        return f"must be {_KINDS[kind]}"
     if setting.choices and value not in setting.choices:
         return f"must be one of {', '.join(map(repr, setting.choices))}"
     if setting.minimum is not None and number is not None and not number >= setting.minimum:

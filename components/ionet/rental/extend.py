@@ -33,7 +33,7 @@ class Extension:
     offer: Offer  # as rented, for the hours bought so far
     old_hours: int
     new_hours: int
-    cap_usd: int
+    cap_usd: Decimal
     recorded: tuple[int, ...] = ()  # what the ledger has of earlier extensions
 
 
@@ -51,13 +51,14 @@ def quote(client: Client, wanted: Extension, *, spent_usd: Decimal, say: Say) ->
         extra,
         cap_usd=wanted.cap_usd,
         what=f"{hours} h more of {wanted.offer}",
+        hours=hours,
         spent_usd=spent_usd + paid,
         so_far=STILL,
     )
     total = spent_usd + paid + extra
     say(
         f"{wanted.run}: {hours} h more of {wanted.offer} = {cost.dollars(extra)}, "
-        f"{cost.dollars(total)} in all (cap {cost.dollars(Decimal(wanted.cap_usd))})"
+        f"{cost.dollars(total)} in all (cap {cost.dollars(wanted.cap_usd)})"
     )
     return extra
 

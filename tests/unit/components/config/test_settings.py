@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -41,7 +42,10 @@ DEV: dict[str, Any] = {
 
 
 def load(
-    env: dict[str, str] | None = None, secret: tuple[str, ...] = (), **changes: Any
+    env: dict[str, str] | None = None,
+    secret: tuple[str, ...] = (),
+    stack_file: str = "",
+    **changes: Any,
 ) -> Settings:
     values = {key: value for key, value in {**DEV, **changes}.items() if value is not None}
     return load_settings(
@@ -55,6 +59,7 @@ def load(
         env=LOCAL_ENV if env is None else env,
         project="trainstack",
         stack="dev",
+        stack_file=stack_file,
     )
 
 
@@ -104,9 +109,8 @@ def test_pulumi_yaml_declares_the_keys_that_settings_knows_with_the_same_default
             continue
         entry = declared[f"trainstack:{name}"]
         assert entry["description"], name
-        assert ("default" in entry) == (not field.is_required()), name
-        if not field.is_required():
-            assert entry["default"] == field.default, name
+        assert "type" not in entry, f"{name}: the engine would refuse it alone, in words of its own"
+        assert entry["default"] == ("" if field.is_required() else field.default), name
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
@@ -124,7 +128,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         "trainstack:bucket = Bad_Bucket: must be 3 to 63 lower-case letters",
         "trainstack:cloudflareAccountId: is not set; must be 32 hex digits",
         "trainstack:runs.Bad Name",
-        "trainstack:runs.ok.maxCostUsd = 0: must be whole US dollars",
+        "trainstack:runs.ok.maxCostUsd = 0: must be US dollars, 0.01 to 100000",
         "trainstack:runs.ok.locatons: unknown key; did you mean locations?",
         "source .local/env",
     ):
@@ -184,7 +188,7 @@ def test_a_bad_key_does_not_hide_a_bad_recipe_setting() -> None:
         ("keepAlive", "perhaps", "true or false"),
         ("nanochatCommit", "main", "hex digits"),
         ("imageRepository", "Some/Body:1", "a repository without server and tag"),
-        ("runs", "three", "at most 64 runs"),
+        ("runs", "three", "an object"),
         ("runs", {f"r{number}": {} for number in range(65)}, "at most 64 runs"),
         ("readyTimeoutMinutes", 0, "1 to 180"),
         ("rerun", -1, "0 or more"),
@@ -194,6 +198,82 @@ def test_a_bad_value_is_named_with_what_is_allowed(key: str, value: Any, allowed
     text = problems(**{key: value})
     assert f"trainstack:{key}" in text
     assert allowed in text
+
+
+def test_the_first_bad_key_does_not_hide_the_others_nor_a_missing_one() -> None:
+    """https://github.com/pulumi/pulumi/issues/10424: the engine tells one, without its value."""
+    text = problems(
+        durationHours="2.5",
+        maxCostUsd="0.001",
+        keepAlive="yes",
+        locations="US",
+        runs="[]",
+        bucket="",
+        imageRepository=None,
+    )
+    assert len(text.splitlines()) == 1 + 7
+
+
+def test_what_yaml_changed_is_told_with_the_remedy() -> None:
+    """https://github.com/pulumi/pulumi/issues/3361"""
+    file = "config:\n  trainstack:nanochatCommit: 0123456\n  trainstack:durationHours: 010\n"
+    text = problems(stack_file=file, nanochatCommit="42798", durationHours="8", gpuType="?")
+    told = "which YAML reads as another value; put it in quotes"
+    assert text.splitlines()[1:] == [
+        f"  trainstack:nanochatCommit = 42798: Pulumi.dev.yaml says 0123456 (line 2), {told}",
+        f"  trainstack:durationHours = 8: Pulumi.dev.yaml says 010 (line 3), {told}",
+        "  trainstack:gpuType = ?: must be a model as the catalogue names it, such as H100 or CPU",
+    ]
+    file = "config:\n  trainstack:registrySecret: 0123456\n"
+    assert "0123456" not in problems(stack_file=file, registrySecret="42798")
+
+
+def test_a_cap_may_have_cents() -> None:
+    assert load(maxCostUsd="0.50").runs[0].max_cost_usd == Decimal("0.5")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"recipe": "nanochat-d21"}, "; did you mean nanochat-d20?"),
+        ({"recipe": "d26"}, "; did you mean nanochat-d26?"),
+        ({"recipeSettings": {"dpeth": 2}}, "dpeth: unknown setting; did you mean depth?"),
+        ({"recipeSettings": {"depth": "2"}}, "depth: '2' must be a whole number"),
+        ({"trainstak:bucket": "b"}, "trainstak:bucket: unknown namespace; did you mean trainstack"),
+    ],
+)
+def test_an_unknown_thing_is_named_with_the_nearest_known_one(
+    changes: dict[str, Any], said: str
+) -> None:
+    assert said in problems(**changes)
+
+
+@pytest.mark.parametrize(
+    ("server", "repository", "taken"),
+    [
+        ("docker.io", "ghcr.io/me/x", ""),
+        ("ghcr.io", "docker.io/me/x", ""),
+        ("ghcr.io", "localhost/x", ""),
+        ("ghcr.io", "ghcr.io/me/x", "me/x"),
+        ("docker.io", "index.docker.io/me/x", "me/x"),
+        ("docker.io", "me/x", "me/x"),
+        ("docker.io", "me.too/x.y", ""),
+    ],
+)
+def test_a_registry_within_the_repository_must_not_contradict(
+    server: str, repository: str, taken: str
+) -> None:
+    changes: dict[str, Any] = {
+        "cloud": "io.net",
+        "registryServer": server,
+        "imageRepository": repository,
+    }
+    if taken:
+        assert load(PAID_ENV, **changes).image.repository == taken
+    else:
+        own = repository.split("/")[0]
+        said = f"names the registry {own}, but trainstack:registryServer is {server}; must be "
+        assert said in problems(PAID_ENV, **changes)
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -50,10 +50,30 @@ def test_exactly_the_cap_is_allowed_and_a_thousandth_more_is_not(
     price: Decimal, hours: int
 ) -> None:
     total = cost.total_usd(price, hours=hours)
-    cap = int(total.to_integral_value(rounding="ROUND_CEILING"))
+    cap = total.to_integral_value(rounding="ROUND_CEILING")
     cost.require_within_cap(total, cap_usd=cap, what="it")
     with pytest.raises(TooDearError):
-        cost.require_within_cap(Decimal(cap) + Decimal("0.001"), cap_usd=cap, what="it")
+        cost.require_within_cap(cap + Decimal("0.001"), cap_usd=cap, what="it")
+
+
+@pytest.mark.parametrize(
+    ("cap", "spent", "said"),
+    [
+        ("20.00", "0", "At this price 4 of the 5 h fit under it."),
+        ("24.99", "0", "At this price 4 of the 5 h fit under it."),
+        ("24.99", "15", "At this price 1 of the 5 h fit under it."),
+        ("4.99", "0", "At this price none of the 5 h fit under it."),
+        ("9", "15", "At this price none of the 5 h fit under it."),
+    ],
+)
+def test_a_cap_that_is_too_low_says_how_many_hours_fit_under_it(
+    cap: str, spent: str, said: str
+) -> None:
+    with pytest.raises(TooDearError) as failed:
+        cost.require_within_cap(
+            Decimal(25), cap_usd=Decimal(cap), what="it", hours=5, spent_usd=Decimal(spent)
+        )
+    assert said in str(failed.value)
 
 
 @pytest.mark.parametrize(

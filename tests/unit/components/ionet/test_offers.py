@@ -84,6 +84,8 @@ def test_a_row_that_does_not_fit_is_listed_with_the_reason(row: Hardware, why: s
 def test_an_unknown_model_is_answered_with_the_models_that_there_are() -> None:
     with pytest.raises(NoOfferError, match=r"Models in the catalogue: H100, H100 PCIe"):
         offers.fitting([node(), network()], wish(gpu_type="B200"))
+    with pytest.raises(NoOfferError, match=r"H100, H100 PCIe; did you mean H100\?"):
+        offers.fitting([node(), network()], wish(gpu_type="H10O"))
 
 
 @pytest.mark.parametrize(
