@@ -187,5 +187,7 @@ def _shards() -> Iterator[str]:
 
 
 def _training_seconds(log: Path) -> float:
-    steps = [parse_line(line) for line in log.read_text(errors="replace").splitlines()]
+    steps = [
+        parse_line(line) for line in log.read_text(encoding="utf-8", errors="replace").splitlines()
+    ]
     return sum((one.dt_ms or 0) / 1000 for one in steps if isinstance(one, TrainingStep))

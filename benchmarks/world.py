@@ -75,7 +75,6 @@ def stack(env: Mapping[str, str], settings: dict[str, Any]) -> Iterator[list[str
     config = yaml.safe_load((ROOT / "Pulumi.dev.yaml").read_text())
     config["config"].update({f"trainstack:{key}": value for key, value in settings.items()})
     file.write_text(yaml.safe_dump(config))
-    Path(env["PULUMI_BACKEND_URL"].removeprefix("file://")).mkdir(parents=True, exist_ok=True)
     pulumi(env, "stack", "select", "--create", STACK)
     # The engine writes the stack's salt into the checkout; our own config file has one.
     (ROOT / f"Pulumi.{STACK}.yaml").unlink(missing_ok=True)

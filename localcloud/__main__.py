@@ -1,151 +1,20 @@
-"""The local cloud's commands: `python -m localcloud --help`."""
+"""Entry of `python -m localcloud`."""
 
-from __future__ import annotations
-
-import json
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
-from enum import StrEnum
-from typing import Annotated
 
-import typer
-from rich.console import Console
-from rich.table import Table
+from container.contract import edge
 
-from localcloud import env_file, services
-from localcloud.errors import LocalCloudError
-from localcloud.place import load_place
-
-WIDTH = 160  # addresses are to be copied, so they are never cut
-EXIT_FAILED = 1
-EXIT_INTERRUPTED = 130
-
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="A cloud on this machine, for rehearsals: object storage, image registry, data set "
-    "mirror, and stand-ins for the APIs of Cloudflare and io.net, whose deployments are containers "
-    "of the local Docker engine.\n\n"
-    "Results go to stdout, talk to stderr. Exit codes: 0 done, 1 failed, 2 wrong usage, "
-    "3 (status) something is not healthy.",
-)
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
-
-class Name(StrEnum):
-    """A service with a log."""
-
-    S3 = "s3"
-    REGISTRY = "registry"
-    MIRROR = "mirror"
-    CLOUDFLARE = "cloudflare"
-    CAAS = "caas"
-
-
-@app.command()
-def start(as_json: Json = False) -> None:
-    """Start everything; what already runs is left alone, what died is started again.
-
-    Needs a Docker engine, or Debian and root to install one. Writes the env file to source. With
-    TRAINSTACK_CLOCK_SPEED=60 a paid hour is over in a minute: to see what the end of a rental does.
-    """
-    with _interruptible():
-        place = services.start(_say)
-    _say(f"\nEnter this world:  source {place.env_path}\nLeave it again:    trainstack_leave")
-    if as_json:
-        _show_json()
-
-
-@app.command()
-def stop() -> None:
-    """Stop everything: no process, container or network stays. Stored data does.
-
-    The Docker engine is stopped too if it was started from here and holds no other container.
-    """
-    with _interruptible():
-        services.stop(_say)
-
-
-@app.command()
-def status(as_json: Json = False) -> None:
-    """Show each service with its address, process and health; exits 3 unless all are healthy."""
-    statuses = services.status()
-    if as_json:
-        _show_json()
-    else:
-        table = Table(box=None, pad_edge=False)
-        for title in ("service", "health", "pid", "address", "what"):
-            table.add_column(title, no_wrap=True, overflow="ignore")
-        for one in statuses:
-            pid = str(one.pid) if one.pid else "-"
-            table.add_row(one.name, one.health, pid, one.address, one.purpose)
-        Console(width=WIDTH).print(table, crop=False)
-    if any(one.health != "healthy" for one in statuses):
-        raise typer.Exit(3)
-
-
-@app.command()
-def logs(
-    service: Annotated[Name, typer.Argument(help="Whose log.")],
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 50,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Print the end of a service's log. What a run itself says: `python -m runs logs`."""
-    path = services.log_path(service)
-    if not path.exists():
-        _say(f"{service} has no log yet; `python -m localcloud start` makes it start")
-        raise typer.Exit(EXIT_FAILED)
-    if as_json:
-        content = path.read_text(errors="replace").splitlines()[-lines:]
-        print(json.dumps({"service": service, "path": str(path), "lines": content}, indent=2))
-        return
-    words = ["tail", f"--lines={lines}", *(["--follow=name"] if follow else []), str(path)]
-    raise typer.Exit(subprocess.run(words, check=False).returncode)
-
-
-@app.command()
-def env(as_json: Json = False) -> None:
-    """Print the env file of this checkout; in a shell:  source .local/env"""
-    place = load_place()
-    if as_json:
-        path = ":".join(env_file.program_folders())
-        print(json.dumps({**env_file.variables(place), "PATH": f"{path}:$PATH"}, indent=2))
-        return
-    env_file.write_env_file(place)
-    print(place.env_path.read_text(), end="")
-    _say(f"# source {place.env_path}")
+_CLOUD = "Interrupted. `python -m localcloud start` goes on from here, `stop` clears away."
+_COMFORT = {"start": _CLOUD, "stop": _CLOUD}
 
 
 def main() -> None:
-    """Run a command; an error that the user can act on is a message, never a traceback."""
-    try:
-        app()
-    except LocalCloudError as error:
-        _say(f"\nlocalcloud: {error}")
-        sys.exit(EXIT_FAILED)
+    """Import the commands, which takes a second, and run one."""
+    from localcloud import cli
 
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    try:
-        yield
-    except KeyboardInterrupt:
-        _say("\nInterrupted. `start` goes on from here, `stop` clears away.")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def _show_json() -> None:
-    print(json.dumps([asdict(one) for one in services.status()], indent=2))
+    cli.main()
 
 
 if __name__ == "__main__":
-    main()
+    command = sys.argv[1] if len(sys.argv) > 1 else ""
+    edge.run(main, program="localcloud", comfort=_COMFORT.get(command, "Interrupted."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 
 from localcloud.docker import daemon
 from localcloud.docker.base_image import TAG
@@ -63,14 +64,21 @@ def environment(place: Place, *, base: Mapping[str, str] | None = None) -> dict[
 
 
 def write_env_file(place: Place) -> None:
-    """Write the file that a shell sources to enter the local world."""
+    """Write the file that a shell sources to enter the local world; make the folders it names.
+
+    Pulumi itself makes no folder for its state, and every command of it would fail.
+    """
     values = variables(place)
+    Path(values["PULUMI_BACKEND_URL"].removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+    there = _quoted(str(place.directory))
+    gone = f"{place.directory}, whose addresses these are, is gone; `make up` writes this anew"
     folders = ":".join(program_folders())
     lines = [
         "# The local world of trainstack, for sh, bash and zsh:  source this file",
         "# To leave it again, type:  trainstack_leave",
         "# Its keys open this machine's stand-ins only. Written by `python -m localcloud start`.",
         "",
+        f"[ -d {there} ] || {{ echo {_quoted(gone)} >&2; return 1; }}",
         "# What was set before comes back on leaving; it is remembered once, and not exported.",
         *(_remember(name, value) for name, value in values.items()),
         *(f"export {name}={_quoted(value)}" for name, value in values.items()),

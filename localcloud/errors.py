@@ -5,6 +5,10 @@ class LocalCloudError(Exception):
     """The local cloud could not do what was asked; the message is for the user as it stands."""
 
 
+class CopiedPlaceError(LocalCloudError):
+    """This folder is a copy of another local cloud's: what it names is that one's."""
+
+
 class DockerUnavailableError(LocalCloudError):
     """No Docker daemon answers and none could be started."""
 

@@ -16,7 +16,7 @@ def alone(lock: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[
     on the same file waits for the first, in the same process too.
     """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a") as file:
+    with lock.open("a", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from localcloud.errors import LocalCloudError
+from localcloud.errors import CopiedPlaceError, LocalCloudError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ACCOUNT_ID = "0123456789abcdef0123456789abcdef"
@@ -117,7 +117,11 @@ def cache_folder() -> Path:
 
 
 def load_place(folder: Path | None = None) -> Place:
-    """Return this checkout's place; choose ports, subnet and keys on the first call ever."""
+    """Return this checkout's place; choose ports, subnet and keys on the first call ever.
+
+    Raises LocalCloudError when the file is damaged, CopiedPlaceError when it is the copy of a place
+    that is still there: each of both would stop the other's processes and containers.
+    """
     folder = folder or local_folder()
     path = folder / PLACE_FILE
     if path.exists():
@@ -199,7 +203,7 @@ def _free_subnet() -> str:
 def _routed_networks() -> list[ipaddress.IPv4Network]:
     networks: list[ipaddress.IPv4Network] = []
     try:
-        rows = Path("/proc/net/route").read_text().splitlines()[1:]
+        rows = Path("/proc/net/route").read_text(encoding="utf-8").splitlines()[1:]
     except OSError:
         return networks
     for row in rows:
@@ -211,16 +215,16 @@ def _routed_networks() -> list[ipaddress.IPv4Network]:
 
 
 def _encode(place: Place) -> str:
-    content = asdict(place) | {"schema": SCHEMA}
-    del content["directory"]
+    content = asdict(place) | {"schema": SCHEMA, "directory": str(place.directory)}
     return json.dumps(content, indent=2) + "\n"
 
 
 def _read(path: Path) -> Place:
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("schema") != SCHEMA:
             raise ValueError("made by another version")
+        made_in = content.pop("directory", None)
         place = Place(directory=path.parent, **content)
         if set(PORT_NAMES) - set(place.ports):
             raise ValueError("a port is missing")
@@ -229,9 +233,27 @@ def _read(path: Path) -> Place:
             f"{path} cannot be read: {error}. It holds this checkout's ports and keys; put it back "
             "from a copy, or run `make purge` to start anew without what was trained here"
         ) from error
+    if made_in == str(path.parent):
+        return place
+    if made_in is not None and _is_another(Path(made_in) / PLACE_FILE, path, place.place_id):
+        raise CopiedPlaceError(
+            f"{path.parent} is a copy of {made_in}, which is still there: its ports, processes and "
+            "containers are that one's. `make purge` deletes the copy and leaves those alone"
+        )
+    write_private(path, _encode(place))  # the checkout was moved
     return place
 
 
+def _is_another(original: Path, path: Path, place_id: str) -> bool:
+    try:
+        text = original.read_text(encoding="utf-8", errors="replace")
+        return place_id in text and not original.samefile(path)
+    except OSError:
+        return False
+
+
 def _write_private(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    # A path in it may be no UTF-8: it goes back to the bytes that it was read from.
+    with os.fdopen(opened, "w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from localcloud import services
 from localcloud.docker import network
-from localcloud.errors import DockerUnavailableError, LocalCloudError
+from localcloud.errors import CopiedPlaceError, DockerUnavailableError, LocalCloudError
 from localcloud.place import PLACE_FILE, load_place
 from localcloud.processes import Supervised
 
@@ -41,6 +41,8 @@ def clear(folder: Path, report: Report = print) -> list[str]:
         if path.exists():
             services.stop(report, place=load_place(folder))
             return []
+    except CopiedPlaceError:
+        return []  # its pid files and labels name what is another's
     except (LocalCloudError, OSError) as error:
         report(str(error))
     for name in _supervised(folder).stop_recorded():
@@ -75,7 +77,9 @@ def _nameless(path: Path) -> str:
 
 def _place_id(path: Path) -> str | None:
     try:
-        found = re.search(r'"place_id":\s*"([0-9a-f]{8})"', path.read_text(errors="replace"))
+        found = re.search(
+            r'"place_id":\s*"([0-9a-f]{8})"', path.read_text(encoding="utf-8", errors="replace")
+        )
     except OSError:
         return None
     return found[1] if found else None

@@ -105,8 +105,9 @@ LAYERS = {
             "localcloud.pulumi.stack",
         ),
         ("localcloud.cloudflare_api", "localcloud.env_file"),
-        ("localcloud.services",),
-        ("localcloud.__main__", "localcloud.purge"),
+        ("localcloud.dev_stack", "localcloud.services"),
+        ("localcloud.cli", "localcloud.purge"),
+        ("localcloud.__main__",),
         ("localcloud.main_job",),
     ),
     "localcloud.caas": (

@@ -130,8 +130,11 @@ ELSEWHERE: Mapping[str, Elsewhere] = {
         "container/test_toy_trainer.py",
         "container/test_toy_trainer_data.py",
     ),
-    "localcloud.__main__": elsewhere(
+    "localcloud.cli": elsewhere(
         "as its user meets it, with real services", "contract/test_local_cloud.py"
+    ),
+    "localcloud.main_job.__main__": elsewhere(
+        "all entries that a person calls", "unit/localcloud/test_main.py"
     ),
     "localcloud.errors": elsewhere(
         "classes only: raised by the parts", "unit/localcloud/test_processes.py"
@@ -139,7 +142,9 @@ ELSEWHERE: Mapping[str, Elsewhere] = {
     "localcloud.probe": elsewhere(
         "how a service is found healthy", "unit/localcloud/test_processes.py"
     ),
-    "localcloud.purge": elsewhere("as `make purge` calls it", "unit/localcloud/test_main_job.py"),
+    "localcloud.purge": elsewhere(
+        "as `make purge` calls it", "unit/localcloud/main_job/test_cli.py"
+    ),
     "localcloud.caas": elsewhere(
         "held to the vendor's interface from outside, over HTTP",
         "contract/test_caas_life.py",

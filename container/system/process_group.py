@@ -74,7 +74,7 @@ def _is_zombie(entry: Path) -> bool:
 def catches(pid: int, number: signal.Signals) -> bool:
     """Whether a process has a handler: without one SIGUSR1 would end it."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
     found = re.search(r"^SigCgt:\s*([0-9a-f]+)", status, re.MULTILINE)

@@ -77,7 +77,7 @@ def _folder(place: Place) -> Path:
 def _write_password(path: Path, username: str, secret: str) -> None:
     """Write the password file unless it already holds this password: the hash has a salt."""
     if path.exists():
-        name, _, hashed = path.read_text().strip().partition(":")
+        name, _, hashed = path.read_text(encoding="utf-8").strip().partition(":")
         if name == username and bcrypt.checkpw(secret.encode(), hashed.encode()):
             return
     # The lowest cost: each request checks it, and the secret is random, not a person's.

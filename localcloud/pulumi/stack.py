@@ -169,9 +169,6 @@ class Stack:
 
     def select(self) -> None:
         """Select the stack; make it when the backend does not know it."""
-        Path(self.env["PULUMI_BACKEND_URL"].removeprefix("file://")).mkdir(
-            parents=True, exist_ok=True
-        )
         self._run("stack", "select", "--create", STACK, quiet=True, named=False)
 
     def _capture(self, *words: str) -> str:

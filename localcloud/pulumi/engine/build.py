@@ -35,7 +35,7 @@ def build_cli(version: str, program: Path, report: Callable[[str], None]) -> Non
     """
     _check_go()
     begin = time.monotonic()
-    with tempfile.TemporaryFile("w+") as talk:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as talk:
         build = subprocess.Popen(
             build_command(version, program),
             cwd=MODULE,

@@ -33,10 +33,10 @@ def ensure_engine(report: Report = print) -> Path:
     the CLI appears in its folder whole or not at all. Raises EngineError.
     """
     home = engine_dir()
-    # Ours first: the local world has it in front of PATH, so no other would run.
-    if _is_complete(home):
+    found = found_engine()
+    if found == home:
         report(f"engine: Pulumi {VERSION}, there already")
-    elif (found := _on_path(but_not=home)) is not None:
+    elif found is not None:
         report(f"engine: Pulumi of this machine, in {found}")
         return found
     else:
@@ -47,6 +47,13 @@ def ensure_engine(report: Report = print) -> Path:
     if _is_built(home):
         install_hosts(home)
     return home
+
+
+def found_engine() -> Path | None:
+    """Return the folder of an engine that is there already; makes none."""
+    home = engine_dir()
+    # Ours first: the local world has it in front of PATH, so no other would run.
+    return home if _is_complete(home) else _on_path(but_not=home)
 
 
 def engine_dir() -> Path:

@@ -132,3 +132,29 @@ def _run(shell: str, script: str, **variables: str) -> str:
         check=True,
     )
     return done.stdout
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_file_of_a_world_that_is_gone_says_so_and_sets_nothing(
+    tmp_path: Path, shell: str
+) -> None:
+    """A moved checkout's file led to addresses where nobody answers, without a word."""
+    write_env_file(load_place(tmp_path / "a"))
+    moved = (tmp_path / "a").rename(tmp_path / "b")
+    said = _run(shell, f". {moved / 'env'} 2>&1 || echo refused; env")
+    assert "`make up` writes this anew" in said.splitlines()[0]
+    assert "refused" in said.splitlines()
+    assert "PULUMI_HOME" not in said
+
+
+def test_what_the_file_names_for_pulumis_state_is_there(place: Place) -> None:
+    """`pulumi` makes no folder, and said "unable to open state directory"."""
+    write_env_file(place)
+    assert Path(variables(place)["PULUMI_BACKEND_URL"].removeprefix("file://")).is_dir()
+
+
+def test_a_folder_whose_name_is_no_utf8_is_written_as_it_is(tmp_path: Path) -> None:
+    place = replace(load_place(tmp_path), directory=tmp_path / "caf\udce9")
+    place.directory.mkdir()
+    write_env_file(place)
+    assert b"caf\xe9/state" in place.env_path.read_bytes()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from localcloud.errors import LocalCloudError
+from localcloud.errors import CopiedPlaceError, LocalCloudError
 from localcloud.place import PORT_NAMES, load_place, local_folder
 
 
@@ -79,3 +80,29 @@ def test_the_folder_can_be_named_by_a_variable(
 ) -> None:
     monkeypatch.setenv("TRAINSTACK_LOCAL_DIR", str(tmp_path / "elsewhere"))
     assert local_folder() == tmp_path / "elsewhere"
+
+
+def test_a_place_that_was_moved_is_the_same_in_its_new_folder(tmp_path: Path) -> None:
+    first = load_place(tmp_path / "a")
+    (tmp_path / "a").rename(tmp_path / "b")
+    moved = load_place(tmp_path / "b")
+    assert (moved.place_id, moved.ports) == (first.place_id, first.ports)
+    assert moved.directory == tmp_path / "b"
+    load_place(tmp_path / "a")  # what is made there now is no original
+    assert load_place(tmp_path / "b") == moved
+
+
+def test_a_copy_of_a_place_does_not_act_for_the_original(tmp_path: Path) -> None:
+    """Its `stop` ended the original's containers, its `start` met the original's ports."""
+    load_place(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    with pytest.raises(CopiedPlaceError, match=r"is a copy of .*`make purge` deletes the copy"):
+        load_place(tmp_path / "b")
+    shutil.rmtree(tmp_path / "a")
+    assert load_place(tmp_path / "b").directory == tmp_path / "b"
+
+
+def test_a_place_by_another_name_of_its_folder_is_no_copy(tmp_path: Path) -> None:
+    place = load_place(tmp_path / "a")
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    assert load_place(tmp_path / "link").ports == place.ports

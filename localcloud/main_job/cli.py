@@ -11,25 +11,25 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from localcloud import env_file, services
+from localcloud import services
+from localcloud.dev_stack import dev_stack, ready_stack
 from localcloud.docker import daemon
 from localcloud.errors import LocalCloudError
-from localcloud.place import PLACE_FILE, Place, load_place, local_folder
+from localcloud.place import CHECKOUT, PLACE_FILE, load_place, local_folder
 from localcloud.pulumi import engine
-from localcloud.pulumi.plugins.install import PluginInstallError, install_plugins
-from localcloud.pulumi.stack import STACK, Stack, StackError, base_environment
+from localcloud.pulumi.plugins.install import PluginInstallError
+from localcloud.pulumi.stack import STACK, Stack, StackError
 from localcloud.purge import clear, clouds, still_running
 
-ROOT = Path(__file__).resolve().parent.parent
 STEPS = 5
 PROBLEMS_SHOWN = 10  # a folder that is not ours to delete has thousands
-EXIT_INTERRUPTED = 130
+CHILD_ENDS_WITHIN_S = 30
 EXPECTED = (StackError, LocalCloudError, engine.EngineError, PluginInstallError)
 
 app = typer.Typer(
@@ -56,15 +56,14 @@ def report(line: str) -> None:
 @app.command()
 def up() -> None:
     """Start everything and run the main job; the same again reuses all that is there."""
-    with _told("make up", interrupted="nothing is lost. `make up` goes on, `make down` gives back"):
+    with _told("make up"):
         with step(1, "Tools: Pulumi engine, Docker engine"):
             bin_dir = engine.ensure_engine(report)
             report(f"docker: engine {daemon.ensure_running(report)}")
         with step(2, "Local cloud: S3, registry, CaaS and Cloudflare APIs, dataset mirror"):
             services.start(report)
             place = load_place()
-            stack = _stack(place)
-            install_plugins(bin_dir / "pulumi", stack.env, report)
+            stack = ready_stack(place, bin_dir, report)
         with step(3, f"pulumi up: stack {STACK}, with the real engine on the real __main__.py"):
             stack.up()
             outputs = stack.outputs()
@@ -81,15 +80,14 @@ def up() -> None:
 def down() -> None:
     """Destroy stack dev and stop the local cloud; what was trained is kept."""
     folder = local_folder()
-    with _told("make down", interrupted="`make down` again goes on from here"):
+    with _told("make down"):
         if (folder / PLACE_FILE).exists():
             place = load_place()
-            stack = _stack(place)
+            stack = dev_stack(place)
             if stack.exists():  # only then is an engine needed, which may take minutes to get
                 bin_dir = engine.ensure_engine(report)
                 services.start(report)
-                install_plugins(bin_dir / "pulumi", stack.env, report)
-                stack.destroy()
+                ready_stack(place, bin_dir, report).destroy()
             services.stop(report)
             print(
                 f"\nGiven back: the machine, its credentials, the local cloud.\n"
@@ -131,7 +129,7 @@ def purge(
             "make purge: no terminal to ask on. To delete the artefacts without being asked: "
             ".venv/bin/python -m localcloud.main_job purge --yes"
         )
-    with _told("make purge", interrupted="`make purge` again goes on from here"):
+    with _told("make purge"):
         _require_idle_stack(folder)
         undone: list[str] = []
         for one in kept:
@@ -172,24 +170,17 @@ def what_next(verdict: int, *, env_path: str) -> str:
 
 
 @contextmanager
-def _told(command: str, *, interrupted: str) -> Iterator[None]:
-    """Turn the errors that a user can act on, and Ctrl-C, into a message and an exit code."""
+def _told(command: str) -> Iterator[None]:
+    """Turn the errors that a user can act on into a message and an exit code."""
     try:
         yield
     except EXPECTED as error:
         raise SystemExit(f"\n{command}: {error}") from None
-    except KeyboardInterrupt:
-        print(f"\nInterrupted; {interrupted}.", file=sys.stderr)
-        raise SystemExit(EXIT_INTERRUPTED) from None
-
-
-def _stack(place: Place) -> Stack:
-    return Stack(ROOT, env=env_file.environment(place, base=base_environment()))
 
 
 def _require_idle_stack(folder: Path) -> None:
     try:
-        busy = (folder / PLACE_FILE).exists() and _stack(load_place(folder)).is_being_changed()
+        busy = (folder / PLACE_FILE).exists() and dev_stack(load_place(folder)).is_being_changed()
     except LocalCloudError:
         return  # a damaged place is what `purge` is there for
     if busy:
@@ -217,7 +208,14 @@ def _show(outputs: dict[str, Any], stack: Stack) -> None:
 
 def _runs(stack: Stack, *words: str) -> int:
     command = [sys.executable, "-m", "runs", *words, "--stack", STACK]
-    return subprocess.run(command, cwd=ROOT, env=stack.env, check=False).returncode
+    process = subprocess.Popen(command, cwd=CHECKOUT, env=stack.env)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # The terminal sent it to the child too, which has its own word and a cursor to bring back.
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=CHILD_ENDS_WITHIN_S)
+        raise
 
 
 def _each(value: Any) -> str:
@@ -228,8 +226,4 @@ def _each(value: Any) -> str:
 
 
 def _relative(path: Path) -> str:
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
-
-
-if __name__ == "__main__":
-    app()
+    return str(path.relative_to(CHECKOUT)) if path.is_relative_to(CHECKOUT) else str(path)

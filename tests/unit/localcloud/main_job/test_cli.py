@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localcloud import main_job, services
+from localcloud import services
 from localcloud.errors import LocalCloudError
+from localcloud.main_job import cli as main_job
 from localcloud.place import load_place
 from localcloud.processes import Service, Supervised
 from localcloud.pulumi import engine
@@ -109,6 +111,20 @@ def test_purge_stops_and_deletes_a_cloud_whose_place_is_damaged(
     said = capsys.readouterr()
     assert "Deleted" in said.out
     assert ("docker network ls" in said.err) == ("place_id" not in content)
+
+
+def test_purge_of_a_copied_checkout_leaves_what_the_original_runs(
+    folder: Path, tmp_path: Path, start: Start
+) -> None:
+    """The copied pid files and labels name the original's processes and containers."""
+    original = tmp_path / "original"
+    load_place(original)
+    process = start(original)
+    shutil.copytree(original, folder)
+    with pytest.raises(SystemExit, match="is a copy of"):
+        main_job.down()
+    main_job.purge(yes=True)
+    assert not folder.exists() and not ended(process)
 
 
 def test_purge_needs_no_working_cloud_and_no_engine_though_there_is_a_stack(
