@@ -13,12 +13,12 @@ from components.config.endpoints import CLOUDFLARE_TOKEN, World, world_problems
 from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, parse, values_of
 from components.config.run_settings import RunSettings
 from components.errors import TrainstackError
+from container.contract.environment import DEFAULT_RUN
 from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
 
 MAX_NAME_LENGTH = 128  # of a deployment's private name
 IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
 SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
-DEFAULT_RUN = "main"
 REHEARSAL = "rehearsal"
 NO_WANDB = "dummy"
 FITTING = frozenset(

@@ -11,9 +11,9 @@ import typer
 
 from container.contract.keys import LOGS_PREFIX
 from runs.commands import watch as watching
-from runs.errors import EXIT_GONE, SettingMissingError
+from runs.errors import EXIT_GONE
 from runs.source.bucket import StoredObject
-from runs.source.selector import Selector
+from runs.source.selector import Selector, refuse_together
 from runs.source.source import Source
 from runs.terminal.console import out, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
@@ -24,10 +24,10 @@ from runs.view.standing import WatchLimits
 
 
 def logs(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     stage: Annotated[str, typer.Option(help="Only this stage, such as base.")] = "",
     attempt: Annotated[int | None, typer.Option(min=1, help="Only this container start.")] = None,
     tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Only the last lines.")] = 0,
@@ -44,9 +44,10 @@ def logs(
 
     Exit codes: 0 printed (--follow: the run has its verdict), 4 no sign of life, 5 no access.
     """
-    if follow and tail:
-        raise SettingMissingError("--follow shows all and waits for more.\nLeave --tail out.")
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    refuse_together(
+        {"--follow": follow, "--tail": tail}, why="--follow shows all and waits for more"
+    )
+    source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target, place = source.choose_one(), source.bucket
 
     def chosen(objects: Iterable[StoredObject]) -> list[Part]:

@@ -24,10 +24,10 @@ from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 
 
 def pull(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     to: Annotated[Path | None, typer.Option(help="Folder; default pulled/<prefix>.")] = None,
     only: Annotated[str, typer.Option(help="Only keys like 'checkpoints/sft/*'.")] = "",
     without_manifest: Annotated[
@@ -42,7 +42,7 @@ def pull(
 
     Example: python -m runs pull --only 'checkpoints/sft/*' --to model
     """
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
     folder = to or default_folder(target.prefix)
     items = _items(source, target, folder=folder, only=only, without_manifest=without_manifest)

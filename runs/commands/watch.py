@@ -24,10 +24,10 @@ _TAIL_LINES = 20
 
 
 def watch(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     gone_after: Annotated[
         float, typer.Option(min=0.1, help="Minutes of silence that mean: machine gone.")
     ] = 10,
@@ -45,7 +45,7 @@ def watch(
 
     Exit codes: 0 succeeded, 1 failed, 3 stopped, 4 no sign of life, 5 no access.
     """
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     limits = WatchLimits(gone_after_s=gone_after * 60, first_beat_within_s=start_within * 60)
     follower = Follower(source.choose(), bucket=source.bucket, limits=limits)
     raise typer.Exit(follow(follower, as_json=as_json))

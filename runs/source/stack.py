@@ -6,20 +6,19 @@ Asks the CLI and nobody else; pure below `pulumi_json`.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from container.contract.environment import DEFAULT_RUN
 from runs.errors import SettingMissingError, UnreachableError
 from runs.source.selector import Selector
 
 ROOT = Path(__file__).resolve().parents[2]
 PULUMI_WITHIN_S = 60
-_PREFIX = re.compile(r"(?P<stack_and_run>.+)-(?P<identity>[0-9a-f]{8})-(?P<training>[0-9a-f]{8})")
 _NO_STACK = ("no stack named", "no stack selected")  # as Pulumi's CLI says it
 
 
@@ -80,13 +79,17 @@ def pulumi_json(
     return cast("dict[str, Any]", printed)
 
 
-def targets_of(outputs: Mapping[str, Any]) -> list[Target]:
-    """Read stack outputs: one value each, or one entry a run when the stack holds several."""
+def targets_of(outputs: Mapping[str, Any], *, name_of: Callable[[str], str]) -> list[Target]:
+    """Read stack outputs: one value each, or one entry a run when the stack holds several.
+
+    `name_of` tells the run of a prefix, where older outputs of a single run do not name it.
+    """
     prefixes = outputs.get("r2_prefix")
     if not prefixes:
         return []
     if not isinstance(prefixes, dict):
-        prefixes = {run_of_prefix(str(prefixes)): str(prefixes)}
+        prefix = str(prefixes).strip("/")
+        prefixes = {str(outputs.get("run") or "") or name_of(prefix): prefix}
     return [
         Target(
             run=run,
@@ -99,24 +102,20 @@ def targets_of(outputs: Mapping[str, Any]) -> list[Target]:
     ]
 
 
-def run_of_prefix(prefix: str) -> str:
-    """Return the run's key from `<stack>-<run>-<identity>-<hash>`, else the whole prefix."""
-    match = _PREFIX.fullmatch(prefix)
-    if match is None or "-" not in match["stack_and_run"]:
-        return prefix
-    return match["stack_and_run"].split("-", 1)[1]
-
-
-def is_run_prefix(name: str) -> bool:
-    """Say whether a name is built as the program builds run prefixes."""
-    return _PREFIX.fullmatch(name) is not None
+def runs_of_config(config: Mapping[str, str]) -> list[str]:
+    """Return the names of the runs that a stack's plain config declares."""
+    try:
+        runs: Any = json.loads(config.get("runs") or "{}")
+    except ValueError:
+        runs = {}
+    names = [str(name) for name in cast("dict[str, Any]", runs)] if isinstance(runs, dict) else []
+    return names or [DEFAULT_RUN]
 
 
 def pick(targets: list[Target], wanted: str) -> list[Target]:
     """Return the targets that `wanted` names: a prefix, a run's key, or the start of a prefix."""
     if not wanted:
         return targets
-    wanted = wanted.strip("/")
     for fits in (
         [t for t in targets if t.prefix == wanted],
         [t for t in targets if t.run == wanted],
