@@ -17,6 +17,7 @@ from runs.source.selector import Selector, refuse_together
 from runs.source.source import Source
 from runs.terminal.console import out, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
+from runs.view import known_stages
 from runs.view.follower import Follower
 from runs.view.logs import Choose, Part, last, lines, parts_in_order, read, tamed
 from runs.view.logs import follow as follow_output
@@ -50,6 +51,13 @@ def logs(
     source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target, place = source.choose_one(), source.bucket
 
+    if stage or attempt is not None:
+        all_parts = parts_in_order(place.objects(f"{target.prefix}/{LOGS_PREFIX}"))
+        known_stages.check_stage(stage, target, bucket=place, seen=(p.stage for p in all_parts))
+        known_stages.check_attempt(
+            attempt, target, bucket=place, seen=(p.attempt for p in all_parts)
+        )
+
     def chosen(objects: Iterable[StoredObject]) -> list[Part]:
         return parts_in_order(objects, stage=stage, attempt=attempt)
 
@@ -59,7 +67,8 @@ def logs(
         )
     parts = chosen(place.objects(f"{target.prefix}/{LOGS_PREFIX}"))
     if not parts:
-        say(f"{target.run}: no output is in the bucket yet for what was asked.")
+        yet = known_stages.not_yet(target, bucket=place)
+        say(f"{target.run}: no output is in the bucket{yet} for what was asked.")
     output = lines(read(place, parts))
     _print(last(output, tail) if tail else output, as_json=as_json)
 

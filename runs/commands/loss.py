@@ -11,7 +11,7 @@ from runs.source.selector import Selector, refuse_together
 from runs.source.source import Source
 from runs.terminal.console import out, print_json, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
-from runs.view import loss_curve
+from runs.view import known_stages, loss_curve
 
 
 def loss(
@@ -33,6 +33,9 @@ def loss(
     source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
     metrics = loss_curve.read_metrics(source.bucket, target.prefix)
+    known_stages.check_stage(
+        stage, target, bucket=source.bucket, seen=(metric.stage for metric in metrics)
+    )
     metrics = [m for m in metrics if not stage or m.stage == stage]
     if as_json:
         print_json(loss_curve.as_json(metrics))
@@ -43,7 +46,8 @@ def loss(
             loss_curve.pictures(metrics, run=target.run, width=out.width, colour=out.is_terminal)
         )
     else:
-        say(f"{target.run}: no step is recorded yet{f' in stage {stage}' if stage else ''}.")
+        yet = known_stages.not_yet(target, bucket=source.bucket)
+        say(f"{target.run}: no step is recorded{yet}{f' in stage {stage}' if stage else ''}.")
 
 
 def _print_lines(lines: Iterable[Any]) -> None:

@@ -47,7 +47,10 @@ def pull(
     folder = to or default_folder(target.prefix)
     items = _items(source, target, folder=folder, only=only, without_manifest=without_manifest)
     if not items:
-        raise SettingMissingError(f"{target.run}: no artefact is like {only or '*'!r}.")
+        raise SettingMissingError(
+            f"{target.run}: no artefact is like {only or '*'!r}.\n`python -m runs artifacts` "
+            "lists them."
+        )
     results = copy(source.bucket, items, prefix=target.prefix, folder=folder)
     bad = [one for one in results if one.result in ("damaged", "missing")]
     if as_json:

@@ -85,8 +85,8 @@ class ReadOnlyBucket:
             if required:
                 raise NoSuchRunError(
                     f"bucket {self.name} has no {key}.\n"
-                    "The run has not come that far, or it is another run: see "
-                    "`python -m runs list`."
+                    "The run has not come that far: see `python -m runs status`, and "
+                    "`python -m runs list` for other runs."
                 )
             return None
         return self.decoded(key, raw, kind)

@@ -14,6 +14,7 @@ from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from runs.errors import SettingMissingError
+from runs.source.bucket import is_of_ledger
 
 STACK_VARIABLE = "TRAINSTACK_STACK"
 _S3_SCHEMES = ("s3", "r2")
@@ -99,6 +100,8 @@ class Selector:
         Raises SettingMissingError for the name of something below a run prefix.
         """
         parts = [part for part in said.split("/") if part]
+        if parts and is_of_ledger(parts[0]):
+            return "/".join(parts)
         if len(parts) > 1 and parts[0] == bucket:
             parts = parts[1:]
         if len(parts) > 1:

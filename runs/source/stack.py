@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from container.contract.environment import DEFAULT_RUN
-from runs.errors import SettingMissingError, UnreachableError
+from runs.errors import RunsError, SettingMissingError, UnreachableError
+from runs.source.nearest import listed
 from runs.source.selector import Selector
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,12 +71,19 @@ def pulumi_json(
     if done.returncode != 0:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         none = any(words in why for words in _NO_STACK)
+        there = _stacks(selector.stack, environ) if none and selector.stack else ""
         raise (NoStackError if none else SettingMissingError)(
-            f"`pulumi {' '.join(command[:2])}` failed: {why}\n"
+            f"`pulumi {' '.join(command[:2])}` failed: {why}\n{there}"
             "Select a stack (--stack dev); in the local world: source .local/env. "
             "Without a stack: --bucket NAME"
         )
-    printed: Any = json.loads(done.stdout or "{}")
+    try:
+        printed: Any = json.loads(done.stdout or "{}")
+    except ValueError:
+        raise SettingMissingError(
+            f"`pulumi {' '.join(command[:2])}` answered something else than JSON.\nIs the first "
+            "pulumi on PATH Pulumi's CLI? In the local world: source .local/env."
+        ) from None
     return cast("dict[str, Any]", printed)
 
 
@@ -131,3 +139,13 @@ def of_run(value: Any, run: str) -> str:
     if isinstance(value, dict):
         value = cast("dict[str, Any]", value).get(run)
     return "" if value is None else str(value)
+
+
+def _stacks(wanted: str, environ: Mapping[str, str]) -> str:
+    """Say which stacks there are, the nearest to a mistyped one first; "" where none are told."""
+    try:
+        listed_ones: Any = pulumi_json(["stack", "ls", "--json"], Selector(), environ)
+        names = [str(one["name"]) for one in listed_ones]
+    except (RunsError, ValueError, LookupError, TypeError):
+        return ""
+    return f"There are, the nearest first: {listed(wanted, names)}.\n" if names else ""

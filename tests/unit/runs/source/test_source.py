@@ -156,6 +156,31 @@ def test_a_stack_that_there_is_not_is_told_from_one_that_cannot_be_read(
     assert type(caught.value) is kind
 
 
+def test_a_mistyped_stack_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
+    path = fake_pulumi(
+        tmp_path,
+        """case "$*" in *ls*) echo '[{"name": "prod"}, {"name": "dev"}]';;
+        *) echo "error: no stack named 'dve' found" >&2; exit 6;; esac""",
+    )
+    with pytest.raises(NoStackError, match="nearest first: dev, prod"):
+        _ = source(Selector(stack="dve"), PATH=path).outputs
+
+
+def test_a_pulumi_that_answers_no_json_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingMissingError, match="something else than JSON"):
+        _ = source(Selector(), PATH=fake_pulumi(tmp_path, "echo hello")).outputs
+
+
+def test_a_single_run_of_older_outputs_is_named_by_the_stacks_config(tmp_path: Path) -> None:
+    path = fake_pulumi(
+        tmp_path,
+        """case "$*" in *output*) echo '{"r2_prefix": "prod-eu-main-0a1b2c3d-deadbeef"}';;
+        *) echo '{}';; esac""",
+    )
+    (found,) = source(Selector(stack="prod-eu", run="main"), PATH=path).choose()
+    assert found.run == "main"
+
+
 def test_the_account_of_the_shell_does_where_no_stack_tells_one() -> None:
     found = source(Selector(), PATH="/nowhere", CLOUDFLARE_ACCOUNT_ID="acc")
     assert found.account == "acc"
