@@ -15,7 +15,7 @@ from runs.errors import EXIT_GONE
 from runs.source.bucket import StoredObject
 from runs.source.selector import Selector, refuse_together
 from runs.source.source import Source
-from runs.terminal.console import out, say
+from runs.terminal.console import in_colour, out, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import known_stages
 from runs.view.follower import Follower
@@ -92,6 +92,6 @@ def _print(output: Iterable[tuple[Part, str]], *, as_json: bool) -> None:
             header = (part.attempt, part.stage)
             sys.stdout.flush()
             say(f"==> {part.stage}, attempt {part.attempt}", style="bold")
-        print(tamed(line) if out.is_terminal else line)
+        print(tamed(line, colours=in_colour(out)) if out.is_terminal else line)
         if out.is_terminal:
             sys.stdout.flush()

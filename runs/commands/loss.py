@@ -9,7 +9,7 @@ import typer
 
 from runs.source.selector import Selector, refuse_together
 from runs.source.source import Source
-from runs.terminal.console import out, print_json, say
+from runs.terminal.console import in_colour, out, print_json, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import known_stages, loss_curve
 
@@ -43,7 +43,7 @@ def loss(
         _print_lines(loss_curve.csv_lines(metrics))
     elif metrics:
         _print_lines(
-            loss_curve.pictures(metrics, run=target.run, width=out.width, colour=out.is_terminal)
+            loss_curve.pictures(metrics, run=target.run, width=out.width, colour=in_colour(out))
         )
     else:
         yet = known_stages.not_yet(target, bucket=source.bucket)

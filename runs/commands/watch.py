@@ -12,7 +12,7 @@ from rich.live import Live
 from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.terminal import formats
-from runs.terminal.console import out, say
+from runs.terminal.console import in_colour, moves, out, say, talk
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import panel
 from runs.view.follower import Follower
@@ -54,10 +54,8 @@ def watch(
 def follow(follower: Follower, *, as_json: bool) -> int:
     """Follow until all runs have ended, and return the exit code of `python -m runs watch`."""
     looks = follower.until_ended()
-    if out.is_terminal and not as_json:
-        views = _live(looks)
-    else:
-        views = _lines(looks, follower, as_json=as_json)
+    drawn = moves(out) and not as_json
+    views = _live(looks) if drawn else _lines(looks, follower, as_json=as_json)
     for view in views:
         _say_how_it_ended(view)
     return exit_code(view.standing for view in views)
@@ -74,9 +72,9 @@ def say_gone(view: View) -> None:
 
 def _live(looks: Iterator[list[View]]) -> list[View]:
     views: list[View] = []
-    with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
+    with Live(console=out, auto_refresh=False, vertical_overflow="ellipsis") as live:
         for views in looks:
-            live.update(panel.picture(views, height=out.height), refresh=True)
+            live.update(panel.picture(views, height=out.height, width=out.width), refresh=True)
     return views
 
 
@@ -112,5 +110,5 @@ def _say_how_it_ended(view: View) -> None:
     if view.standing == "failed":
         say(f"Stage {verdict.stage}, exit code {verdict.exit_code}: {formats.flat(verdict.reason)}")
         for line in verdict.log_tail[-_TAIL_LINES:]:
-            say(f"  | {tamed(line)}")
+            say(f"  | {tamed(line, colours=in_colour(talk))}")
         say(f"The whole output: python -m runs logs --run {view.run} --stage {verdict.stage}")
