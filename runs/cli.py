@@ -50,7 +50,7 @@ _STILL_PAID = (
     "Not watching any more; the run goes on, and is paid for. Look again: `python -m runs watch`"
 )
 # Function, name, what `--help` says of it, and what Ctrl-C leaves behind; in the order of `--help`.
-_COMMANDS = (
+COMMANDS = (
     (list_runs, "list", "List all runs in the bucket.", _LOOKED),
     (status, "status", "Say how runs stand now.", _LOOKED),
     (
@@ -84,7 +84,7 @@ _COMMANDS = (
         "Interrupted. What was asked to end may end later: list again with `python -m runs reap`.",
     ),
 )
-for _command, _name, _purpose, _comfort in _COMMANDS:
+for _command, _name, _purpose, _comfort in COMMANDS:
     app.command(_name, short_help=_purpose)(interruptible(_command, comfort=_comfort))
 
 

@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from components.ionet.models import DeploymentRow, Life
 from components.ionet.rental.give_back import AFTER_ITS_HOURS
 from components.ledger.ledger import BucketLedger, Ledger, LedgerError
-from components.ledger.page import FOLDER, Entry, Owner, Page, PageError, State
+from components.ledger.page import Entry, Owner, Page, State
 from components.r2.cloudflare import S3Access
 from runs.errors import UnreachableError
+from runs.source import ledger_pages
 from runs.source.bucket import ReadOnlyBucket
 
 LOST_IS_SHOWN_FOR = timedelta(days=7)
@@ -61,17 +62,9 @@ class LedgerPages:
 def read(bucket: ReadOnlyBucket) -> LedgerPages:
     """Read every page; one that cannot be read hides no other."""
     now = bucket.now()
-    keys = [stored.key for stored in bucket.objects(FOLDER)]
-    found: list[Rental] = []
-    unreadable: list[str] = []
-    for key, raw in bucket.read_many(keys):
-        try:
-            page = Page.from_json(raw or b"")
-        except PageError as error:
-            unreadable.append(f"{bucket.name}/{key} cannot be read: {error}")
-        else:
-            found += [Rental(owner=page.owner, entry=entry) for entry in page.entries]
-    return LedgerPages(rentals=found, now=now, unreadable=unreadable)
+    found = ledger_pages.read(bucket)
+    entries = [Rental(owner=page.owner, entry=one) for page in found.pages for one in page.entries]
+    return LedgerPages(rentals=entries, now=now, unreadable=found.unreadable)
 
 
 def of_machine(row: DeploymentRow, rentals: Sequence[Rental]) -> Rental | None:

@@ -16,6 +16,7 @@ from components.config.refusals import foreign_keys, parse, texts_in
 from components.config.run_settings import RunSettings
 from components.config.yaml_traps import Trap, traps
 from components.errors import TrainstackError
+from container.contract.environment import DEFAULT_RUN
 from container.contract.pasted import cleaned_all, flaw
 from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
 from container.contract.redacted import MARK, without_secrets
@@ -25,7 +26,6 @@ IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
 SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
 HEADER_KEYS = (*SECRET_KEYS, "registryUsername")
 MIN_SECRET_LENGTH = 4  # a shorter one would take words out of the message
-DEFAULT_RUN = "main"
 REHEARSAL = "rehearsal"
 NO_WANDB = "dummy"
 FITTING = frozenset(

@@ -73,14 +73,14 @@ def live(client: Client | None, owner: Owner, *, identity: str) -> frozenset[str
     """Return the IDs of an identity's tokens that Cloudflare lists; raises CloudflareError."""
     if client is None:
         return frozenset()
-    return frozenset(token.id for token in of_family(client, _family(owner, identity)))
+    return frozenset(token.id for token in of_family(client, owner.family(identity)))
 
 
 def _revoke(
     client: Client, owner: Owner, *, identities: set[str], kept: Collection[str], say: Say
 ) -> None:
     for token in client.tokens(name_prefix=f"{NAME_PREFIX}{owner.stack}-{owner.run}-"):
-        ours = any(_bears(token, _family(owner, one)) for one in identities)
+        ours = any(_bears(token, owner.family(one)) for one in identities)
         if ours and token.id not in kept:
             client.revoke(token.id)
             say(f"{owner.run}: revoked the R2 token {token.name}")
@@ -92,12 +92,8 @@ def _bears(token: Token, family: str) -> bool:
 
 
 def _left(owner: Owner, identity: str) -> str:
-    name = name_of(_family(owner, identity), renew=0)
+    name = name_of(owner.family(identity), renew=0)
     return (
         f"R2 tokens of the name {name} may be left, valid until they expire: "
         f"python -m runs reap --stack {owner.stack}"
     )
-
-
-def _family(owner: Owner, identity: str) -> str:
-    return f"{owner.stack}-{owner.run}-{identity}"

@@ -48,6 +48,10 @@ class Owner:
         """How the private names of this run's machines begin, up to the identity."""
         return f"{self.project}-{self.stack}-{self.run}-"
 
+    def family(self, identity: str) -> str:
+        """Return how the prefixes of an identity begin, and its tokens' names go on."""
+        return f"{self.stack}-{self.run}-{identity}"
+
     def __str__(self) -> str:
         return f"run {self.run} of stack {self.stack}"
 

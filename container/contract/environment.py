@@ -14,6 +14,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal, cast
 
+DEFAULT_RUN = "main"
+"""The name of a stack's one run, where its config has no `runs`."""
+
 
 class BadEnvironmentError(ValueError):
     """The container was started with variables missing or malformed; names all of them."""

@@ -18,10 +18,10 @@ from runs.view import tables
 
 
 def artifacts(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     every: Annotated[bool, typer.Option("--all", help="Every object by itself.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -31,7 +31,7 @@ def artifacts(
 
     Example: python -m runs artifacts --stack dev
     """
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     manifests = [(target, _manifest(source, target)) for target in source.choose()]
     if as_json:
         print_json(

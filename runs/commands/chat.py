@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 from typing import Annotated
@@ -19,8 +20,8 @@ from runs.terminal.options import AsJson, Run, Stack
 
 
 def chat(
-    stack: Stack = "",
-    run: Run = "",
+    stack: Stack = None,
+    run: Run = None,
     prompt: Annotated[str, typer.Option("--prompt", "-p", help="Ask once and end.")] = "",
     max_tokens: Annotated[int, typer.Option(min=1, help="Longest answer.")] = 256,
     temperature: Annotated[float, typer.Option(min=0, max=2, help="0 is the surest.")] = 0.8,
@@ -33,7 +34,11 @@ def chat(
 
     Example: python -m runs chat --prompt "Why is the sky blue?"
     """
-    source = Source(Selector(stack=stack, run=run))
+    if as_json and not prompt and sys.stdin.isatty():
+        raise SettingMissingError("--json is the form of one answer.\nSay --prompt too.")
+    selector = Selector.from_options(stack=stack, run=run)
+    # A pasted address only names the run: the stack knows the machine and holds its token.
+    source = Source(dataclasses.replace(selector, bucket="", host=""))
     target = source.choose_one()
     if not target.status_url:
         raise SettingMissingError(

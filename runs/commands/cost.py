@@ -13,10 +13,10 @@ from runs.view import run_cost, tables
 
 
 def cost(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what runs cost: time used, hours bought, storage a month, attempt by attempt.
@@ -28,7 +28,7 @@ def cost(
 
     Example: python -m runs cost --stack dev
     """
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     costs = [_cost(source, target) for target in source.choose()]
     if as_json:
         print_json([tables.cost_json(one) for one in costs])

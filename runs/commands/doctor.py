@@ -15,14 +15,14 @@ from runs.terminal.options import AsJson, BucketName, Stack
 from runs.view import tables
 
 
-def doctor(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = False) -> None:
+def doctor(stack: Stack = None, bucket: BucketName = None, as_json: AsJson = False) -> None:
     """Check every key and address: ok, refused, or unknown (not checked, which blocks nothing).
 
     Changes nothing and shows no key. Exit code 1 when anything is refused.
 
     Example: python -m runs doctor --stack dev
     """
-    source = Source(Selector(stack=stack, bucket=bucket))
+    source = Source(Selector.from_options(stack=stack, bucket=bucket))
     findings: list[checks.Finding] = []
     for finding in checks.findings(source):
         findings.append(finding)

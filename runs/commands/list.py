@@ -10,12 +10,12 @@ from runs.view import run_list, tables
 from runs.view.follower import SystemClock
 
 
-def list_runs(stack: Stack = "", bucket: BucketName = "", as_json: AsJson = False) -> None:
+def list_runs(stack: Stack = None, bucket: BucketName = None, as_json: AsJson = False) -> None:
     """List all runs in the bucket, the newest first; also those that no stack knows any more.
 
     Example: python -m runs list --bucket my-runs
     """
-    source = Source(Selector(stack=stack, bucket=bucket))
+    source = Source(Selector.from_options(stack=stack, bucket=bucket))
     runs = run_list.entries(source.bucket, now=SystemClock().now())
     current = {target.prefix for target in source.targets}
     if as_json:

@@ -11,12 +11,13 @@ import typer
 
 from container.contract.keys import LOGS_PREFIX
 from runs.commands import watch as watching
-from runs.errors import EXIT_GONE, SettingMissingError
+from runs.errors import EXIT_GONE
 from runs.source.bucket import StoredObject
-from runs.source.selector import Selector
+from runs.source.selector import Selector, refuse_together
 from runs.source.source import Source
-from runs.terminal.console import out, say
+from runs.terminal.console import in_colour, out, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
+from runs.view import known_stages
 from runs.view.follower import Follower
 from runs.view.logs import Choose, Part, last, lines, parts_in_order, read, tamed
 from runs.view.logs import follow as follow_output
@@ -24,10 +25,10 @@ from runs.view.standing import WatchLimits
 
 
 def logs(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     stage: Annotated[str, typer.Option(help="Only this stage, such as base.")] = "",
     attempt: Annotated[int | None, typer.Option(min=1, help="Only this container start.")] = None,
     tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="Only the last lines.")] = 0,
@@ -44,10 +45,18 @@ def logs(
 
     Exit codes: 0 printed (--follow: the run has its verdict), 4 no sign of life, 5 no access.
     """
-    if follow and tail:
-        raise SettingMissingError("--follow shows all and waits for more.\nLeave --tail out.")
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    refuse_together(
+        {"--follow": follow, "--tail": tail}, why="--follow shows all and waits for more"
+    )
+    source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target, place = source.choose_one(), source.bucket
+
+    if stage or attempt is not None:
+        all_parts = parts_in_order(place.objects(f"{target.prefix}/{LOGS_PREFIX}"))
+        known_stages.check_stage(stage, target, bucket=place, seen=(p.stage for p in all_parts))
+        known_stages.check_attempt(
+            attempt, target, bucket=place, seen=(p.attempt for p in all_parts)
+        )
 
     def chosen(objects: Iterable[StoredObject]) -> list[Part]:
         return parts_in_order(objects, stage=stage, attempt=attempt)
@@ -58,7 +67,8 @@ def logs(
         )
     parts = chosen(place.objects(f"{target.prefix}/{LOGS_PREFIX}"))
     if not parts:
-        say(f"{target.run}: no output is in the bucket yet for what was asked.")
+        yet = known_stages.not_yet(target, bucket=place)
+        say(f"{target.run}: no output is in the bucket{yet} for what was asked.")
     output = lines(read(place, parts))
     _print(last(output, tail) if tail else output, as_json=as_json)
 
@@ -82,6 +92,6 @@ def _print(output: Iterable[tuple[Part, str]], *, as_json: bool) -> None:
             header = (part.attempt, part.stage)
             sys.stdout.flush()
             say(f"==> {part.stage}, attempt {part.attempt}", style="bold")
-        print(tamed(line) if out.is_terminal else line)
+        print(tamed(line, colours=in_colour(out)) if out.is_terminal else line)
         if out.is_terminal:
             sys.stdout.flush()

@@ -7,19 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
-from runs.errors import SettingMissingError
-from runs.source.selector import Selector
+from runs.source.selector import Selector, refuse_together
 from runs.source.source import Source
-from runs.terminal.console import out, print_json, say
+from runs.terminal.console import in_colour, out, print_json, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
-from runs.view import loss_curve
+from runs.view import known_stages, loss_curve
 
 
 def loss(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     stage: Annotated[str, typer.Option(help="Only this stage, such as base or sft.")] = "",
     as_json: AsJson = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="One line a step.")] = False,
@@ -30,13 +29,13 @@ def loss(
 
     Example: python -m runs loss --stage base --csv > loss.csv
     """
-    if as_json and as_csv:
-        raise SettingMissingError(
-            "--json and --csv are two forms of one answer.\nLeave one of them out."
-        )
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    refuse_together({"--json": as_json, "--csv": as_csv}, why="two forms of one answer")
+    source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
     metrics = loss_curve.read_metrics(source.bucket, target.prefix)
+    known_stages.check_stage(
+        stage, target, bucket=source.bucket, seen=(metric.stage for metric in metrics)
+    )
     metrics = [m for m in metrics if not stage or m.stage == stage]
     if as_json:
         print_json(loss_curve.as_json(metrics))
@@ -44,10 +43,11 @@ def loss(
         _print_lines(loss_curve.csv_lines(metrics))
     elif metrics:
         _print_lines(
-            loss_curve.pictures(metrics, run=target.run, width=out.width, colour=out.is_terminal)
+            loss_curve.pictures(metrics, run=target.run, width=out.width, colour=in_colour(out))
         )
     else:
-        say(f"{target.run}: no step is recorded yet{f' in stage {stage}' if stage else ''}.")
+        yet = known_stages.not_yet(target, bucket=source.bucket)
+        say(f"{target.run}: no step is recorded{yet}{f' in stage {stage}' if stage else ''}.")
 
 
 def _print_lines(lines: Iterable[Any]) -> None:

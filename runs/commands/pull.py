@@ -24,10 +24,10 @@ from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 
 
 def pull(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     to: Annotated[Path | None, typer.Option(help="Folder; default pulled/<prefix>.")] = None,
     only: Annotated[str, typer.Option(help="Only keys like 'checkpoints/sft/*'.")] = "",
     without_manifest: Annotated[
@@ -42,12 +42,15 @@ def pull(
 
     Example: python -m runs pull --only 'checkpoints/sft/*' --to model
     """
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
     folder = _fit(to) if to else default_folder(target.prefix)
     items = _items(source, target, folder=folder, only=only, without_manifest=without_manifest)
     if not items:
-        raise SettingMissingError(f"{target.run}: no artefact is like {only or '*'!r}.")
+        raise SettingMissingError(
+            f"{target.run}: no artefact is like {only or '*'!r}.\n`python -m runs artifacts` "
+            "lists them."
+        )
     results = copy(source.bucket, items, prefix=target.prefix, folder=folder)
     bad = [one for one in results if one.result in ("damaged", "missing")]
     if as_json:

@@ -31,8 +31,8 @@ Ids = Annotated[
 
 def reap(
     ids: Ids = None,
-    stack: Stack = "",
-    bucket: BucketName = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do it; without it nothing is done.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also a machine that the stack's state knows.")
@@ -67,12 +67,16 @@ def reap(
     key or a word is missing or wrong; 5 no answer, or the key was refused.
     """
     wanted = list(dict.fromkeys(ids or []))
-    if (yes or forget) and not wanted:
+    alone = next(
+        (o for o, said in (("yes", yes), ("forget", forget), ("force", force)) if said), ""
+    )
+    if alone and not wanted:
         raise SettingMissingError(
-            f"--{'yes' if yes else 'forget'} is for what is named, and no deployment id or token "
-            "id is.\n`python -m runs reap` lists them."
+            f"--{alone} is for what is named, and no deployment id or token id is.\n"
+            "`python -m runs reap` lists them."
         )
-    source = Source(Selector(stack=stack, bucket=bucket))
+    selector = Selector.from_options(stack=stack, bucket=bucket, stack_beside_bucket=True)
+    source = Source(selector)
     with waiting("the stack's config"):
         machines.check_world(source)
         client = machines.open_client(
@@ -89,10 +93,10 @@ def reap(
         if found.known is None and choice.give_back:
             say("no state was asked: whether a stack knows these machines was not checked.")
         done = _do(choice, source=source, client=client, found=found)
-    _show(found, done=done, stack=stack, as_json=as_json)
+    _show(found, done=done, stack=selector.stack, as_json=as_json)
     if yes:
         raise typer.Exit(EXIT_OK if done.is_all_of(choice) else EXIT_FAILED)
-    _say_how(found, choice, wanted, options=_options(stack, bucket))
+    _say_how(found, choice, wanted, options=_options(selector))
 
 
 @dataclass(frozen=True)
@@ -227,6 +231,7 @@ def _say_how(
         say(f"To revoke a token:        {command}")
 
 
-def _options(stack: str, bucket: str) -> str:
-    named = {"--stack": stack, "--bucket": bucket}
+def _options(selector: Selector) -> str:
+    stack = "" if selector.stack_from_environment else selector.stack
+    named = {"--stack": stack, "--bucket": selector.bucket}
     return "".join(f" {option} {value}" for option, value in named.items() if value)

@@ -10,7 +10,6 @@ from runs import remove
 from runs.errors import RunsError, SettingMissingError
 from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import targets_of
 from runs.terminal import formats, progress_bar
 from runs.terminal.console import out, print_json, say, talk
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
@@ -18,10 +17,10 @@ from runs.view import tables
 
 
 def rm(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete; without it nothing is.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Also a run without a verdict.")] = False,
     as_json: AsJson = False,
@@ -33,11 +32,12 @@ def rm(
 
     Example: python -m runs rm --prefix dev-main-0a1b2c3d-deadbeef --yes
     """
-    if not (run or prefix):
+    selector = Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run)
+    if not (selector.run or selector.prefix):
         raise SettingMissingError(
             "which run? Name it: --run or --prefix, as `python -m runs list` shows it."
         )
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(selector)
     target, place = source.choose_one(), source.bucket
     with talk.status("listing what is there …"):
         remains = remove.remains(place, target.prefix)
@@ -68,6 +68,5 @@ def rm(
     if not yes:
         also = " and, as the run has no verdict, --force" if unended and not force else ""
         say(f"Nothing was deleted: say --yes{also} to do it.")
-    # Not source.targets: with --prefix that is the prefix itself, whether a stack knows it or not.
-    if any(declared.prefix == target.prefix for declared in targets_of(source.outputs)):
+    if any(declared.prefix == target.prefix for declared in source.targets):
         say("The stack still declares this run: without its verdict `pulumi up` trains it again.")

@@ -12,17 +12,17 @@ from runs.view.standing import WatchLimits
 
 
 def status(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     as_json: AsJson = False,
 ) -> None:
     """Say how runs stand now: one look, always exit code 0 when it was answered.
 
     Example: python -m runs status --stack dev --json | jq .standing
     """
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     views = Follower(source.choose(), bucket=source.bucket, limits=WatchLimits()).look()
     if as_json:
         results = [panel.as_json(view) for view in views]

@@ -12,7 +12,7 @@ from rich.live import Live
 from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.terminal import formats
-from runs.terminal.console import out, say
+from runs.terminal.console import in_colour, moves, out, say, talk
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import panel
 from runs.view.follower import Follower
@@ -24,10 +24,10 @@ _TAIL_LINES = 20
 
 
 def watch(
-    stack: Stack = "",
-    bucket: BucketName = "",
-    prefix: Prefix = "",
-    run: Run = "",
+    stack: Stack = None,
+    bucket: BucketName = None,
+    prefix: Prefix = None,
+    run: Run = None,
     gone_after: Annotated[
         float, typer.Option(min=0.1, help="Minutes of silence that mean: machine gone.")
     ] = 10,
@@ -45,7 +45,7 @@ def watch(
 
     Exit codes: 0 succeeded, 1 failed, 3 stopped, 4 no sign of life, 5 no access.
     """
-    source = Source(Selector(stack=stack, bucket=bucket, prefix=prefix, run=run))
+    source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     limits = WatchLimits(gone_after_s=gone_after * 60, first_beat_within_s=start_within * 60)
     follower = Follower(source.choose(), bucket=source.bucket, limits=limits)
     raise typer.Exit(follow(follower, as_json=as_json))
@@ -54,10 +54,8 @@ def watch(
 def follow(follower: Follower, *, as_json: bool) -> int:
     """Follow until all runs have ended, and return the exit code of `python -m runs watch`."""
     looks = follower.until_ended()
-    if out.is_terminal and not as_json:
-        views = _live(looks)
-    else:
-        views = _lines(looks, follower, as_json=as_json)
+    drawn = moves(out) and not as_json
+    views = _live(looks) if drawn else _lines(looks, follower, as_json=as_json)
     for view in views:
         _say_how_it_ended(view)
     return exit_code(view.standing for view in views)
@@ -74,9 +72,9 @@ def say_gone(view: View) -> None:
 
 def _live(looks: Iterator[list[View]]) -> list[View]:
     views: list[View] = []
-    with Live(console=out, auto_refresh=False, vertical_overflow="crop") as live:
+    with Live(console=out, auto_refresh=False, vertical_overflow="ellipsis") as live:
         for views in looks:
-            live.update(panel.picture(views, height=out.height), refresh=True)
+            live.update(panel.picture(views, height=out.height, width=out.width), refresh=True)
     return views
 
 
@@ -119,5 +117,5 @@ def _say_how_it_ended(view: View) -> None:
     if view.standing == "failed":
         say(f"Stage {verdict.stage}, exit code {verdict.exit_code}: {formats.flat(verdict.reason)}")
         for line in verdict.log_tail[-_TAIL_LINES:]:
-            say(f"  | {tamed(line)}")
+            say(f"  | {tamed(line, colours=in_colour(talk))}")
         say(f"The whole output: python -m runs logs --run {view.run} --stage {verdict.stage}")

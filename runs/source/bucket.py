@@ -86,8 +86,8 @@ class ReadOnlyBucket:
             if required:
                 raise NoSuchRunError(
                     f"bucket {self.name} has no {key}.\n"
-                    "The run has not come that far, or it is another run: see "
-                    "`python -m runs list`."
+                    "The run has not come that far: see `python -m runs status`, and "
+                    "`python -m runs list` for other runs."
                 )
             return None
         return self.decoded(key, raw, kind)
@@ -119,6 +119,18 @@ class ReadOnlyBucket:
                     modified_at=entry["LastModified"],
                     etag=entry.get("ETag", ""),
                 )
+
+    def holds(self, prefix: str) -> bool:
+        """Say whether anything lies in this folder, an open upload included."""
+        below = f"{prefix}/"
+        with self.explained(f"list {below}"):
+            page: Any = self.client.list_objects_v2(Bucket=self.name, Prefix=below, MaxKeys=1)
+            if page.get("Contents"):
+                return True
+            uploads: Any = self.client.list_multipart_uploads(
+                Bucket=self.name, Prefix=below, MaxUploads=1
+            )
+        return bool(uploads.get("Uploads"))
 
     def folders(self) -> list[str]:
         """Return the names before the first slash of all keys, the run prefixes; no ledger."""

@@ -22,17 +22,11 @@ from runs.errors import (
     SettingMissingError,
     UnreachableError,
 )
-from runs.source.bucket import ReadOnlyBucket, is_of_ledger
+from runs.source.bucket import ReadOnlyBucket
+from runs.source.run_lookup import RunLookup
+from runs.source.run_names import composes
 from runs.source.selector import Selector
-from runs.source.stack import (
-    Target,
-    is_run_prefix,
-    of_run,
-    pick,
-    pulumi_json,
-    run_of_prefix,
-    targets_of,
-)
+from runs.source.stack import Target, of_run, pick, pulumi_json, runs_of_config, targets_of
 
 VERIFY_READ_S = 15.0
 VERIFY_RETRY_S = 3.0  # a person waits
@@ -93,9 +87,16 @@ class Source:
     @cached_property
     def bucket_name(self) -> str:
         """The bucket, from `--bucket`, the stack's outputs, or the config of a destroyed stack."""
-        name = self.selector.bucket or str(
-            self.outputs.get("bucket") or self.config.get("bucket", "")
-        )
+        name, of_config = self.selector.bucket, ""
+        if not name:
+            name = str(self.outputs.get("bucket") or self.config.get("bucket", ""))
+        elif self.selector.stack and not self.selector.stack_from_environment:
+            of_config = self.config.get("bucket", "")
+        if of_config not in ("", name):
+            raise SettingMissingError(
+                f"--bucket {name} and --stack {self.selector.stack} contradict each other: that "
+                f"stack's bucket is {of_config}.\nLeave one of them out."
+            )
         if not name:
             raise SettingMissingError(
                 "no bucket: the stack has no outputs and its config names none.\n"
@@ -105,20 +106,19 @@ class Source:
 
     @cached_property
     def targets(self) -> list[Target]:
-        """The runs that the stack declares now; or the one that `--prefix` names."""
-        if self.selector.prefix:
-            prefix = self.selector.prefix.strip("/")
-            if is_of_ledger(prefix):
-                raise NoSuchRunError(
-                    f"{prefix}/ is the ledger of rentals, no run.\nSee `python -m runs list`."
-                )
-            return [Target(run=run_of_prefix(prefix), prefix=prefix)]
-        return targets_of(self.outputs)
+        """The runs that the stack declares now; none with `--bucket`."""
+        return targets_of(self.outputs, name_of=self._name_of)
 
     @cached_property
     def bucket(self) -> ReadOnlyBucket:
         """The bucket, opened with the operator's own key."""
         endpoint = self.endpoint
+        if self.selector.host not in ("", urlsplit(endpoint).netloc):
+            raise SettingMissingError(
+                f"the address that was given is of {self.selector.host}, and the keys here are of "
+                f"{urlsplit(endpoint).netloc}.\nSet R2_ENDPOINT_URL or CLOUDFLARE_ACCOUNT_ID for "
+                "that account, with its keys."
+            )
         client = make_client(
             endpoint=endpoint,
             access_key_id=self.s3_access.access_key_id,
@@ -177,18 +177,18 @@ class Source:
         return self.environ.get("IONET_API_KEY") or self.secret_config(IONET_KEY)
 
     def choose(self) -> list[Target]:
-        """Return the runs that the command is about, `--run` applied.
+        """Return the runs that the command is about; NoSuchRunError says what there is instead.
 
-        Without stack outputs: the prefixes in the bucket (of this stack, when one is named).
+        Without stack outputs: the runs in the bucket (of this stack, when one is named). A run
+        that is returned exists: the stack declares it, or the bucket or the ledger knows it.
         """
-        if self.targets and not self.selector.run:
-            return self.targets
-        found = pick(self.targets, self.selector.run) if self.targets else []
-        if not found:
-            found = pick(self._in_bucket(), self.selector.run)
-        if not found:
-            raise NoSuchRunError(self._nothing_found())
-        return found
+        if self.selector.prefix:
+            prefix = self._within(self.selector.prefix)
+            of_stack = [target for target in self.targets if target.prefix == prefix]
+            return of_stack or [self._lookup.of_prefix(prefix, declared=self.targets)]
+        wanted = self._within(self.selector.run)
+        of_stack = pick(self.targets, wanted)
+        return of_stack or self._lookup.of_run(wanted, declared=self.targets)
 
     def choose_one(self) -> Target:
         """Return the one run that the command is about; NoSuchRunError when it may be several."""
@@ -226,22 +226,27 @@ class Source:
         entry = pulumi_json(["config", "get", name, "--json"], self.selector, self.environ)
         return str(entry.get("value", ""))
 
-    def _in_bucket(self) -> list[Target]:
-        stack = "" if self.selector.bucket else self.selector.stack
-        folders = self.bucket.folders()
-        return [
-            Target(run=run_of_prefix(prefix), prefix=prefix)
-            for prefix in folders
-            if is_run_prefix(prefix) and prefix.startswith(f"{stack}-" if stack else "")
-        ] or [Target(run=prefix, prefix=prefix) for prefix in folders if not stack]
+    def _within(self, said: str) -> str:
+        if "/" not in said:
+            return said
+        return self.selector.within(said, bucket=self.bucket_name)
 
-    def _nothing_found(self) -> str:
-        wanted = f"no run {self.selector.run!r}" if self.selector.run else "no run"
-        return (
-            f"bucket {self.bucket_name} holds {wanted}"
-            f"{f' of stack {self.selector.stack}' if self.selector.stack else ''}.\n"
-            "`python -m runs list` shows what is there; `pulumi up` starts the stack's runs."
-        )
+    @cached_property
+    def _lookup(self) -> RunLookup:
+        return RunLookup(self.selector, bucket=self.bucket)
+
+    def _name_of(self, prefix: str) -> str:
+        """Name a single run that the outputs do not: older ones have no output `run`.
+
+        The config names the runs that there may be, and one composes the prefix.
+        """
+        try:
+            for run in runs_of_config(self.config):
+                if composes(prefix, run=run, stack=self.selector.stack_name):
+                    return run
+            return self._lookup.name_of(prefix)
+        except RunsError:  # no key for the bucket, which a command may not need
+            return prefix
 
     @cached_property
     def s3_access(self) -> cloudflare.S3Access:
@@ -256,11 +261,16 @@ class Source:
                 "no key for the bucket: CLOUDFLARE_API_TOKEN is not set, nor is "
                 f"{CLOUDFLARE_TOKEN} in a stack's config.\n"
                 "In the local world: source .local/env. Else set your Cloudflare token, name the "
-                "stack (--stack), or set R2_ACCESS_KEY_ID and R2_SECRET_ACCESS_KEY."
+                f"stack ({self._how_to_name_a_stack}), or set R2_ACCESS_KEY_ID and "
+                "R2_SECRET_ACCESS_KEY."
             )
         return cloudflare.S3Access(
             access_key_id=self.token_id(), secret_access_key=cloudflare.secret_access_key(token)
         )
+
+    @property
+    def _how_to_name_a_stack(self) -> str:
+        return "TRAINSTACK_STACK, beside --bucket" if self.selector.bucket else "--stack"
 
     def token_id(self) -> str:
         """Return the id of the Cloudflare token, which is its S3 access key."""

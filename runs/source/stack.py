@@ -6,20 +6,20 @@ Asks the CLI and nobody else; pure below `pulumi_json`.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from runs.errors import SettingMissingError, UnreachableError
+from container.contract.environment import DEFAULT_RUN
+from runs.errors import RunsError, SettingMissingError, UnreachableError
+from runs.source.nearest import listed
 from runs.source.selector import Selector
 
 ROOT = Path(__file__).resolve().parents[2]
 PULUMI_WITHIN_S = 60
-_PREFIX = re.compile(r"(?P<stack_and_run>.+)-(?P<identity>[0-9a-f]{8})-(?P<training>[0-9a-f]{8})")
 _NO_STACK = ("no stack named", "no stack selected")  # as Pulumi's CLI says it
 
 
@@ -71,22 +71,33 @@ def pulumi_json(
     if done.returncode != 0:
         why = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         none = any(words in why for words in _NO_STACK)
+        there = _stacks(selector.stack, environ) if none and selector.stack else ""
         raise (NoStackError if none else SettingMissingError)(
-            f"`pulumi {' '.join(command[:2])}` failed: {why}\n"
+            f"`pulumi {' '.join(command[:2])}` failed: {why}\n{there}"
             "Select a stack (--stack dev); in the local world: source .local/env. "
             "Without a stack: --bucket NAME"
         )
-    printed: Any = json.loads(done.stdout or "{}")
+    try:
+        printed: Any = json.loads(done.stdout or "{}")
+    except ValueError:
+        raise SettingMissingError(
+            f"`pulumi {' '.join(command[:2])}` answered something else than JSON.\nIs the first "
+            "pulumi on PATH Pulumi's CLI? In the local world: source .local/env."
+        ) from None
     return cast("dict[str, Any]", printed)
 
 
-def targets_of(outputs: Mapping[str, Any]) -> list[Target]:
-    """Read stack outputs: one value each, or one entry a run when the stack holds several."""
+def targets_of(outputs: Mapping[str, Any], *, name_of: Callable[[str], str]) -> list[Target]:
+    """Read stack outputs: one value each, or one entry a run when the stack holds several.
+
+    `name_of` tells the run of a prefix, where older outputs of a single run do not name it.
+    """
     prefixes = outputs.get("r2_prefix")
     if not prefixes:
         return []
     if not isinstance(prefixes, dict):
-        prefixes = {run_of_prefix(str(prefixes)): str(prefixes)}
+        prefix = str(prefixes).strip("/")
+        prefixes = {str(outputs.get("run") or "") or name_of(prefix): prefix}
     return [
         Target(
             run=run,
@@ -99,24 +110,20 @@ def targets_of(outputs: Mapping[str, Any]) -> list[Target]:
     ]
 
 
-def run_of_prefix(prefix: str) -> str:
-    """Return the run's key from `<stack>-<run>-<identity>-<hash>`, else the whole prefix."""
-    match = _PREFIX.fullmatch(prefix)
-    if match is None or "-" not in match["stack_and_run"]:
-        return prefix
-    return match["stack_and_run"].split("-", 1)[1]
-
-
-def is_run_prefix(name: str) -> bool:
-    """Say whether a name is built as the program builds run prefixes."""
-    return _PREFIX.fullmatch(name) is not None
+def runs_of_config(config: Mapping[str, str]) -> list[str]:
+    """Return the names of the runs that a stack's plain config declares."""
+    try:
+        runs: Any = json.loads(config.get("runs") or "{}")
+    except ValueError:
+        runs = {}
+    names = [str(name) for name in cast("dict[str, Any]", runs)] if isinstance(runs, dict) else []
+    return names or [DEFAULT_RUN]
 
 
 def pick(targets: list[Target], wanted: str) -> list[Target]:
     """Return the targets that `wanted` names: a prefix, a run's key, or the start of a prefix."""
     if not wanted:
         return targets
-    wanted = wanted.strip("/")
     for fits in (
         [t for t in targets if t.prefix == wanted],
         [t for t in targets if t.run == wanted],
@@ -132,3 +139,13 @@ def of_run(value: Any, run: str) -> str:
     if isinstance(value, dict):
         value = cast("dict[str, Any]", value).get(run)
     return "" if value is None else str(value)
+
+
+def _stacks(wanted: str, environ: Mapping[str, str]) -> str:
+    """Say which stacks there are, the nearest to a mistyped one first; "" where none are told."""
+    try:
+        listed_ones: Any = pulumi_json(["stack", "ls", "--json"], Selector(), environ)
+        names = [str(one["name"]) for one in listed_ones]
+    except (RunsError, ValueError, LookupError, TypeError):
+        return ""
+    return f"There are, the nearest first: {listed(wanted, names)}.\n" if names else ""

@@ -16,6 +16,16 @@ talk = Console(stderr=True)
 out = Console()
 
 
+def in_colour(console: Console) -> bool:
+    """Say whether colours may be used: on a terminal that has them, where NO_COLOR is not set."""
+    return console.color_system is not None and not console.no_color
+
+
+def moves(console: Console) -> bool:
+    """Say whether what is drawn can be drawn over: not in a file, nor where TERM is dumb."""
+    return console.is_terminal and not console.is_dumb_terminal
+
+
 def print_json(result: Any) -> None:
     """Print a result for machines."""
     print(json.dumps(result, indent=2))

@@ -1,4 +1,7 @@
-"""Options that several commands share."""
+"""Options that several commands share; what of them may stand together is in source/selector.py.
+
+Each is a list, so that one that is given twice is seen.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,17 @@ from typing import Annotated
 import typer
 
 Stack = Annotated[
-    str,
+    list[str] | None,
     typer.Option(
-        "--stack", envvar="TRAINSTACK_STACK", help="Stack whose outputs say where to look."
+        "--stack",
+        help="Stack that says where to look; else TRAINSTACK_STACK, else the selected one.",
     ),
 ]
-BucketName = Annotated[str, typer.Option("--bucket", help="Look here; no stack is asked.")]
-Prefix = Annotated[str, typer.Option("--prefix", help="Run prefix in the bucket.")]
-Run = Annotated[str, typer.Option("--run", help="Run key, prefix, or a prefix's beginning.")]
+BucketName = Annotated[list[str] | None, typer.Option("--bucket", help="Look here; no stack does.")]
+Prefix = Annotated[
+    list[str] | None, typer.Option("--prefix", help="Run prefix, or s3://BUCKET/PREFIX/.")
+]
+Run = Annotated[
+    list[str] | None, typer.Option("--run", help="Run key, prefix, or a prefix's beginning.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result.")]

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 
 from runs.terminal import formats
-from runs.terminal.console import say, talk
+from runs.terminal.console import moves, say, talk
 
 BYTES_EVERY_S = 10.0  # a copy takes minutes
 OBJECTS_EVERY_S = 2.0
@@ -61,7 +61,7 @@ def _shown(
     words: Callable[[int], str],
     every_s: float,
 ) -> Generator[Advance]:
-    if talk.is_terminal:
+    if moves(talk):
         front = (TextColumn("{task.percentage:>3.0f}%"), BarColumn(bar_width=24))
         with Progress(*front, *columns, console=talk, transient=True) as progress:
             task = progress.add_task("", total=total)

@@ -22,6 +22,7 @@ _CONTROL = re.compile(
     r"|\x1b(?!\[[0-9;:]*m)"
     r"|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f\x80-\x9f]"
 )
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,10 +127,11 @@ def last(output: Iterable[tuple[Part, str]], count: int) -> Iterator[tuple[Part,
     yield from collections.deque(output, maxlen=count)
 
 
-def tamed(line: str) -> str:
-    """Return a line that is safe on a terminal: colours stay, a progress bar's last state too."""
+def tamed(line: str, *, colours: bool = True) -> str:
+    """Return a line that is safe on a terminal: of a progress bar the last state stays."""
     shown = next((piece for piece in reversed(line.split("\r")) if piece), "")
-    return _CONTROL.sub("", shown)
+    shown = _CONTROL.sub("", shown)
+    return shown if colours else _COLOUR.sub("", shown)
 
 
 def _decoded(part: Part, line: bytes) -> tuple[Part, str]:

@@ -12,8 +12,10 @@ from container.contract.keys import METRICS_PREFIX
 from container.contract.metrics import in_order, merge, parse
 from container.contract.records import Metric
 from runs.source.bucket import ReadOnlyBucket
+from runs.terminal import formats
 
 _MAX_WIDTH = 120  # wider, and a curve is flat
+_MOST = 1e9
 
 
 def read_metrics(bucket: ReadOnlyBucket, prefix: str) -> list[Metric]:
@@ -63,15 +65,23 @@ def csv_lines(metrics: Iterable[Metric]) -> Iterator[str]:
         yield ",".join("" if values[name] is None else str(values[name]) for name in names)
 
 
+def _drawable(value: float) -> bool:
+    """Say whether a point can be drawn: plotext ends the whole process over one that is no number.
+
+    A loss that has diverged is none, and so far beyond all others that these would be a line.
+    """
+    return math.isfinite(value) and abs(value) < _MOST
+
+
 def _draw(metrics: Sequence[Metric], *, title: str, width: int, height: int, colour: bool) -> str:
-    losses = [(m.step, m.loss) for m in metrics if m.loss is not None]
-    bpbs = [(m.step, m.val_bpb) for m in metrics if m.val_bpb is not None]
+    losses = [(m.step, m.loss) for m in metrics if m.loss is not None and _drawable(m.loss)]
+    bpbs = [(m.step, m.val_bpb) for m in metrics if m.val_bpb is not None and _drawable(m.val_bpb)]
     untyped: Any = importlib.import_module("plotext")  # untyped; 0.3 s that others need not wait
     figure = untyped.figure
     figure.clear()
     figure.plot_size(width, height)
-    if not colour:
-        figure.theme("colorless")
+    # The default theme paints the background white, whatever the terminal's is.
+    figure.theme("simple" if colour else "colorless")
     for points, marker, name, side in (
         (losses, "hd", "loss", "left"),
         (bpbs, "●", "val bpb ●", "right"),
@@ -85,8 +95,13 @@ def _draw(metrics: Sequence[Metric], *, title: str, width: int, height: int, col
             signal.lines()
         figure.draw(signal)
         title += f"   {name} {points[0][1]:.4f} → {points[-1][1]:.4f}"
+    left_out = sum(m.loss is not None and not _drawable(m.loss) for m in metrics)
+    if left_out:
+        title += f"   {formats.plural(left_out, 'step')} without a number"
+    if not losses and not bpbs:
+        return title
     ticks = round_ticks([step for step, _ in losses + bpbs])
     figure.ruler("x", "lower").ticks(ticks, [f"{tick:,}" for tick in ticks])
-    figure.title(title)
     text = str(figure.build())
-    return text if colour else str(untyped.uncolorize(text))
+    # Not figure.title: plotext leaves a title out for which it has no room.
+    return f"{title}\n{text if colour else untyped.uncolorize(text)}"

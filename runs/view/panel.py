@@ -14,6 +14,7 @@ from rich.text import Text
 
 from container.contract.records import RunStatus, StageStatus
 from runs.terminal import formats
+from runs.view.layout import FromWidth, Records
 from runs.view.standing import ENDED, Standing, View, stages_left
 
 STYLE: dict[Standing, str] = {
@@ -28,18 +29,8 @@ STYLE: dict[Standing, str] = {
 _MARK = {"done": "✓", "running": "▶", "failed": "✗", "skipped": "–", "waiting": "·"}
 _MARK_STYLE = {"done": "green", "running": "cyan", "failed": "red"}
 _SPARKS = 16
+_BAR = 34
 _STAGES_SHOWN = 12  # a panel of 24 lines has no room for more; the middle ones are left out
-
-
-def plain_table(*headers: str) -> Table:
-    """Make a table without lines; a header that begins with `>` is of a right-aligned column."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for header in headers:
-        right = header.startswith(">")
-        table.add_column(
-            header.removeprefix(">"), justify="right" if right else "left", no_wrap=right
-        )
-    return table
 
 
 def plain_line(view: View) -> str:
@@ -90,24 +81,36 @@ def panel(view: View) -> RenderableType:
         rows.append(_numbers(view, status))
     rows.append(_money(view))
     rows += _remarks(view)
-    recipe = f" · {status.recipe}" if status else ""
+    recipe = f" · {formats.flat(status.recipe)}" if status else ""
     attempt = f" · attempt {status.attempt}" if status and status.attempt > 1 else ""
-    return Panel(
+    title = Text.assemble((view.run, "bold"), recipe, attempt, " · ", _standing(view))
+    return _framed(rows, title=title, origin=_origin(view), border_style=STYLE[view.standing])
+
+
+def _framed(
+    rows: Sequence[RenderableType], *, title: Text, origin: str, border_style: str
+) -> RenderableType:
+    """Put title and origin into the frame, within it where the frame has no room for them."""
+    wide = Panel(
         Group(*rows),
-        title=Text.assemble((view.run, "bold"), recipe, attempt, " · ", _standing(view)),
+        title=title,
         title_align="left",
-        subtitle=Text(_origin(view), style="dim"),
+        subtitle=Text(origin, style="dim"),
         subtitle_align="right",
-        border_style=STYLE[view.standing],
+        border_style=border_style,
         padding=(0, 1),
     )
+    below = [Text(origin, style="dim")] if origin else []
+    narrow = Panel(Group(title, *rows, *below), border_style=border_style, padding=(0, 1))
+    least = max(title.cell_len, len(origin)) + 6
+    return FromWidth(least=least, wide=wide, narrow=narrow)
 
 
-def picture(views: Sequence[View], *, height: int) -> RenderableType:
+def picture(views: Sequence[View], *, height: int, width: int = 80) -> RenderableType:
     """Draw what is watched: one run as a panel, several as a table that fits the height."""
     if len(views) == 1:
         return panel(views[0])
-    most = max(1, height - 6)
+    most = max(1, (height - 6) // table_of_runs(views).lines_each(width))
     shown = sorted(views, key=lambda view: view.standing in ENDED)
     parts: list[RenderableType] = [_counts(views), table_of_runs(shown[:most])]
     if len(shown) > most:
@@ -116,12 +119,12 @@ def picture(views: Sequence[View], *, height: int) -> RenderableType:
     return Group(*parts, *(Text(trouble, style="yellow") for trouble in troubles[:2]))
 
 
-def table_of_runs(views: Sequence[View]) -> Table:
-    """Draw several runs, one line each."""
-    table = plain_table("run", "state", "stage", ">steps", ">loss", ">tok/s", ">time", ">cost")
+def table_of_runs(views: Sequence[View]) -> Records:
+    """Draw several runs, one line each where there is room."""
+    table = Records("run", "state", "stage", ">steps", ">loss", ">tok/s", ">time", ">cost")
     for view in views:
         status = view.status
-        table.add_row(
+        table.add(
             view.run,
             _standing(view),
             view.stage,
@@ -206,7 +209,7 @@ def _stage_table(stages: Sequence[StageStatus]) -> Table:
         )
         table.add_row(
             Text(_MARK.get(stage.state, "?"), style=style),
-            Text(stage.name, style="bold" if stage.state == "running" else style),
+            Text(formats.flat(stage.name), style="bold" if stage.state == "running" else style),
             took or Text(stage.state if stage.state == "skipped" else "", style="dim"),
         )
     return table
@@ -214,16 +217,16 @@ def _stage_table(stages: Sequence[StageStatus]) -> Table:
 
 def _progress(view: View, status: RunStatus) -> RenderableType:
     if status.step is None or not status.total_steps:
-        return Text(status.stage, style="bold")
+        return Text(formats.flat(status.stage), style="bold")
     row = Table.grid(padding=(0, 2))
     left = f"{formats.duration(view.eta_s)} left" if view.eta_s and not view.verdict else ""
-    row.add_row(
-        Text(status.stage, style="bold"),
-        ProgressBar(total=status.total_steps, completed=status.step, width=34),
-        Text(_steps(status)),
-        Text(left, style="cyan"),
-    )
-    return row
+    stage = Text(formats.flat(status.stage), style="bold")
+    steps, eta = Text(_steps(status)), Text(left, style="cyan")
+    bar = ProgressBar(total=status.total_steps, completed=status.step, width=_BAR)
+    row.add_row(stage, bar, steps, eta)
+    narrow = Text("  ").join([text for text in (stage, steps, eta) if text.plain])
+    least = _BAR + 8 + stage.cell_len + steps.cell_len + eta.cell_len
+    return FromWidth(least=least, wide=row, narrow=narrow)
 
 
 def _numbers(view: View, status: RunStatus) -> Text:
@@ -241,7 +244,7 @@ def _numbers(view: View, status: RunStatus) -> Text:
     parts.append(f"uploaded {formats.size(status.uploaded_bytes)}")
     if status.pending_bytes:
         parts[-1] += f" +{formats.size(status.pending_bytes)} pending"
-    return Text("   ".join(parts), overflow="ellipsis", no_wrap=True)
+    return Text("   ".join(parts), overflow="fold")
 
 
 def _money(view: View) -> Text:
@@ -251,7 +254,7 @@ def _money(view: View) -> Text:
     left = stages_left(view.status.stages) if view.status and not view.verdict else []
     then = f"   then {', '.join(left)}" if left else ""
     text = f"{formats.duration(view.elapsed_s)}   {cost} so far{then}"
-    return Text(text, overflow="ellipsis", no_wrap=True)
+    return Text(text, overflow="fold")
 
 
 def _remarks(view: View) -> list[RenderableType]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from runs import rentals
@@ -14,20 +13,15 @@ from runs.machines import Machine
 from runs.rentals import Rental
 from runs.terminal import formats
 from runs.tokens import RunToken
-from runs.view.panel import plain_table
-
-_ID_WIDTH = len("00000000-0000-4000-8000-000000000000")
-_NAME_WIDTH = 40  # the most that a name takes of 80 columns before it goes on in the next line
-_REASON_WIDTH = 28
+from runs.view.layout import Records
 
 
-def machines(listed: Sequence[Machine], *, ledger_asked: bool) -> Table:
+def machines(listed: Sequence[Machine], *, ledger_asked: bool) -> Records:
     """Draw rented machines, three lines each: name, the id that gives it back, whose it is."""
-    names = [machine.name for machine in listed]
-    table = _table(names, "machine", "status", ">paid", ">hours left", "in state")
+    table = Records("machine", "~status", ">paid", ">hours left", "in state")
     for machine in listed:
         whose = _whose(machine.rental) if machine.rental else "not in the ledger"
-        table.add_row(
+        table.add(
             Text.assemble(
                 (machine.name, "bold"),
                 (f"\n{machine.deployment_id}", "dim"),
@@ -58,13 +52,12 @@ def machine_json(machine: Machine, *, given_back: bool) -> dict[str, Any]:
     }
 
 
-def only_in_ledger(listed: Sequence[Rental]) -> Table:
+def only_in_ledger(listed: Sequence[Rental]) -> Records:
     """Draw rentals whose machine the account does not show, three lines each, as machines are."""
-    names = [rental.entry.name for rental in listed]
-    table = _table(names, "only in the ledger", "what is known", ">hours", "in state")
+    table = Records("only in the ledger", "~what is known", ">hours", "in state")
     for rental in listed:
         entry = rental.entry
-        table.add_row(
+        table.add(
             Text.assemble(
                 (entry.name, "bold"), (f"\n{rental.id}", "dim"), (f"\n{_whose(rental)}", "dim")
             ),
@@ -88,13 +81,12 @@ def rental_json(rental: Rental, *, closed: bool) -> dict[str, Any]:
     }
 
 
-def tokens(listed: Sequence[RunToken]) -> Table:
+def tokens(listed: Sequence[RunToken]) -> Records:
     """Draw the tokens of runs, two lines each: the name, then the id that revokes it."""
-    table = _table([token.name for token in listed], "token", ">age", "may be revoked")
-    table.columns[2].max_width = _REASON_WIDTH
+    table = Records("token", ">age", "~may be revoked")
     for token in sorted(listed, key=lambda token: (bool(token.kept_because), token.name)):
         why = token.kept_because
-        table.add_row(
+        table.add(
             Text.assemble((token.name, "bold"), (f"\n{token.id}", "dim")),
             "-" if token.age is None else formats.duration(token.age.total_seconds()),
             Text(f"no: {why}" if why else "yes", style="" if why else "yellow"),
@@ -114,13 +106,6 @@ def token_json(token: RunToken, *, revoked: bool) -> dict[str, Any]:
         "kept_because": token.kept_because,
         "revoked": revoked,
     }
-
-
-def _table(names: Sequence[str], *headers: str) -> Table:
-    table = plain_table(*headers)
-    table.columns[0].overflow = "fold"
-    table.columns[0].min_width = min(_NAME_WIDTH, max(_ID_WIDTH, *map(len, names)))
-    return table
 
 
 def _whose(rental: Rental) -> str:

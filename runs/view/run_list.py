@@ -5,6 +5,7 @@ Reads in parallel; a prefix that holds no run's records is left out.
 
 from __future__ import annotations
 
+import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +17,7 @@ from container.contract.keys import MANIFEST_KEY, METRICS_PREFIX, RUN_KEY, STATU
 from container.contract.records import Manifest, Metric, RunRecord, RunStatus, Verdict
 from runs.errors import UnreadableError
 from runs.source.bucket import READERS, ReadOnlyBucket
-from runs.source.stack import run_of_prefix
+from runs.source.run_names import RunNames
 from runs.view import standing
 
 State = standing.Standing | Literal["unreadable"]
@@ -50,6 +51,8 @@ def entries(bucket: ReadOnlyBucket, *, now: datetime) -> list[Entry]:
     with ThreadPoolExecutor(READERS) as pool:
         read = pool.map(partial(_readable, bucket, now=now), prefixes)
         runs = [entry for entry in read if entry is not None]
+    names = {one.prefix: one.run for one in RunNames(bucket).of(_nameless(runs))}
+    runs = [dataclasses.replace(run, run=names.get(run.prefix, run.run)) for run in runs]
     return sorted(runs, key=lambda entry: (entry.created_at, entry.prefix), reverse=True)
 
 
@@ -71,7 +74,7 @@ def _readable(bucket: ReadOnlyBucket, prefix: str, *, now: datetime) -> Entry | 
         sizes = [stored.size_bytes for stored in bucket.objects(f"{prefix}/")]
         return Entry(
             prefix=prefix,
-            run=run_of_prefix(prefix),
+            run="",
             standing="unreadable",
             recipe="",
             created_at="",
@@ -103,7 +106,7 @@ def _entry(bucket: ReadOnlyBucket, prefix: str, *, now: datetime) -> Entry | Non
         step, loss = last.step, last.loss
     return Entry(
         prefix=prefix,
-        run=_name(prefix, status, record),
+        run=record.run if record else status.run if status else verdict.run if verdict else "",
         standing=_standing(verdict, status, now=now),
         recipe=record.recipe if record else status.recipe if status else "",
         created_at=record.created_at if record else status.started_at if status else "",
@@ -118,10 +121,8 @@ def _entry(bucket: ReadOnlyBucket, prefix: str, *, now: datetime) -> Entry | Non
     )
 
 
-def _name(prefix: str, status: RunStatus | None, record: RunRecord | None) -> str:
-    if record is not None and record.run:
-        return record.run
-    return status.run if status is not None and status.run else run_of_prefix(prefix)
+def _nameless(runs: list[Entry]) -> list[str]:
+    return [run.prefix for run in runs if not run.run]
 
 
 def _standing(

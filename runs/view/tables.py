@@ -12,6 +12,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -20,24 +21,26 @@ from container.contract.records import Artifact
 from runs.checks import Finding
 from runs.remove import Remains
 from runs.terminal import formats
-from runs.view.panel import STYLE, plain_table
+from runs.view.layout import FromWidth, Records, indented
+from runs.view.panel import STYLE
 from runs.view.run_cost import RunCost
 from runs.view.run_list import Entry
 
 _RECORDS = frozenset({ATTEMPTS_PREFIX, LOGS_PREFIX, METRICS_PREFIX, STAGES_PREFIX})
 _CHECKPOINT_FILE = re.compile(r"checkpoints/.+/[a-z]+_(?P<step>\d{6})(?:_rank\d+)?\.\w+")
+_DOCTOR_COLUMNS = 60
 _OUTCOME = {"ok": ("✓", "green"), "refused": ("✗", "red"), "unknown": ("?", "yellow")}
 
 
-def entries(runs: Sequence[Entry], *, current: AbstractSet[str]) -> Table:
+def entries(runs: Sequence[Entry], *, current: AbstractSet[str]) -> Records:
     """Draw all runs of a bucket, two lines each: the prefix with its numbers, then what it is."""
-    table = plain_table("run", "state", ">steps", ">loss", ">time", ">cost", ">size")
-    table.columns[0].overflow = "fold"
+    table = Records("run", "state", ">steps", ">loss", ">time", ">cost", ">size")
     for entry in runs:
         mark = "*" if entry.prefix in current else " "
-        about = f"{mark} {formats.when(entry.created_at)[5:]} {entry.recipe}".rstrip()
-        table.add_row(
-            Text.assemble((entry.prefix, "bold"), (f"\n{about}", "dim")),
+        recipe = formats.flat(entry.recipe)
+        about = f"{mark} {formats.when(entry.created_at)[5:]} {recipe}".rstrip()
+        table.add(
+            Text.assemble((formats.flat(entry.prefix), "bold"), (f"\n{about}", "dim")),
             Text(entry.standing, style="red")
             if entry.standing == "unreadable"
             else Text(entry.standing, style=STYLE[entry.standing]),
@@ -55,22 +58,21 @@ def entry_json(entry: Entry, *, current: bool) -> dict[str, Any]:
     return {**asdict(entry), "in_stack": current}
 
 
-def artifacts(kept: Sequence[Artifact], *, every: bool) -> Table:
+def artifacts(kept: Sequence[Artifact], *, every: bool) -> Records:
     """Draw a manifest: keys, sizes, the beginning of each hash, and the sum.
 
     Small records (logs, metrics) and checkpoints before the last of their folder are one line each,
     unless `every` is true.
     """
-    table = plain_table("artefact", ">size", "sha256")
-    table.columns[0].overflow = "fold"
+    table = Records("artefact", ">size", "sha256")
     single, groups = (list(kept), {}) if every else grouped(kept)
     for artifact in single:
-        table.add_row(artifact.key, formats.size(artifact.size_bytes), artifact.sha256[:12])
+        table.add(artifact.key, formats.size(artifact.size_bytes), artifact.sha256[:12])
     for name, members in groups.items():
         size = formats.size(sum(artifact.size_bytes for artifact in members))
-        table.add_row(f"{name}: {formats.plural(len(members), 'object')}", size, "", style="dim")
+        table.add(f"{name}: {formats.plural(len(members), 'object')}", size, "", style="dim")
     total = sum(artifact.size_bytes for artifact in kept)
-    table.add_row(formats.plural(len(kept), "object"), formats.size(total), "", style="bold")
+    table.add(formats.plural(len(kept), "object"), formats.size(total), "", style="bold")
     return table
 
 
@@ -104,13 +106,11 @@ def _step(key: str) -> int | None:
     return int(match["step"]) if match else None
 
 
-def costs(runs: Sequence[RunCost]) -> Table:
+def costs(runs: Sequence[RunCost]) -> Records:
     """Draw one line a run, and the sum when there are several."""
-    table = plain_table(
-        "run", ">$/hour", ">time", ">used", ">hours", ">bought", ">size", ">a month"
-    )
+    table = Records("run", ">$/hour", ">time", ">used", ">hours", ">bought", ">size", ">a month")
     for cost in runs:
-        table.add_row(
+        table.add(
             cost.run,
             formats.usd(cost.price_usd_per_hour),
             formats.duration(cost.elapsed_s),
@@ -121,7 +121,7 @@ def costs(runs: Sequence[RunCost]) -> Table:
             formats.usd(cost.storage_usd_per_month),
         )
     if len(runs) > 1:
-        table.add_row(
+        table.add(
             formats.plural(len(runs), "run"),
             "",
             formats.duration(sum(cost.elapsed_s for cost in runs)),
@@ -136,14 +136,13 @@ def costs(runs: Sequence[RunCost]) -> Table:
     return table
 
 
-def attempts(runs: Sequence[RunCost]) -> Table:
+def attempts(runs: Sequence[RunCost]) -> Records:
     """Draw every container start of these runs."""
-    table = plain_table("run", ">attempt", "started", ">time", ">used", "why")
-    table.columns[2].no_wrap = True
+    table = Records("run", ">attempt", "started", ">time", ">used", "~why")
     for cost in runs:
         for attempt in cost.attempts:
             resumed = attempt.resumed_from.rpartition("/")[2]
-            table.add_row(
+            table.add(
                 cost.run,
                 str(attempt.number),
                 formats.when(attempt.started_at)[5:],
@@ -173,18 +172,19 @@ def cost_json(cost: RunCost) -> dict[str, Any]:
     }
 
 
-def finding(one: Finding) -> Table:
+def finding(one: Finding) -> RenderableType:
     """Draw one check of the doctor, with its remedy below."""
     mark, style = _OUTCOME[one.outcome]
     row = Table.grid(padding=(0, 1))
     row.add_column(width=9)
     row.add_column(width=16, overflow="fold")
     row.add_column(overflow="fold")
-    what = Text(one.what)
+    outcome, what = Text(f"{mark} {one.outcome}", style=style), Text(one.what, overflow="fold")
     if one.remedy:
         what.append(f"\n→ {one.remedy}", style="cyan")
-    row.add_row(Text(f"{mark} {one.outcome}", style=style), one.check, what)
-    return row
+    row.add_row(outcome, Text(one.check), what)
+    narrow = Group(Text.assemble(outcome, f" {one.check}", overflow="fold"), indented(what))
+    return FromWidth(least=_DOCTOR_COLUMNS, wide=row, narrow=narrow)
 
 
 def remains_json(remains: Remains, *, deleted: bool) -> dict[str, Any]:

@@ -205,7 +205,7 @@ def test_each_command_reads_a_finished_run(
     assert [point["loss"] for point in curve if point["step"] == 45] == [2.0]
     assert curve[-1]["step"] == 49
     assert "main base" in runs("loss", *which).stdout
-    assert runs("loss", *which, "--csv", "--stage", "none").stdout.count("\n") == 1
+    assert runs("loss", *which, "--csv", "--stage", "tokenizer").stdout.count("\n") == 1
 
     (cost,) = json.loads(runs("cost", *which, "--json").stdout)
     assert (cost["bought_usd"], cost["used_usd"]) == ("0.4", "0.02")

@@ -10,7 +10,7 @@ import pytest
 from runs.errors import NoSuchRunError, SettingMissingError
 from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.source.stack import NoStackError, Target, pick, run_of_prefix, targets_of
+from runs.source.stack import NoStackError, Target, pick, targets_of
 
 PREFIX = "dev-main-0a1b2c3d-deadbeef"
 OTHER = "dev-wide-0a1b2c3d-deadbeef"
@@ -28,6 +28,10 @@ def fake_pulumi(folder: Path, script: str) -> str:
     return f"{folder}:/usr/bin:/bin"
 
 
+def unnamed(prefix: str) -> str:
+    raise AssertionError(f"{prefix}: the outputs name the run")
+
+
 def test_the_outputs_of_a_stack_with_one_run_are_plain_values() -> None:
     assert targets_of(
         {
@@ -35,7 +39,9 @@ def test_the_outputs_of_a_stack_with_one_run_are_plain_values() -> None:
             "status_url": "http://127.0.0.1:8000/",
             "deployment_id": "d-1",
             "estimated_cost_usd": "0.40",
-        }
+            "run": "main",
+        },
+        name_of=unnamed,
     ) == [
         Target(
             run="main",
@@ -49,7 +55,8 @@ def test_the_outputs_of_a_stack_with_one_run_are_plain_values() -> None:
 
 def test_the_outputs_of_a_stack_with_several_runs_are_maps() -> None:
     found = targets_of(
-        {"r2_prefix": {"main": PREFIX, "wide": OTHER}, "status_url": {"wide": "http://w"}}
+        {"r2_prefix": {"main": PREFIX, "wide": OTHER}, "status_url": {"wide": "http://w"}},
+        name_of=unnamed,
     )
     assert [(t.run, t.prefix, t.status_url) for t in found] == [
         ("main", PREFIX, ""),
@@ -59,20 +66,7 @@ def test_the_outputs_of_a_stack_with_several_runs_are_maps() -> None:
 
 @pytest.mark.parametrize("outputs", [{}, {"r2_prefix": None}, {"r2_prefix": {}}])
 def test_a_destroyed_stack_names_no_run(outputs: dict[str, Any]) -> None:
-    assert targets_of(outputs) == []
-
-
-@pytest.mark.parametrize(
-    ("prefix", "expected"),
-    [
-        (PREFIX, "main"),
-        ("dev-two-words-0a1b2c3d-deadbeef", "two-words"),
-        ("anything", "anything"),
-        ("dev-main-XYZ-deadbeef", "dev-main-XYZ-deadbeef"),
-    ],
-)
-def test_a_prefix_tells_its_run(prefix: str, expected: str) -> None:
-    assert run_of_prefix(prefix) == expected
+    assert targets_of(outputs, name_of=unnamed) == []
 
 
 @pytest.mark.parametrize(
@@ -81,7 +75,6 @@ def test_a_prefix_tells_its_run(prefix: str, expected: str) -> None:
         ("", [PREFIX, OTHER]),
         ("main", [PREFIX]),
         (OTHER, [OTHER]),
-        (f"{OTHER}/", [OTHER]),
         ("dev-w", [OTHER]),
         ("dev-", [PREFIX, OTHER]),
         ("nothing", []),
@@ -163,15 +156,34 @@ def test_a_stack_that_there_is_not_is_told_from_one_that_cannot_be_read(
     assert type(caught.value) is kind
 
 
+def test_a_mistyped_stack_is_answered_with_those_that_there_are(tmp_path: Path) -> None:
+    path = fake_pulumi(
+        tmp_path,
+        """case "$*" in *ls*) echo '[{"name": "prod"}, {"name": "dev"}]';;
+        *) echo "error: no stack named 'dve' found" >&2; exit 6;; esac""",
+    )
+    with pytest.raises(NoStackError, match="nearest first: dev, prod"):
+        _ = source(Selector(stack="dve"), PATH=path).outputs
+
+
+def test_a_pulumi_that_answers_no_json_is_told(tmp_path: Path) -> None:
+    with pytest.raises(SettingMissingError, match="something else than JSON"):
+        _ = source(Selector(), PATH=fake_pulumi(tmp_path, "echo hello")).outputs
+
+
+def test_a_single_run_of_older_outputs_is_named_by_the_stacks_config(tmp_path: Path) -> None:
+    path = fake_pulumi(
+        tmp_path,
+        """case "$*" in *output*) echo '{"r2_prefix": "prod-eu-main-0a1b2c3d-deadbeef"}';;
+        *) echo '{}';; esac""",
+    )
+    (found,) = source(Selector(stack="prod-eu", run="main"), PATH=path).choose()
+    assert found.run == "main"
+
+
 def test_the_account_of_the_shell_does_where_no_stack_tells_one() -> None:
     found = source(Selector(), PATH="/nowhere", CLOUDFLARE_ACCOUNT_ID="acc")
     assert found.account == "acc"
-
-
-@pytest.mark.parametrize("prefix", ["ledger", "/ledger/", "ledger/trainstack/dev"])
-def test_the_ledger_of_rentals_is_no_run(prefix: str) -> None:
-    with pytest.raises(NoSuchRunError, match="ledger of rentals"):
-        _ = source(Selector(bucket="b", prefix=prefix)).targets
 
 
 def test_the_access_token_is_asked_for_by_name_and_of_the_right_run(tmp_path: Path) -> None:
