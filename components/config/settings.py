@@ -13,6 +13,7 @@ from components.config.endpoints import CLOUDFLARE_TOKEN, World, world_problems
 from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, parse, values_of
 from components.config.run_settings import RunSettings
 from components.errors import TrainstackError
+from container.contract.environment import NO_WANDB_RUN
 from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
 
 MAX_NAME_LENGTH = 128  # of a deployment's private name
@@ -20,7 +21,6 @@ IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
 SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
 DEFAULT_RUN = "main"
 REHEARSAL = "rehearsal"
-NO_WANDB = "dummy"
 FITTING = frozenset(
     {
         "recipe",
@@ -166,10 +166,10 @@ def _runs(
             continue  # what it overrides is not known
         if not bad & FITTING:
             problems += unfit(run, recipe, where=where)
-        if "wandbRun" not in bad and run.wandb_run != NO_WANDB and not keys.wandbApiKey:
+        if "wandbRun" not in bad and run.wandb_run != NO_WANDB_RUN and not keys.wandbApiKey:
             problems.append(
                 f"{where}wandbRun = {run.wandb_run}: needs a key: pulumi config set --secret "
-                f"{PROJECT_NAMESPACE}:wandbApiKey; {NO_WANDB} reports nothing"
+                f"{PROJECT_NAMESPACE}:wandbApiKey; {NO_WANDB_RUN} reports nothing"
             )
         length = len(f"{project}-{stack}-{name}") + IDENTITY_AND_HASH_LENGTH
         if length > MAX_NAME_LENGTH:
