@@ -1,4 +1,4 @@
-"""The check before a machine is rented: bucket and image, with the credentials that the run gets.
+"""The check before a machine is rented: bucket, image and W&B, with what the run gets.
 
 Three outcomes a check: passed; refused, which ends the update before anything is rented; unknown,
 which never blocks and says what was not checked. Run as `python -m components.preflight`; all that
@@ -21,6 +21,7 @@ from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
 from container.contract.clock import moment
 from container.contract.environment import NAMES
+from container.transport import wandb_login
 from container.transport.r2 import clock_problem, kind_of, why
 
 PROPAGATION_S = 90.0
@@ -40,8 +41,10 @@ class Finding:
 
 
 def main(env: Mapping[str, str] = os.environ) -> int:
-    """Run both checks; return 1 when one is refused."""
+    """Run all checks; return 1 when one is refused."""
     findings = [check_bucket(env), check_image(env)]
+    if env.get(NAMES["wandb_api_key"]):
+        findings.append(check_wandb(env))
     for finding in findings:
         stream = sys.stderr if finding.outcome == "refused" else sys.stdout
         print(f"preflight: {finding.outcome}: {finding.text}", file=stream)
@@ -129,6 +132,24 @@ def check_image(env: Mapping[str, str]) -> Finding:
             "the registry's username and secret.",
         )
     return Finding(outcome="unknown", text=f"image {image} was not looked up: {lookup.why}")
+
+
+def check_wandb(env: Mapping[str, str]) -> Finding:
+    """Ask W&B whether it takes the key that the run reports with."""
+    answer = wandb_login.ask(env[NAMES["wandb_api_key"]], env=env)
+    if answer.outcome == "allowed":
+        return Finding(outcome="passed", text="W&B takes the key")
+    if answer.outcome == "refused":
+        return Finding(
+            outcome="refused",
+            text=f"W&B refused the key: {answer.why}. Nothing was rented. Set another, `pulumi "
+            "config set --secret trainstack:wandbApiKey`, or take trainstack:wandbRun away.",
+        )
+    return Finding(
+        outcome="unknown",
+        text=f"W&B's key was not checked: {answer.why}. Training does not depend on it: offline, "
+        "its files come with the run",
+    )
 
 
 class _DiffersError(Exception):

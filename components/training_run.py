@@ -21,7 +21,7 @@ from components.ionet.deployment import (
     RunIdentity,
 )
 from components.run_image import RunImage
-from container.contract.environment import NAMES, RunEnvironment
+from container.contract.environment import NAMES, NO_WANDB_RUN, RunEnvironment
 
 PREFLIGHT = ".venv/bin/python -m components.preflight"
 
@@ -166,7 +166,7 @@ class TrainingRun(ComponentResource):
 
     def _preflight_environment(self, rental_hash: Output[str]) -> dict[str, Input[str]]:
         args = self._args
-        return {
+        environment: dict[str, Input[str]] = {
             NAMES["endpoint"]: args["r2Endpoint"],
             NAMES["bucket"]: args["bucket"],
             NAMES["access_key_id"]: args["accessKeyId"],
@@ -178,3 +178,6 @@ class TrainingRun(ComponentResource):
             "REGISTRY_SECRET": Output.secret(args["registrySecret"]),
             "RENTAL": rental_hash,  # read by nobody: another rental is checked before it is made
         }
+        if self._run.wandb_run != NO_WANDB_RUN:
+            environment[NAMES["wandb_api_key"]] = Output.secret(args["wandbApiKey"])
+        return environment

@@ -19,6 +19,7 @@ from components import registry
 from components.config.endpoints import CLOUDFLARE_TOKEN, LOCAL, Shell
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
+from container.transport import wandb_login
 from container.transport.network import reason_of
 from runs import machines
 from runs.errors import AccessRefusedError, RunsError, SettingMissingError
@@ -26,6 +27,7 @@ from runs.source.source import Source
 from runs.terminal import formats
 from runs.view.follower import read_live_status
 
+WANDB_KEY = "trainstack:wandbApiKey"
 REGISTRY_SECRET = "trainstack:registrySecret"  # noqa: S105 - the name of a config key
 IONET_READ_TIMEOUT_S = 15.0
 
@@ -56,6 +58,8 @@ def findings(source: Source) -> Iterator[Finding]:
     if key.outcome == "ok":
         yield _told("rented machines", lambda: _rented(source))
     yield _told("registry", lambda: _registry(source))
+    if stack.outcome == "ok":
+        yield _told("W&B key", lambda: _wandb(source))
     if stack.outcome == "ok":
         yield from _machines(source)
 
@@ -229,6 +233,23 @@ def _registry(source: Source) -> Finding:
             remedy="pulumi config set registryUsername …; … --secret registrySecret",
         )
     return Finding(check=check, outcome="unknown", what=f"not checked: {server} said {status}")
+
+
+def _wandb(source: Source) -> Finding:
+    check, key = "W&B key", source.secret_config(WANDB_KEY)
+    if not key:
+        return Finding(check=check, outcome="ok", what="none: no run reports to W&B")
+    answer = wandb_login.ask(key, env=source.environ)
+    if answer.outcome == "allowed":
+        return Finding(check=check, outcome="ok", what="W&B takes it")
+    if answer.outcome == "refused":
+        return Finding(
+            check=check,
+            outcome="refused",
+            what=answer.why,
+            remedy=f"pulumi config set --secret {WANDB_KEY}, or take wandbRun away",
+        )
+    return Finding(check=check, outcome="unknown", what=f"not checked: {answer.why}")
 
 
 def _machines(source: Source) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ IMPORTS = imports_in(MODULES)
 WIRE = {
     "container.contract": "what stands in the bucket, what a recipe is, what the container is "
     "told, how a program ends that nothing foresaw",
-    "container.transport": "one S3 client, so that one reading of its errors counts everywhere",
+    "container.transport": "one S3 client, one question to W&B: one reading of their answers",
 }
 # What the operator's commands use of the program's code, each with its reason.
 OF_COMPONENTS_IN_RUNS = {

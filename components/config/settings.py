@@ -16,7 +16,7 @@ from components.config.refusals import foreign_keys, parse, texts_in
 from components.config.run_settings import RunSettings
 from components.config.yaml_traps import Trap, traps
 from components.errors import TrainstackError
-from container.contract.environment import DEFAULT_RUN
+from container.contract.environment import DEFAULT_RUN, NO_WANDB_RUN
 from container.contract.pasted import cleaned_all, flaw
 from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
 from container.contract.redacted import MARK, without_secrets
@@ -27,7 +27,6 @@ SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
 HEADER_KEYS = (*SECRET_KEYS, "registryUsername")
 MIN_SECRET_LENGTH = 4  # a shorter one would take words out of the message
 REHEARSAL = "rehearsal"
-NO_WANDB = "dummy"
 FITTING = frozenset(
     {
         "recipe",
@@ -237,10 +236,10 @@ def _runs(
             continue  # what it overrides is not known
         if not bad & FITTING:
             problems += unfit(run, recipe, where=where)
-        if "wandbRun" not in bad and run.wandb_run != NO_WANDB and not keys.wandbApiKey:
+        if "wandbRun" not in bad and run.wandb_run != NO_WANDB_RUN and not keys.wandbApiKey:
             problems.append(
                 f"{where}wandbRun = {run.wandb_run}: needs a key: pulumi config set --secret "
-                f"{PROJECT_NAMESPACE}:wandbApiKey; {NO_WANDB} reports nothing"
+                f"{PROJECT_NAMESPACE}:wandbApiKey; {NO_WANDB_RUN} reports nothing"
             )
         length = len(f"{project}-{stack}-{name}") + IDENTITY_AND_HASH_LENGTH
         if length > MAX_NAME_LENGTH:

@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Final, Literal, cast
+
+NO_WANDB_RUN: Final = "dummy"  # nanochat's name for a run that reports nothing
 
 DEFAULT_RUN = "main"
 """The name of a stack's one run, where its config has no `runs`."""
@@ -36,7 +38,7 @@ class RunEnvironment:
     secret_access_key: str = field(default="", repr=False)
     access_token: str = field(default="", repr=False)
     wandb_api_key: str = field(default="", repr=False)
-    wandb_run: str = "dummy"
+    wandb_run: str = NO_WANDB_RUN
     keep_alive: bool = False
     image_digest: str = ""
     gpu_type: str = "CPU"

@@ -48,7 +48,10 @@ class Record:
             raise RecordError(
                 f"{cls.__name__}: schema {schema!r}, this program reads up to {SCHEMA}"
             )
-        return cls._from_members(members)
+        try:
+            return cls._from_members(members)
+        except (AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise RecordError(f"{cls.__name__}: a member of another type ({error})") from None
 
     @classmethod
     def _from_members(cls, members: dict[str, Any]) -> Self:

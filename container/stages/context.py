@@ -83,16 +83,23 @@ class RunContext:
         """Fill a template that names no resume step."""
         return render(template, self.values())
 
-    def command(self, stage: Stage, *, resume_step: int | None) -> StageCommand:
-        """Return a stage's command with everything filled in; from the start for no step."""
+    def command(
+        self, stage: Stage, *, resume_step: int | None, env: Mapping[str, str] | None = None
+    ) -> StageCommand:
+        """Return a stage's command with everything filled in; from the start for no step.
+
+        `env` replaces variables of the container, an empty one takes one away.
+        """
         argv, values = list(stage.argv), self.values()
         if resume_step is not None:
             argv += stage.resume_argv
             values["resume_step"] = resume_step
-        env = stage_environment(
+        seen = stage_environment(
             self.process_env, credentials=stage.needs_credentials, bare=stage.runs_model_code
         )
-        env |= {name: render(text, values) for name, text in stage.env.items()}
+        seen |= env or {}
+        seen = {name: text for name, text in seen.items() if text or name not in (env or {})}
+        seen |= {name: render(text, values) for name, text in stage.env.items()}
         # The limits are for the GPUs that the recipe is timed for; faster ones get no less.
         longer = self.recipe.times_as_long(
             gpu_type=self.environment.gpu_type, gpus=self.environment.world_size
@@ -101,7 +108,7 @@ class RunContext:
         return StageCommand(
             name=stage.name,
             argv=render_argv(argv, values),
-            env=env,
+            env=seen,
             cwd=render(stage.cwd, values),
             time_limit_s=stage.time_limit_s * slower,
             first_step_limit_s=stage.first_step_limit_s,

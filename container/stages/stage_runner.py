@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 from container.contract.recipe import Stage, Upload
 from container.contract.records import Artifact, Metric
 from container.stages.context import RunContext, StoppedError
+from container.stages.outputs import queue_outputs
 from container.stages.retry_policy import Tries, decide
 from container.stages.stage_process import StageEnd, run_stage
+from container.stages.wandb_mode import WandbMode
 from container.storage.checkpoint_uploader import CheckpointUploader
 from container.storage.checkpoints import CheckpointMarker
 from container.storage.resume import StageRecord
-from container.storage.upload_queue import RECORDS, REPORT, Batch
+from container.storage.upload_queue import RECORDS, Batch
 from container.telemetry.nanochat_log import Evaluation, Progress, TrainingStep
 
 
@@ -38,6 +39,11 @@ class StageRunner:
         self._stage = stage
         self._total_steps: int | None = None
         self._abandon = abandon or threading.Event()  # set: nobody waits for this stage any more
+        self._wandb = WandbMode(
+            context.environment,
+            process_env=context.process_env,
+            say=lambda text: context.run_log.event(text, stage=stage.name),
+        )
         self._uploaders = [
             self._uploader(upload) for upload in stage.uploads if upload.kind == "checkpoint"
         ]
@@ -54,14 +60,18 @@ class StageRunner:
             self._until_done()
         finally:
             self._look_finally()
+            if self._stage.needs_credentials:
+                self._wandb.send_files(self._context.upload_queue)
         elapsed_s = self._context.clock.monotonic() - begin
-        self._upload_outputs(elapsed_s=elapsed_s)
+        queue_outputs(self._context, self._stage, self._uploaders, elapsed_s=elapsed_s)
         return elapsed_s
 
     def _until_done(self) -> None:
         context, stage = self._context, self._stage
         if self._saved_before():
             return
+        if stage.needs_credentials:
+            self._wandb.begin()
         tries, newest = Tries(), -1
         while True:
             step = self._resume_step()
@@ -74,6 +84,9 @@ class StageRunner:
                 # more would make another model of the same name, after this one was sent.
                 context.run_log.event(f"{end.reason}, after its model was saved", stage=stage.name)
                 return
+            if self._wandb.is_to_blame(end):
+                self._look_finally()
+                continue
             end = self._missing(end)
             decision = decide(stage, end, tries, device_batch_size=context.device_batch_size)
             if decision.next == "done":
@@ -119,9 +132,15 @@ class StageRunner:
         context, stage = self._context, self._stage
         if step is not None:
             context.run_log.event(f"goes on from step {step}", stage=stage.name)
+
+        def take(line: str) -> None:
+            context.run_log.line(stage.name, line)
+            self._wandb.take(line)
+
+        wandb = self._wandb.environment() if stage.needs_credentials else {}
         end = run_stage(
-            context.command(stage, resume_step=step),
-            on_line=lambda line: context.run_log.line(stage.name, line),
+            context.command(stage, resume_step=step, env=wandb),
+            on_line=take,
             on_progress=self._progress,
             stop=context.stop,
             stop_budget=context.stop_budget,
@@ -199,52 +218,6 @@ class StageRunner:
             context.bucket.put(record.key, record.to_json())
 
         context.upload_queue.add(Batch(name=record.key, priority=RECORDS, finish=write))
-
-    def _upload_outputs(self, *, elapsed_s: float) -> None:
-        """Queue the stage's files, and after all its uploads the record that it is done."""
-        context, stage = self._context, self._stage
-        files: list[tuple[Path, str]] = []
-        for upload in stage.uploads:
-            if upload.kind == "file":
-                files += self._files(upload)
-        outputs = Batch(name=f"outputs of {stage.name}", files=files, priority=REPORT)
-        # Earlier steps may still be on their way: what the stage made is its newest.
-        checkpoints = [
-            batch for one in self._uploaders if (batch := one.newest_batch()) is not None
-        ]
-
-        def write(_: list[Artifact]) -> None:
-            newest = [one for uploader in self._uploaders for one in uploader.newest_artifacts()]
-            record = StageRecord(
-                stage=stage.name,
-                done=True,
-                attempt=context.past.attempt,
-                device_batch_size=context.device_batch_size,
-                elapsed_s=round(elapsed_s, 1),
-                artifacts=sorted([*outputs.artifacts, *newest], key=lambda one: one.key),
-            )
-            context.bucket.put(record.key, record.to_json())
-
-        context.upload_queue.add(outputs)
-        context.upload_queue.add(
-            Batch(
-                name=f"record of {stage.name}",
-                priority=RECORDS,
-                after=[outputs, *checkpoints],
-                finish=write,
-            )
-        )
-
-    def _files(self, upload: Upload) -> list[tuple[Path, str]]:
-        local = self._context.work_dir / self._context.fill(upload.local)
-        key = self._context.fill(upload.key).rstrip("/")
-        if local.is_file():
-            return [(local, key)]
-        return [
-            (path, f"{key}/{path.relative_to(local).as_posix()}")
-            for path in sorted(local.rglob("*"))
-            if path.is_file()
-        ]
 
     def _progress(self, progress: Progress) -> None:
         context, name = self._context, self._stage.name

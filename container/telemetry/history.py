@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from container.contract.keys import METRICS_PREFIX, STATUS_KEY
 from container.contract.metrics import in_order, merge, parse
-from container.contract.records import RecordError, RunStatus
+from container.contract.records import RunStatus
 from container.storage.bucket import BucketError, RunBucket
 from container.telemetry.run_status import LiveStatus
 
@@ -20,12 +21,11 @@ def show_past(live_status: LiveStatus, bucket: RunBucket) -> threading.Thread:
     The curve, thousands of objects after some hours, is read in the thread that is returned:
     nothing waits for it.
     """
-    try:
+    # A status that another hand wrote may have anything in it: a look back must not end the run.
+    with suppress(Exception):
         raw = bucket.get(STATUS_KEY)
         if raw is not None:
             live_status.adopt(RunStatus.from_json(raw))
-    except (BucketError, RecordError):
-        pass
     thread = threading.Thread(
         target=_read_curve, args=(live_status, bucket), name="past", daemon=True
     )
@@ -39,7 +39,8 @@ def _read_curve(live_status: LiveStatus, bucket: RunBucket) -> None:
             segments = list(pool.map(bucket.get, in_order(bucket.list(METRICS_PREFIX))))
     except BucketError:
         return
-    history = merge(metric for segment in segments for metric in parse(segment or b""))
-    live_status.add_past(
-        [(one.stage, one.step, one.loss) for one in history if one.loss is not None]
-    )
+    with suppress(Exception):  # as above
+        history = merge(metric for segment in segments for metric in parse(segment or b""))
+        live_status.add_past(
+            [(one.stage, one.step, one.loss) for one in history if one.loss is not None]
+        )

@@ -55,9 +55,16 @@ Progress = TrainingStep | Evaluation | Horizon
 
 
 def parse_line(line: str) -> Progress | None:
-    """Return what a line says about progress, None when nothing."""
+    """Return what a line says about progress, None when nothing; never raises."""
     if not line.startswith(("step ", "Step ", "Calc", "Using user")):
         return None
+    try:
+        return _parsed(line)
+    except ValueError:  # a number that Python does not read; a line must not end training
+        return None
+
+
+def _parsed(line: str) -> Progress | None:
     found = _TRAINING.match(line)
     if found:
         step, total, percent, loss, _, dt_ms, tokens, mfu = found.groups()

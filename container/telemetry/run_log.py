@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, TextIO
@@ -42,7 +43,8 @@ class RunLog:
         self._live_status = live_status
         self._clock = clock
         self._out = out or sys.stdout
-        self._secrets = [text for text in secrets if len(text) >= 8]
+        # As a line may hold them: a key that was pasted with its newline is given out without it.
+        self._secrets = [text.strip() for text in secrets if len(text.strip()) >= 8]
         self._lock = threading.RLock()
         self._attempt = 0
         self._upload_queue: UploadQueue | None = None
@@ -77,8 +79,10 @@ class RunLog:
         """Log one line of a stage's output as it is."""
         text = self.mask(text)
         with self._lock:
-            self._out.write(text + "\n")
-            self._out.flush()
+            # Nobody may read the container's log any more: the bucket's is the one that counts.
+            with suppress(OSError, ValueError):
+                self._out.write(text + "\n")
+                self._out.flush()
             if on_page:
                 self._live_status.log_lines.append(text)
             if self._upload_queue is None:
@@ -123,7 +127,8 @@ class RunLog:
         except OSError as error:
             if not self._full_disk:
                 self._full_disk = True
-                self._out.write(f"trainstack | cannot keep the log on disk: {error.strerror}\n")
+                with suppress(OSError, ValueError):
+                    self._out.write(f"trainstack | cannot keep the log on disk: {error.strerror}\n")
 
     def _cut_one(self, first: Segment) -> None:
         file = self._open.pop(first)

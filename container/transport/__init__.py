@@ -1,1 +1,1 @@
-"""How the bucket is reached, from whatever place; boto3 and the standard library only."""
+"""How bucket and W&B are asked, from whatever place; boto3 and the standard library only."""

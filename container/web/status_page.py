@@ -41,7 +41,10 @@ class StatusPage:
         self.chat = ChatPage(access_token=access_token)
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("0.0.0.0", port))  # noqa: S104  # the container's published port
+        try:
+            self._socket.bind(("0.0.0.0", port))  # noqa: S104  # the container's published port
+        except OSError:  # taken: training is worth more than a page that nobody finds
+            self._socket.bind(("0.0.0.0", 0))  # noqa: S104
         self.port: int = self._socket.getsockname()[1]
         routes = [
             Route("/health", self._health),

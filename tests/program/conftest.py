@@ -14,6 +14,7 @@ import pulumi
 import pytest
 from pulumi.runtime import mocks, rpc
 
+from components.config.settings import SECRET_KEYS
 from tests import ROOT
 
 ACCOUNT = "0123456789abcdef0123456789abcdef"
@@ -186,7 +187,8 @@ def _run(values: Mapping[str, Any], *, preview: bool) -> Outcome:
         monitor = _Monitor(asked)
         mocks.set_mocks(asked, project="trainstack", stack="dev", preview=preview, monitor=monitor)
         pulumi.runtime.set_all_config(
-            {f"trainstack:{key}": _text(value) for key, value in values.items()}, []
+            {f"trainstack:{key}": _text(value) for key, value in values.items()},
+            [f"trainstack:{key}" for key in values if key in SECRET_KEYS],
         )
 
         def declare() -> None:

@@ -127,6 +127,14 @@ def test_the_preflight_gets_the_runs_own_credentials_and_runs_again_when_they_ch
     assert elsewhere["RENTAL"] != environment["RENTAL"]
 
 
+def test_the_preflight_gets_the_wandb_key_of_a_run_that_reports_to_it(program: Program) -> None:
+    """Of any other run it sees nothing: what was declared before shows no change."""
+    config = {"wandbApiKey": "planted-wandb-key", "wandbRun": "mine"}
+    reporting = program(config).one("Command").inputs["environment"]
+    assert reporting["WANDB_API_KEY"] == "planted-wandb-key"
+    assert "WANDB_API_KEY" not in program().one("Command").inputs["environment"]
+
+
 def test_the_container_reads_back_what_the_program_declares(program: Program) -> None:
     """Written in three places and read in a fourth, once; no test fed one to the other."""
     declared = program({"recipeSettings": {"depth": 2}, "stopGraceSeconds": 30}).one(

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.preflight import check_bucket, check_image, main
+from components.preflight import check_bucket, check_image, check_wandb, main
 from tests.provider.fake_r2 import BUCKET, FakeR2
+from tests.unit.components.vendor_double import Vendor
 
 PREFIX = "dev-main-1a2b3c4d-deadbeef"
 
@@ -109,3 +110,50 @@ def test_the_command_fails_only_when_something_is_refused(
     said = capsys.readouterr()
     assert "preflight: passed: bucket" in said.out
     assert "planted" not in said.out + said.err
+
+
+KEY = "planted-wandb-key"
+
+
+@pytest.fixture
+def wandb() -> Iterator[Vendor]:
+    vendor = Vendor()
+    yield vendor
+    vendor.stop()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "outcome", "told", "code"),
+    [
+        (200, {"data": {"viewer": {"id": "x"}}}, "passed", "W&B takes the key", 0),
+        (401, {}, "refused", "`pulumi config set --secret trainstack:wandbApiKey`", 1),
+        (200, {"data": {"viewer": None}}, "refused", "Nothing was rented", 1),
+        (503, b"", "unknown", "was not checked", 0),
+    ],
+)
+def test_a_wandb_key_that_is_wrong_is_told_before_anything_is_rented(
+    env: dict[str, str],
+    wandb: Vendor,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    body: object,
+    outcome: str,
+    told: str,
+    code: int,
+) -> None:
+    """https://github.com/wandb/wandb/issues/4705: else it is told on a machine that bills."""
+    wandb.will(status, body)
+    env |= {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": wandb.url}
+    found = check_wandb(env)
+    assert found.outcome == outcome
+    assert told in found.text
+    assert main(env) == code
+    said = capsys.readouterr()
+    assert KEY not in said.out + said.err
+
+
+def test_wandb_is_not_asked_for_a_run_that_reports_nothing(
+    env: dict[str, str], wandb: Vendor
+) -> None:
+    assert main({**env, "WANDB_BASE_URL": wandb.url}) == 0
+    assert wandb.calls == []

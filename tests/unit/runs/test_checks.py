@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from components import registry
 from runs import checks
 from runs.source.selector import Selector
 from runs.source.source import Source
+from tests.unit.components.vendor_double import Vendor
 
 LOCAL = {
     "TRAINSTACK_LOCAL_CLOUD": "/somewhere/.local",
@@ -283,3 +286,28 @@ case "$*" in *"config get"*) echo '{"value": "right", "secret": true}';;
         source = Source(Selector(stack="dev"), environ=environ)
         found = {finding.check: finding for finding in checks.findings(source)}
     assert (found["registry"].outcome, "as u" in found["registry"].what) == ("ok", True)
+
+
+@pytest.mark.parametrize(
+    ("key", "status", "body", "outcome", "told"),
+    [
+        ("", 500, {}, "ok", "no run reports"),
+        ("planted", 200, {"data": {"viewer": {"id": "x"}}}, "ok", "takes it"),
+        ("planted", 401, {}, "refused", "does not know the key"),
+        ("planted", 200, {"data": {"viewer": None}}, "refused", "does not know the key"),
+        ("planted", 503, {}, "unknown", "not checked"),
+    ],
+)
+def test_the_wandb_key_is_refused_only_by_a_clear_no(
+    key: str, status: int, body: object, outcome: str, told: str
+) -> None:
+    wandb = Vendor()
+    wandb.will(status, body)
+    source: Any = SimpleNamespace(
+        secret_config=lambda _: key, environ={"WANDB_BASE_URL": wandb.url}
+    )
+    found = checks._wandb(source)
+    wandb.stop()
+    assert (found.outcome, told in found.what) == (outcome, True)
+    assert bool(found.remedy) == (outcome == "refused")
+    assert "planted" not in repr(found)
