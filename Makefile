@@ -22,14 +22,14 @@ purge: setup ## Stop all of this checkout's clouds, delete what they kept: bucke
 
 test: setup lint types check-tests ## Lint, types, and every test with coverage
 
-lint:
+lint: setup
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check --quiet .
 
-types:
+types: setup
 	@.venv/bin/pyright
 
-check-tests:
+check-tests: setup
 	@$(python) -m localcloud.pulumi.engine install
 	@$(python) -m pytest -n 2 --dist loadgroup --cov --cov-report=term $(PYTEST_ARGS)
 
@@ -45,7 +45,6 @@ campaign-engine: setup ## Plant faults between the real engine and its vendors; 
 	  $(if $(KIND),--kind $(KIND)) $(CAMPAIGN_ARGS)
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
-	@uv=$$(command -v uv || ls $${XDG_CACHE_HOME:-$$HOME/.cache}/trainstack/uv-*/bin/uv | head -n 1); \
-	"$$uv" pip compile --quiet --upgrade --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --python-version 3.11 --group pyproject.toml:localcloud \
+	@uv=$$(./setup.sh uv) && "$$uv" pip compile --quiet --upgrade --generate-hashes --no-annotate \
+	  --no-header --no-emit-index-url --python-version 3.11 --group pyproject.toml:localcloud \
 	  --group pyproject.toml:dev pyproject.toml -o requirements.lock

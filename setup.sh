@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv from requirements.lock: nothing but Python 3.11+ and a package index is needed.
 # Does nothing when the environment is as the lock says. Safe to interrupt and to run again.
+# `setup.sh uv` prints the path of uv instead, which it gets where there is none.
 # What it calls is in POSIX and on macOS; what Python can do, Python does.
 set -eu
 unset CDPATH
@@ -64,7 +65,8 @@ run() { what=$1; shift; "$@" >>"$log" 2>&1 || explain "$what"; }
 
 [ -r requirements.lock ] && [ -r bootstrap.lock ] ||
   fail "requirements.lock or bootstrap.lock cannot be read: get it back with \`git checkout .\`"
-is_made && exit 0
+only=${1:-}
+[ "$only" != uv ] && is_made && exit 0
 
 python=
 for name in python3.11 python3.12 python3.13 python3; do
@@ -90,7 +92,7 @@ except BlockingIOError:
 except OSError:
     pass  # a file system without locks
 ' || exit 1
-is_made && exit 0
+[ "$only" != uv ] && is_made && exit 0
 
 part=
 half=
@@ -143,6 +145,12 @@ else
     run "keeping uv" mv -f "$part/bin/uv" "$uv"
     rm -rf "$part"
   fi
+fi
+
+if [ "$only" = uv ]; then
+  rm -f "$log"
+  command -v "$uv"
+  exit 0
 fi
 
 made_for=

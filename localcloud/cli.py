@@ -70,6 +70,9 @@ def stop() -> None:
     The Docker engine is stopped too if it was started from here and holds no other container.
     """
     services.stop(_say)
+    _say(
+        "\nStored data stays: `python -m localcloud start` goes on with it, `make purge` deletes it"
+    )
 
 
 @app.command()

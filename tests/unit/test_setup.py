@@ -90,6 +90,22 @@ def test_a_second_time_does_nothing(tmp_path: Path, environment: dict[str, str])
     assert Path(environment["UV_LOG"]).read_text() == before
 
 
+def test_it_says_where_uv_is_and_makes_nothing_else(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    folder = checkout(tmp_path / "a")
+    done = subprocess.run(
+        ["./setup.sh", "uv"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert os.access(done.stdout.strip(), os.X_OK)
+    assert not (folder / ".venv").exists()
+
+
 def test_an_environment_whose_python_was_removed_is_made_again(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
