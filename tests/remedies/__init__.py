@@ -1,0 +1,1 @@
+"""Every remedy that the program prints, and the test that carries it out."""
