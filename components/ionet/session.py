@@ -62,8 +62,8 @@ def client(cloud: str) -> Client:
     key = in_shell or _stack_config.get(IONET_KEY)
     if not key:
         raise KeyRefusedError(
-            "there is no io.net key: set IONET_API_KEY, or `pulumi config set --secret "
-            f"{IONET_KEY}`."
+            "there is no io.net key: set IONET_API_KEY. What was put into the stack's "
+            f"{IONET_KEY} since the last `pulumi up` is not read by any other command."
         )
     where = "in IONET_API_KEY" if in_shell else f"in the stack's {IONET_KEY}"
     return Client(

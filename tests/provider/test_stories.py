@@ -15,15 +15,13 @@ from typing import cast
 
 import pytest
 
-from components.ionet import plan, provider, session
+from components.ionet import session
 from components.ionet.client import Client
-from components.ionet.list_once import ListOnce
-from components.ionet.rental import close, extend, give_back, rent
+from components.ionet.rental import give_back
 from components.ionet.rental.waiting import SETTLED_AFTER_S
-from components.r2.cloudflare import S3Access
-from container.contract.records import Verdict
 from tests.provider.sim_engine import Config, RefusedError, SimEngine
-from tests.provider.sim_services import SimClient, SimCloudflare, SimLedger
+from tests.provider.sim_place import put_in_place
+from tests.provider.sim_services import SimClient
 from tests.provider.sim_world import (
     FORMS,
     Fault,
@@ -227,57 +225,7 @@ class Story:
 @pytest.fixture
 def patched(monkeypatch: pytest.MonkeyPatch) -> Callable[[Story], None]:
     """Put a story's world in the place of the real one."""
-
-    def patch(story: Story) -> None:
-        world = story.world
-
-        class Bucket:
-            def __init__(self, *_: object, **__: object) -> None: ...
-
-            def find_verdict(self, prefix: str) -> Verdict | None:
-                return world.verdicts.get(prefix)
-
-            def set_aside_verdict(self, verdict: Verdict, *, prefix: str) -> None:
-                world.verdicts.pop(prefix, None)
-
-        say = story.told.append
-        for module in (rent, extend, close, give_back):
-            monkeypatch.setattr(module, "Clock", world.clock)
-        monkeypatch.setattr(provider, "VerdictReader", Bucket)
-        monkeypatch.setattr(plan.checkpoint_reader, "newest", lambda *_: "step 1 of stage base")
-        monkeypatch.setattr(session, "say", lambda text: say(f"  {text}"))
-        monkeypatch.setattr(session, "now", lambda: world.now)
-        monkeypatch.setattr(session, "client", lambda _cloud: SimClient(world))
-        monkeypatch.setattr(session, "listed", lambda _cloud: _listed(world, say))
-        monkeypatch.setattr(session, "ledger", lambda *args, **how: _ledger(world, *args, **how))
-        monkeypatch.setattr(session, "accesses", lambda *_: [])
-        monkeypatch.setattr(session, "verdict", lambda props: world.verdicts.get(props["r2Prefix"]))
-        monkeypatch.setattr(session, "cloudflare_client", lambda _id: SimCloudflare(world))
-
-    return patch
-
-
-def _ledger(
-    world: World,
-    _place: object,
-    access: S3Access | None,
-    *,
-    only_the_run_writes: bool = False,
-    **_: object,
-) -> SimLedger:
-    own = access if only_the_run_writes else None
-    return SimLedger(world, token_id=own.access_key_id if own else "")
-
-
-class _Listed(ListOnce):
-    """The same in the story's own thread: there a planted end of the process is felt."""
-
-    def _ask(self) -> None:
-        self._fetch()
-
-
-def _listed(world: World, say: Callable[[str], None]) -> ListOnce:
-    return session._lists.setdefault("local", _Listed(cast("Client", SimClient(world)), say=say))
+    return lambda story: put_in_place(story.world, monkeypatch=monkeypatch, say=story.told.append)
 
 
 @pytest.mark.parametrize("first", range(0, STORIES, AT_A_TIME))
