@@ -41,7 +41,11 @@ def confirm(
     """
     rows = [row for row in client.hardware() if row.hardware_id == offer.hardware_id]
     same_place = dataclasses.replace(wish, locations=(offer.country,))
-    for row in offers.fitting(rows, same_place):
+    try:
+        fit = offers.fitting(rows, same_place)
+    except NoOfferError:
+        fit = []  # it would tell of the whole market, of which this is one row
+    for row in fit:
         places = [] if row.regional else client.places(row.hardware_id, gpus=wish.gpus)
         found = offers.offer_at(row, wish=same_place, places=places)
         if found:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from tests.contract.caas_place import CaasPlace
 from tests.contract.in_memory_runtime import InMemoryRuntime
 from tests.provider.fake_r2 import FakeR2
 from tests.provider.process import Engine, ProviderProcess
+
+NewProcess = Callable[..., ProviderProcess]
 
 
 class BeatingRuntime(InMemoryRuntime):
@@ -86,21 +88,31 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture
-def process(
+def new_process(
     caas: CaasPlace, r2: FakeR2, engine: Engine, tmp_path: Path
-) -> Iterator[ProviderProcess]:
-    """A provider process as the engine starts it, in a local world of the test's."""
-    found = ProviderProcess(
-        engine,
-        log=tmp_path / "provider.log",
-        env={
+) -> Iterator[NewProcess]:
+    """Start provider processes in a local world of the test's, each as a new command does."""
+    started: list[ProviderProcess] = []
+
+    def start(engine: Engine = engine, **env: str) -> ProviderProcess:
+        plain = {
             "TRAINSTACK_LOCAL_CLOUD": str(tmp_path),
             "IONET_BASE_URL": caas.url,
             "IONET_API_KEY": "io-v2-test-key",
             "CLOUDFLARE_BASE_URL": r2.cloudflare_url,
             "CLOUDFLARE_API_TOKEN": "planted-operator-token",
             "R2_ENDPOINT_URL": r2.url,
-        },
-    )
-    yield found
-    found.stop()
+        }
+        log = tmp_path / f"provider-{len(started)}.log"
+        started.append(ProviderProcess(engine, log=log, env={**plain, **env}))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def process(new_process: NewProcess) -> ProviderProcess:
+    """One provider process as the engine starts it."""
+    return new_process()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -98,6 +99,14 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
             else:
                 self._answer(200, b"", etag=_etag(body))
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+            if self._refused():
+                return
+            for key in re.findall("<Key>(.*?)</Key>", body):  # POST /bucket?delete
+                r2.objects.pop(f"{self.path.split('?')[0].rstrip('/')}/{key}", None)
+            self._answer(200, b"<DeleteResult></DeleteResult>")
 
         def do_DELETE(self) -> None:
             if self.path.startswith("/client/v4/"):

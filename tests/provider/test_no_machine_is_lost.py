@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +12,9 @@ from components.ionet.provider import CaasDeploymentProvider, RunIdentityProvide
 from components.ledger.page import Owner, Page
 from tests.contract.caas_place import CaasPlace
 from tests.provider.builders import IDENTITY, NAME, PREFIX, deployment
+from tests.provider.conftest import NewProcess
 from tests.provider.fake_r2 import ACCOUNT, BUCKET, FakeR2
-from tests.provider.process import CallFailedError, Engine, Props, ProviderProcess
+from tests.provider.process import CallFailedError, Props, ProviderProcess
 from tests.provider.test_process import names
 
 KEY = f"/{BUCKET}/{Owner(project='trainstack', stack='dev', run='main').key}"
@@ -29,33 +28,6 @@ IDENTITY_STATE: Props = {
     "accountId": ACCOUNT,
     "bucket": BUCKET,
 }
-
-NewProcess = Callable[..., ProviderProcess]
-
-
-@pytest.fixture
-def new_process(
-    caas: CaasPlace, r2: FakeR2, engine: Engine, tmp_path: Path
-) -> Iterator[NewProcess]:
-    """Start provider processes, each as a new Pulumi command does."""
-    started: list[ProviderProcess] = []
-
-    def start(**env: str) -> ProviderProcess:
-        plain = {
-            "TRAINSTACK_LOCAL_CLOUD": str(tmp_path),
-            "IONET_BASE_URL": caas.url,
-            "IONET_API_KEY": "io-v2-test-key",
-            "CLOUDFLARE_BASE_URL": r2.cloudflare_url,
-            "CLOUDFLARE_API_TOKEN": "planted-operator-token",
-            "R2_ENDPOINT_URL": r2.url,
-        }
-        log = tmp_path / f"provider-{len(started)}.log"
-        started.append(ProviderProcess(engine, log=log, env={**plain, **env}))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.stop()
 
 
 def page(r2: FakeR2) -> Page:

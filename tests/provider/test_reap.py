@@ -105,8 +105,11 @@ class World:
         }
 
     def reap(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+        return self.runs("reap", *words, expect=expect)
+
+    def runs(self, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "-m", "runs", "reap", *words],
+            [sys.executable, "-m", "runs", *words],
             cwd=ROOT,
             env=self.environ,
             capture_output=True,
