@@ -196,7 +196,10 @@ def _unknown_key(place: _Place, *, key: str, hidden: bool) -> str:
         )
     root = place.key.split(".")[0].split("[")[0]
     if root in known and root != place.key:
-        return f"{key}: unknown key; what lies within {root} is set with `pulumi config set --path`"
+        return (
+            f"{key}: unknown key; `pulumi config rm {key}` removes it, and what lies within {root} "
+            "is set with `pulumi config set --path`"
+        )
     return f"{key}: unknown key{hint(place.key, known)}"
 
 

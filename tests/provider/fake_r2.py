@@ -25,6 +25,7 @@ class FakeR2:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.refuse = ""
+        self.refuses_words: str = ""  # 403 to each call with this in its path or its signature
         self.lock = threading.Lock()
         self.operator_is_known = True
         self.calls: list[str] = []
@@ -156,9 +157,13 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
 
         def _refused(self) -> bool:
             r2.calls.append(f"{self.command} {self.path}")
-            if r2.refuse:
-                self._answer(403, _error(r2.refuse))
-            return bool(r2.refuse)
+            told = self.path + self.headers.get("Authorization", "")
+            refuse = r2.refuse or (
+                "AccessDenied" if r2.refuses_words and r2.refuses_words in told else ""
+            )
+            if refuse:
+                self._answer(403, _error(refuse))
+            return bool(refuse)
 
         def _answer(self, status: int, body: bytes, *, etag: str = "") -> None:
             self.send_response(status)

@@ -79,6 +79,25 @@ def test_refused_credentials_end_the_update_after_the_wait(env: dict[str, str], 
     assert "planted" not in found.text
 
 
+@pytest.mark.parametrize(
+    ("refused", "remedy", "change"),
+    [
+        (BUCKET, "Check trainstack:bucket", {"R2_BUCKET": "the-right-one"}),
+        ("planted-access-key", "raise trainstack:renew", {"R2_ACCESS_KEY_ID": "of-a-new-token"}),
+    ],
+    ids=["another bucket", "the token of a renewal"],
+)
+def test_refused_credentials_are_mended_as_it_is_told(
+    env: dict[str, str], r2: FakeR2, refused: str, remedy: str, change: dict[str, str]
+) -> None:
+    clock = Waiting()
+    r2.refuses_words = refused
+    found = check_bucket(env, sleep=clock.sleep, now=clock.now)
+    assert found.outcome == "refused"
+    assert remedy in found.text
+    assert check_bucket({**env, **change}, sleep=clock.sleep, now=clock.now).outcome == "passed"
+
+
 def test_an_unreachable_bucket_ends_the_update(env: dict[str, str], r2: FakeR2) -> None:
     clock = Waiting()
     found = check_bucket(
@@ -150,6 +169,24 @@ def test_a_wandb_key_that_is_wrong_is_told_before_anything_is_rented(
     assert main(env) == code
     said = capsys.readouterr()
     assert KEY not in said.out + said.err
+
+
+@pytest.mark.parametrize("way", ["Set another", "or take trainstack:wandbRun away"])
+def test_a_refused_wandb_key_is_replaced_or_not_needed(
+    env: dict[str, str], wandb: Vendor, way: str
+) -> None:
+    """Without `wandbRun` the program hands the check no key: tests/program/test_program.py."""
+    wandb.will(401, {})
+    env |= {"WANDB_BASE_URL": wandb.url}
+    reporting = {**env, "WANDB_API_KEY": KEY}
+    assert way in check_wandb(reporting).text
+    assert main(reporting) == 1
+    if way == "Set another":
+        wandb.answers.clear()
+        wandb.will(200, {"data": {"viewer": {"id": "x"}}})
+        assert main({**env, "WANDB_API_KEY": "planted-another"}) == 0
+    else:
+        assert main(env) == 0
 
 
 def test_wandb_is_not_asked_for_a_run_that_reports_nothing(

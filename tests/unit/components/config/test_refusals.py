@@ -102,8 +102,8 @@ EXACT: list[tuple[str, Any, str]] = [
     (
         "runs.a.durationHours",
         "5",
-        "runs.a.durationHours: unknown key; what lies within runs is set with `pulumi config set "
-        "--path`",
+        "runs.a.durationHours: unknown key; `pulumi config rm trainstack:runs.a.durationHours` "
+        "removes it, and what lies within runs is set with `pulumi config set --path`",
     ),
     ("bucket", "", "bucket: is not set; must be 3 to 63 lower-case letters, digits and hyphens, no hyphen at the ends"),
     ("bucket", "my\u2011runs", "bucket = my\u2011runs: must be 3 to 63 lower-case letters, digits and hyphens, no hyphen at the ends; character 3 is U+2011"),
