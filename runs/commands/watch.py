@@ -66,8 +66,8 @@ def say_gone(view: View) -> None:
     say(
         f"{view.run}: {panel.silence(view)}, and there is no verdict. The machine may be gone "
         "while it is still billed.\nSee `python -m runs logs`. `pulumi up` rents another one where "
-        "io.net shows that this one has ended; to replace one that lives on, raise trainstack:renew "
-        "first. `pulumi destroy` gives it back for good."
+        "io.net shows that this one has ended; to replace one that lives on, raise "
+        "trainstack:renew first. `pulumi destroy` gives it back for good."
     )
 
 

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from components.ionet import engine_watchdog
@@ -39,7 +42,7 @@ WAITING = """
 
 
 @pytest.fixture
-def interrupted(tmp_path: Path) -> ScratchProject:
+def interrupted(tmp_path: Path) -> Iterator[ScratchProject]:
     """A stack whose engine was killed while it created its resource."""
     project = ScratchProject(tmp_path)
     began, may_end = tmp_path / "began", tmp_path / "may_end"
@@ -52,9 +55,13 @@ def interrupted(tmp_path: Path) -> ScratchProject:
         stderr=subprocess.DEVNULL,
     ) as engine:
         project.wait_until(began.exists, "the creation has begun")
+        left = psutil.Process(engine.pid).children(recursive=True)
         engine.kill()
     may_end.touch()
-    return project
+    yield project
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()  # nothing of this program ends with its engine
 
 
 def commands_told_by(module: str, words: str) -> list[list[str]]:
