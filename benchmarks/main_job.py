@@ -5,10 +5,9 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 
-import requests
-
 from benchmarks.figures import Figure, seconds_of
 from benchmarks.world import STACK, local_world, stack
+from components.http_session import make_session
 from container.contract.keys import VERDICT_KEY
 from container.contract.records import Verdict
 from container.recipes.rehearsal import TEST_SETTINGS
@@ -52,10 +51,11 @@ def _s(begin: datetime, end: datetime) -> float:
 
 
 def _created_at(env: dict[str, str], deployment_id: str) -> datetime:
-    answer = requests.get(
-        f"{env['IONET_BASE_URL']}{CAAS}/deployment/{deployment_id}",
-        headers={"x-api-key": env["IONET_API_KEY"]},
-        timeout=30,
-    )
+    with make_session() as session:
+        answer = session.get(
+            f"{env['IONET_BASE_URL']}{CAAS}/deployment/{deployment_id}",
+            headers={"x-api-key": env["IONET_API_KEY"]},
+            timeout=30,
+        )
     answer.raise_for_status()
     return datetime.fromisoformat(answer.json()["data"]["created_at"])

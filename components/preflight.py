@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from components import registry
+from components.config.endpoints import entered, flaws
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
 from container.contract.clock import moment
 from container.contract.environment import NAMES
+from container.contract.redacted import without_secrets
 from container.transport.r2 import code_of, kind_of
 
 PROPAGATION_S = 90.0
@@ -41,10 +43,13 @@ class Finding:
 
 def main(env: Mapping[str, str] = os.environ) -> int:
     """Run both checks; return 1 when one is refused."""
-    findings = [check_bucket(env), check_image(env)]
+    env = entered(env)
+    findings = [Finding(outcome="refused", text=wrong) for wrong in flaws(env)]
+    findings = findings or [check_bucket(env), check_image(env)]
     for finding in findings:
         stream = sys.stderr if finding.outcome == "refused" else sys.stdout
-        print(f"preflight: {finding.outcome}: {finding.text}", file=stream)
+        text = without_secrets(finding.text)
+        print(f"preflight: {finding.outcome}: {text}", file=stream)
     return 1 if any(finding.outcome == "refused" for finding in findings) else 0
 
 

@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 import requests
 
 from components.errors import TrainstackError
+from components.http_session import make_session
+from container.transport.network import reason_of
 
 TIMEOUT_S = (5.0, 20.0)
 DOCKER_HUB: Final = "docker.io"
@@ -78,9 +80,7 @@ def find_manifest(image: str, *, username: str, secret: str) -> Lookup:
     except RealmRefusedError as error:
         return Lookup(outcome="unknown", why=str(error).strip())
     except (requests.RequestException, ValueError) as error:
-        return Lookup(
-            outcome="unknown", why=f"{server} gave no usable answer ({type(error).__name__})"
-        )
+        return Lookup(outcome="unknown", why=f"{server} gave no usable answer: {reason_of(error)}")
     if answer.ok:
         return Lookup(outcome="present")
     if answer.status_code == requests.codes.not_found:
@@ -172,14 +172,15 @@ def _address(url: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 def _ask(
     method: str, address: str, *, login: Login | None, headers: Mapping[str, str] | None = None
 ) -> requests.Response:
-    return requests.request(
-        method,
-        address,
-        headers=dict(headers or {}),
-        auth=login,
-        timeout=TIMEOUT_S,
-        allow_redirects=False,
-    )
+    with make_session() as session:
+        return session.request(
+            method,
+            address,
+            headers=dict(headers or {}),
+            auth=login,
+            timeout=TIMEOUT_S,
+            allow_redirects=False,
+        )
 
 
 def _bearer_challenge(answer: requests.Response) -> dict[str, str] | None:
@@ -202,7 +203,10 @@ def _ask_realm(
         )
         raise RealmRefusedError(f"the registry asks to log in at {realm!r}, {why}.\n")
     query = {name: challenge[name] for name in ("service", "scope") if name in challenge}
-    return requests.get(realm, params=query, auth=login, timeout=TIMEOUT_S, allow_redirects=False)
+    with make_session() as session:
+        return session.get(
+            realm, params=query, auth=login, timeout=TIMEOUT_S, allow_redirects=False
+        )
 
 
 def _token(answer: requests.Response) -> str:

@@ -6,12 +6,13 @@ import socket
 
 import requests
 
+from components.http_session import make_session
+
 
 def answers(url: str, *, auth: tuple[str, str] | None = None, bearer: str | None = None) -> bool:
     """Tell whether a GET is answered with 200 within two seconds."""
     headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
-    with requests.Session() as session:
-        session.trust_env = False  # a proxy of the user's does not reach our loopback
+    with make_session(direct=True) as session:
         try:
             reply = session.get(url, auth=auth, headers=headers, timeout=(1, 2))
         except requests.RequestException:

@@ -19,6 +19,7 @@ from components import registry
 from components.config.endpoints import CLOUDFLARE_TOKEN, LOCAL, Shell
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
+from container.transport.network import reason_of
 from runs import machines
 from runs.errors import AccessRefusedError, RunsError, SettingMissingError
 from runs.source.source import Source
@@ -122,7 +123,7 @@ def _told(check: str, probe: Callable[[], Finding]) -> Finding:
         )
     except requests.RequestException as error:
         return Finding(
-            check=check, outcome="unknown", what=f"not checked: no answer ({type(error).__name__})"
+            check=check, outcome="unknown", what=f"not checked: no answer: {reason_of(error)}"
         )
 
 

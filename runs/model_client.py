@@ -12,6 +12,8 @@ from typing import Any, TypedDict, cast
 
 import requests
 
+from components.http_session import make_session
+from container.transport.network import reason_of
 from runs.errors import AccessRefusedError, RunsError, UnreachableError
 
 _CONNECT_AND_READ_S = (5, 120)  # a small machine may think long before the first token
@@ -53,19 +55,22 @@ class Chat:
             "stream": True,
         }
         try:
-            with requests.post(
-                f"{self.status_url}/v1/chat/completions",
-                json=body,
-                headers={"authorization": f"Bearer {self.token}"},
-                timeout=_CONNECT_AND_READ_S,
-                stream=True,
-                allow_redirects=False,
-            ) as answer:
+            with (
+                make_session() as session,
+                session.post(
+                    f"{self.status_url}/v1/chat/completions",
+                    json=body,
+                    headers={"authorization": f"Bearer {self.token}"},
+                    timeout=_CONNECT_AND_READ_S,
+                    stream=True,
+                    allow_redirects=False,
+                ) as answer,
+            ):
                 _check(answer.status_code, self.status_url)
                 yield from pieces(answer.iter_lines())
         except requests.RequestException as error:
             raise UnreachableError(
-                f"no answer from {self.status_url} ({type(error).__name__}).\n"
+                f"no answer from {self.status_url}: {reason_of(error)}.\n"
                 "The machine is gone or busy: see `python -m runs status`. A pulled model needs no "
                 "machine: `python -m runs pull`."
             ) from None

@@ -5,6 +5,8 @@ docs/architecture.md shows the same. How imports are read: tests/source_tree.py.
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests import ROOT
@@ -26,12 +28,14 @@ IMPORTS = imports_in(MODULES)
 
 # What crosses from the container to every place, and why nothing else does: it lies in the image.
 WIRE = {
-    "container.contract": "what stands in the bucket, what a recipe is, what the container is told",
+    "container.contract": "what stands in the bucket, what a recipe is, what the container is "
+    "told, how a program ends that nothing foresaw",
     "container.transport": "one S3 client, so that one reading of its errors counts everywhere",
 }
 # What the operator's commands use of the program's code, each with its reason.
 OF_COMPONENTS_IN_RUNS = {
     "components.config.endpoints": "the two worlds must not be told apart twice",
+    "components.http_session": "one way to speak HTTP, which reads no other tool's files",
     # A machine that no state knows is found and given back by the same calls as one that is: a
     # second client would have its own idea of what "gone" means.
     "components.ionet.client": "the calls",
@@ -48,7 +52,7 @@ CROSSINGS = {
     "__main__": ("components",),
     "components": tuple(WIRE),
     "container": (),
-    "localcloud": tuple(WIRE),
+    "localcloud": (*WIRE, "components.http_session"),
     "runs": (*WIRE, *OF_COMPONENTS_IN_RUNS),
     "benchmarks": (*PLACES,),  # they drive all of it, as tests do
 }
@@ -231,6 +235,24 @@ def test_the_paid_machine_never_imports_pulumi() -> None:
 def test_the_package_that_pulumi_unpickles_stays_where_old_stacks_look_for_it() -> None:
     assert (ROOT / "components/__init__.py").read_bytes() == b""
     assert (ROOT / "components/ionet/provider.py").is_file()
+
+
+# Made anywhere else, a client would read other tools' files again: netrc, AWS profiles.
+CLIENT_MAKERS = re.compile(
+    r"\b(?:requests\.(?:get|post|put|patch|delete|head|options|request|session|Session)"
+    r"|(?:boto3|botocore)(?:\.session)?\.(?:client|resource|Session|session))\("
+)
+ROOMS_OF_CLIENTS = ("components.http_session", "container.transport.r2")
+
+
+def test_http_and_s3_clients_are_made_in_one_room_each() -> None:
+    elsewhere = [
+        f"{name}: {found.group()}"
+        for name, path in MODULES.items()
+        if name.startswith(PLACES) and name not in ROOMS_OF_CLIENTS
+        for found in CLIENT_MAKERS.finditer(path.read_text())
+    ]
+    assert not elsewhere, f"use make_session or make_client: {', '.join(elsewhere)}"
 
 
 def test_the_program_stays_short() -> None:

@@ -6,11 +6,14 @@ point a paid run at a rehearsal's services, or the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from components.registry import is_private
-from container.contract.pasted import flaw
+from container.contract.pasted import cleaned_all, flaw
+from container.contract.redacted import has_secrets
+from container.transport.network import network_problems
 from container.transport.r2 import endpoint_of
 
 LOCAL_MARK = "TRAINSTACK_LOCAL_CLOUD"
@@ -28,6 +31,7 @@ KEYS = (
     "WANDB_API_KEY",
 )
 ADDRESSES = (*LOCAL_ADDRESSES, "DATASET_MIRROR_URL", "REGISTRY_SERVER", "TRAINSTACK_BASE_IMAGE")
+ACCOUNT = "CLOUDFLARE_ACCOUNT_ID"
 LEAVE = "run `trainstack_leave` or open a new terminal"
 ENTER = "run `source .local/env` first (`make up` makes it)"
 
@@ -66,7 +70,11 @@ class World:
 
 def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, str]) -> list[str]:
     """Return what is wrong with the environment for a stack of that cloud, one line each."""
-    problems = mixed_worlds(cloud, env=env)
+    problems = [
+        *mixed_worlds(cloud, env=env),
+        *address_problems(env),
+        *network_problems(env),
+    ]
     credentials = {
         "IONET_API_KEY": IONET_KEY,
         "CLOUDFLARE_API_TOKEN": CLOUDFLARE_TOKEN,
@@ -81,10 +89,39 @@ def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, s
     return problems
 
 
-def flaws(env: Mapping[str, str], *, names: Iterable[str] = (*KEYS, *ADDRESSES)) -> list[str]:
-    """Return one line for each key or address of a cleaned environment that nobody could take."""
-    found = (flaw(name, env.get(name, ""), lines=name == "REGISTRY_SECRET") for name in names)
+def entered(env: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment as it is meant: our keys and addresses without white space around.
+
+    What belongs to others, a passphrase of Pulumi's among it, stays to the letter.
+    """
+    return cleaned_all(env, only=(*KEYS, *ADDRESSES, ACCOUNT, LOCAL_MARK))
+
+
+def flaws(env: Mapping[str, str]) -> list[str]:
+    """Return one line for each key or address, of `entered`, that nobody could take."""
+    found = [
+        *(flaw(name, env.get(name, ""), lines=name == "REGISTRY_SECRET") for name in KEYS),
+        *(_address_flaw(name, env.get(name, "")) for name in ADDRESSES),
+    ]
     return [text for text in found if text]
+
+
+def _address_flaw(name: str, value: str) -> str:
+    if has_secrets(value):
+        return (
+            f"{name}: has a user, a password or a token in it, which others could read; must be an "
+            "address without one"
+        )
+    return flaw(name, value)
+
+
+def address_problems(env: Mapping[str, str]) -> list[str]:
+    """Return one line for each address of a service that no client could ask."""
+    return [
+        f"{name}: is no address; must begin with https:// (or http://) and name a host"
+        for name in LOCAL_ADDRESSES
+        if env.get(name) and not _is_address(env[name])
+    ]
 
 
 def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:
@@ -98,6 +135,14 @@ def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:
         return []
     names = ", ".join(shell.variables)
     return [f"trainstack:cloud = {cloud}: {names} must not be set for a paid run; {LEAVE}"]
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -169,8 +169,8 @@ def _line(detail: ErrorDetails, *, secret: Set[str]) -> str:
         return _bad_name(place, key=key, hidden=bool(hidden))
     if HOLDS_SECRET in detail["msg"]:
         return (
-            f"{key}: has a user, a password or a token in it, which stays in the image's history; "
-            "must be an address without one"
+            f"{key}: has a user, a password or a token in it, which others could read; must be an "
+            "address without one"
         )
     if hidden:
         return f"{key}: the value (secret) is not allowed; must be {place.allowed}"

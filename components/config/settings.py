@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from components import registry
 from components.config.compatibility import CPU, unfit
-from components.config.endpoints import CLOUDFLARE_TOKEN, World, flaws, world_problems
+from components.config.endpoints import CLOUDFLARE_TOKEN, World, entered, flaws, world_problems
 from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
 from components.config.refusals import foreign_keys, parse, texts_in
 from components.config.run_settings import RunSettings
@@ -92,7 +92,7 @@ def load_settings(
     Raises SettingsError that names every bad key with its value (unless it is secret) and what is
     allowed.
     """
-    config, env = cleaned_all(config), cleaned_all(env)
+    config, env = cleaned_all(config), entered(env)
     prefix = PROJECT_NAMESPACE + ":"
     raw = {
         key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)

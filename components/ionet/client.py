@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import requests
 import tenacity
 
+from components.http_session import make_session
 from components.ionet import json_shapes, models
 from components.ionet.errors import (
     KeyRefusedError,
@@ -21,6 +22,7 @@ from components.ionet.errors import (
     RequestRefusedError,
     UnclearError,
 )
+from container.transport.network import reason_of
 
 DEFAULT_BASE_URL = "https://api.io.solutions"
 ACCOUNT_BASE = "/enterprise/v1/io-cloud/caas"
@@ -49,7 +51,7 @@ class Client:
     ) -> None:
         self.account = account  # in words: whose key it is, never the key
         self._base_url = base_url.rstrip("/")
-        self._session = requests.Session()
+        self._session = make_session()
         self._session.headers.update({"x-api-key": api_key, "Accept": "application/json"})
         self._retry_for_s = retry_for_s
         self._timeout = (CONNECT_TIMEOUT_S, read_timeout_s)
@@ -175,9 +177,8 @@ class Client:
                 allow_redirects=False,
             )
         except requests.RequestException as error:
-            # The text of the exception holds the address, and may hold more: the class says enough.
             raise UnclearError(
-                f"io.net gave no answer to {what} ({type(error).__name__}). "
+                f"io.net gave no answer to {what}: {reason_of(error)}. "
                 "Check the network and the service's status, then try again."
             ) from None
         answer = _json_of(response)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import requests
 
+from components.http_session import make_session
 from components.ionet.client import Client
 from components.ionet.errors import NotFoundError, NotReadyError, UnclearError
 from components.ionet.rental import account
@@ -94,7 +95,8 @@ def _ended(deployment_id: str, *, run: str, how: str) -> NotReadyError:
 def _beats(address: str, *, run: str) -> bool:
     try:
         # No key of ours goes to this address.
-        answer = requests.get(f"{address}/status.json", timeout=TIMEOUT_S)
+        with make_session() as session:
+            answer = session.get(f"{address}/status.json", timeout=TIMEOUT_S)
         status: Any = answer.json() if answer.ok else None
     except (requests.RequestException, ValueError):
         return False

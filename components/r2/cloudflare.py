@@ -14,7 +14,9 @@ import requests
 import tenacity
 
 from components.errors import TrainstackError
+from components.http_session import make_session
 from container.contract.clock import moment
+from container.transport.network import reason_of
 
 DEFAULT_BASE_URL = "https://api.cloudflare.com/client/v4"
 CONNECT_TIMEOUT_S = 10.0
@@ -213,18 +215,19 @@ class Client:
         if jurisdiction:
             headers["cf-r2-jurisdiction"] = jurisdiction
         try:
-            response = requests.request(
-                method,
-                self._base_url + path,
-                headers=headers,
-                json=body,
-                timeout=self._timeout,
-                allow_redirects=False,
-            )
+            with make_session() as session:
+                response = session.request(
+                    method,
+                    self._base_url + path,
+                    headers=headers,
+                    json=body,
+                    timeout=self._timeout,
+                    allow_redirects=False,
+                )
             answer: Any = response.json()
         except (requests.RequestException, ValueError) as error:
             raise UnclearError(
-                f"Cloudflare gave no usable answer to {method} {path} ({type(error).__name__}). "
+                f"Cloudflare gave no usable answer to {method} {path}: {reason_of(error)}. "
                 "Check the network, then try again.",
                 why=type(error).__name__,
             ) from None

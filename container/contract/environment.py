@@ -14,6 +14,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from container.contract.pasted import cleaned, flaw
+from container.contract.redacted import without_secrets
+
 
 class BadEnvironmentError(ValueError):
     """The container was started with variables missing or malformed; names all of them."""
@@ -66,18 +69,21 @@ class RunEnvironment:
         values: dict[str, Any] = {"run": "main", "settings": {}}
         problems: list[str] = []
         for variable in VARIABLES:
-            text = env.get(variable.name, "")
+            text = cleaned(env.get(variable.name, ""))
             if not text:
                 if variable.required:
                     problems.append(f"{variable.name} is not set")
                 continue  # the field's default is the variable's
+            if variable.by == "secret" and (wrong := flaw(variable.name, text)):
+                problems.append(wrong)
+                continue
             try:
                 values[variable.field] = variable.read(text)
             except ValueError as error:
                 problems.append(f"{variable.name}{error}")
         if problems:
             raise BadEnvironmentError(
-                "the container's environment is not usable: " + "; ".join(problems)
+                without_secrets("the container's environment is not usable: " + "; ".join(problems))
             )
         return cls(**values)
 

@@ -14,28 +14,24 @@ from __future__ import annotations
 import argparse
 import importlib
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
-import time
-import urllib.request
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from container.nanochat import shards
+from container.nanochat.download import FetchError, again, download
 
 EVAL_BUNDLE_URL = "https://karpathy-public.s3.us-west-2.amazonaws.com/eval_bundle.zip"
 IDENTITY_URL = "https://karpathy-public.s3.us-west-2.amazonaws.com/identity_conversations.jsonl"
 WORDS_URL = "https://raw.githubusercontent.com/dwyl/english-words/refs/heads/master/words_alpha.txt"
 HOPPER = 9
 FIRST_WITH_FP8 = (8, 9)  # compute capability that torch._scaled_mm takes
-ATTEMPTS = 4
-FIRST_PAUSE_S = 2.0  # doubled after each attempt
-TIMEOUT_S = 60
-CHUNK_BYTES = 1 << 20
 
 
 class PrepareError(Exception):
@@ -57,11 +53,16 @@ def eval_bundle() -> None:
         return
     archive = base_dir() / "eval_bundle.zip"
     archive.unlink(missing_ok=True)
-    download(EVAL_BUNDLE_URL, archive)
-    draft = base_dir() / "eval_bundle.part"
-    shutil.rmtree(draft, ignore_errors=True)
-    with zipfile.ZipFile(archive) as content:
-        content.extractall(draft)
+    draft = base_dir() / "eval_bundle.draft"
+
+    def unpack(file: Path) -> None:
+        shutil.rmtree(draft, ignore_errors=True)
+        with zipfile.ZipFile(file) as content:
+            content.extractall(draft)
+        if not (draft / "eval_bundle" / "core.yaml").exists():
+            raise ValueError("the archive holds no eval_bundle/core.yaml")
+
+    download(EVAL_BUNDLE_URL, archive, check=unpack)
     shutil.rmtree(target, ignore_errors=True)
     (draft / "eval_bundle").rename(target)
     shutil.rmtree(draft, ignore_errors=True)
@@ -75,7 +76,7 @@ def sft_data() -> None:
     if importlib.util.find_spec("tasks.spellingbee"):
         words = base_dir() / "words_alpha.txt"
         if not words.exists():
-            download(WORDS_URL, words)
+            download(WORDS_URL, words, check=_are_words)
     for module, name, arguments in (
         ("smoltalk", "SmolTalk", {"split": "train"}),
         ("smoltalk", "SmolTalk", {"split": "test"}),
@@ -88,7 +89,7 @@ def sft_data() -> None:
         ("humaneval", "HumanEval", {}),
     ):
         task: Callable[..., Any] = getattr(importlib.import_module(f"tasks.{module}"), name)
-        rows = _again(lambda task=task, kw=arguments: len(task(**kw)), what=f"{name} {arguments}")
+        rows = again(lambda task=task, kw=arguments: len(task(**kw)), what=f"{name} {arguments}")
         print(f"{name} {arguments}: {rows:,} rows", flush=True)
 
 
@@ -125,25 +126,6 @@ def kernels(
     return "no Flash Attention 3 on this device, PyTorch's own attention is used"
 
 
-def download(url: str, target: Path) -> None:
-    """Fetch a file with retries and a time limit; it appears under its name only when whole."""
-    part = target.with_name(f"{target.name}.part")
-
-    def once() -> None:
-        with (
-            urllib.request.urlopen(url, timeout=TIMEOUT_S) as answer,  # noqa: S310 (https, above)
-            part.open("wb") as file,
-        ):
-            shutil.copyfileobj(answer, file, CHUNK_BYTES)
-            expected = answer.headers.get("Content-Length")
-        if expected is not None and part.stat().st_size != int(expected):
-            raise OSError(f"{part.stat().st_size} bytes of {expected} came")
-
-    _again(once, what=url)
-    part.replace(target)
-    print(f"Downloaded {target.name} ({target.stat().st_size:,} bytes)", flush=True)
-
-
 def main(argv: list[str] | None = None) -> int:
     """Do one of the preparations; exit code 1 when it failed."""
     arguments = arguments_parser().parse_args(argv)
@@ -158,7 +140,7 @@ def main(argv: list[str] | None = None) -> int:
             eval_bundle()
         else:
             sft_data()
-    except (PrepareError, shards.ShardsError) as error:
+    except (PrepareError, FetchError, shards.ShardsError) as error:
         print(f"{arguments.what}: {error}", file=sys.stderr, flush=True)
         return 1
     return 0
@@ -211,20 +193,20 @@ def _fetch_if_had(url: str, target: Path) -> None:
     if target.exists():
         return
     try:
-        download(url, target)
-    except PrepareError as error:
+        download(url, target, check=_are_conversations)
+    except FetchError as error:
         print(f"WARNING: {error}: the model will not know who it is", flush=True)
 
 
-def _again(call: Callable[[], Any], *, what: str) -> Any:
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            return call()
-        except (OSError, ValueError) as error:  # of the network, or of what came through it
-            print(f"attempt {attempt} of {ATTEMPTS} for {what}: {error}", flush=True)
-            if attempt < ATTEMPTS:
-                time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
-    raise PrepareError(f"{what} could not be fetched in {ATTEMPTS} attempts")
+def _are_words(file: Path) -> None:
+    if any(not line.isalpha() for line in file.read_text("ascii").split()):
+        raise ValueError("not a list of words")
+
+
+def _are_conversations(file: Path) -> None:
+    for line in file.read_text("utf-8").splitlines():
+        if line.strip() and not isinstance(json.loads(line), list):
+            raise ValueError("a line is no list of messages")
 
 
 if __name__ == "__main__":

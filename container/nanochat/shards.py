@@ -14,7 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPMessage
+from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO
 
@@ -70,7 +70,7 @@ def published_sha256(url: str) -> str:
     """Return the hash that the hub publishes for a large file, "" when it does not say.
 
     The hub answers a HEAD with a redirect to its store, and with the hash in X-Linked-Etag.
-    Raises OSError when it does not answer.
+    Raises OSError when it does not answer, or with what is no HTTP.
     """
     request = urllib.request.Request(url, method="HEAD")  # noqa: S310  # nanochat's own address
     try:
@@ -78,6 +78,8 @@ def published_sha256(url: str) -> str:
             headers = answer.headers
     except urllib.error.HTTPError as error:
         headers = error.headers
+    except (HTTPException, ValueError) as error:
+        raise OSError(f"no answer that can be read: {type(error).__name__}") from None
     etag = str(headers.get("X-Linked-Etag", "")).strip('"')
     return etag if _SHA256.fullmatch(etag) else ""
 

@@ -43,9 +43,8 @@ def decide(stage: Stage, end: StageEnd, tries: Tries, *, device_batch_size: int)
             return Decision("fail", f"out of memory ({tries.failed} times): {end.reason}")
         if device_batch_size > 1:
             smaller = device_batch_size // 2
-            return Decision(
-                "again", f"out of memory with device batch size {device_batch_size}", smaller
-            )
+            reason = f"out of memory with device batch size {device_batch_size}: {end.reason}"
+            return Decision("again", reason, smaller)
         return Decision("fail", f"out of memory even with device batch size 1: {end.reason}")
     if end.end == "stalled":
         tries.stalled += 1

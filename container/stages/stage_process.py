@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from container.contract.clock import Clock
+from container.stages.out_of_memory import MemoryWatch
 from container.system.process_group import MARK, catches, exit_reason, members, signal_all
 from container.system.stop import StopBudget
 from container.telemetry.nanochat_log import (
@@ -30,8 +31,6 @@ from container.telemetry.nanochat_log import (
     parse_line,
     plain,
     says_disk_full,
-    says_killed_by_host,
-    says_out_of_memory,
 )
 
 End = Literal["done", "failed", "out of memory", "stalled", "timed out", "diverged", "stopped"]
@@ -129,8 +128,7 @@ class _Run:
         self._begin = self._moved_at = self._heard_at = clock.monotonic()
         self._last_step: int | None = None
         self._stop_asked_at: float | None = None
-        self._out_of_memory = ""
-        self._killed_rank = ""
+        self._memory = MemoryWatch()
         self._disk_full = ""
         self._bad_losses = 0
         assert process.stdout is not None  # noqa: S101  # a pipe was asked for
@@ -150,10 +148,9 @@ class _Run:
         if end == "done" and self._stop.is_set() and code != 0:
             end, reason = "stopped", "stopped on request"
         elif end == "done" and code != 0:
-            if self._out_of_memory:
-                end, reason = "out of memory", self._out_of_memory
-            else:
-                end, reason = "failed", exit_reason(code) + self._killed_rank + self._disk_full
+            end, reason = "failed", exit_reason(code) + self._disk_full
+            if not self._disk_full and (memory := self._memory.reason(code)):
+                end, reason = "out of memory", memory
         return StageEnd(
             end=end,
             exit_code=code,
@@ -197,10 +194,7 @@ class _Run:
         self._tail.append(line)
         self._heard_at = self._clock.monotonic()
         self._on_line(line)
-        if says_out_of_memory(line):
-            self._out_of_memory = line.strip()[:300]
-        if says_killed_by_host(line):
-            self._killed_rank = "; a rank was killed: the host's memory may have run out"
+        self._memory.take(line)
         if says_disk_full(line):
             self._disk_full = f"; the disk is full: {line.strip()[:300]}"
         progress = parse_line(line) if self._command.watches_steps else None
@@ -213,6 +207,7 @@ class _Run:
             self._moved_at = self._clock.monotonic()
         if isinstance(progress, TrainingStep):
             self._bad_losses = 0 if progress.loss is not None else self._bad_losses + 1
+            self._memory.step()
         self._on_progress(progress)
         return isinstance(progress, TrainingStep)
 

@@ -68,7 +68,8 @@ class StageRunner:
             if step is not None and step > newest:
                 tries, newest = Tries(), step  # what failed before has been got over
             end = self._once(step)
-            if end.end in ("failed", "stalled", "timed out") and self._is_saved():
+            ended_badly = end.end in ("failed", "out of memory", "stalled", "timed out")
+            if ended_badly and self._is_saved():
                 # nanochat's report fails when base is resumed at its last step; and to train once
                 # more would make another model of the same name, after this one was sent.
                 context.run_log.event(f"{end.reason}, after its model was saved", stage=stage.name)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
 from botocore.exceptions import BotoCoreError, ClientError
 from urllib3.exceptions import HTTPError
 
+from container.contract.redacted import RedactedError
 from container.transport.r2 import code_of, kind_of, status_of
 
 SMALL_OBJECT_BYTES = 8 * 2**20
+# No answer, or one that cannot be read: cut, no HTTP, a number that is none, a header that lacks.
+_NO_ANSWER = (BotoCoreError, HTTPError, OSError, HTTPException, ValueError, KeyError)
 
 
-class BucketError(Exception):
+class BucketError(RedactedError):
     """An object could not be read or written; says which and why, without credentials."""
 
 
@@ -76,7 +80,7 @@ class RunBucket:
                 Metadata=metadata or {},
                 **condition,
             )
-        return answer["ETag"]
+            return answer["ETag"]
 
     def get(self, key: str) -> bytes | None:
         """Return an object's content, None when the bucket says that it is not there."""
@@ -174,7 +178,7 @@ class translated:  # noqa: N801  # a context manager that reads as a word
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, ClientError):
             raise self._from_answer(error) from None
-        if isinstance(error, BotoCoreError | HTTPError | OSError):
+        if isinstance(error, _NO_ANSWER):
             # Names only: an exception's text may hold an address.
             raise BucketUnavailableError(f"{self._what}: {type(error).__name__}") from None
 

@@ -150,7 +150,7 @@ class FileSender:
         bucket = self._bucket
         with translated("begin the upload of", key):
             begun = bucket.client.create_multipart_upload(Bucket=bucket.name, Key=bucket.full(key))
-        return begun["UploadId"]
+            return begun["UploadId"]
 
     def _part(
         self, key: str, upload_id: str, number: int, slice_: _Slice, there: str
@@ -169,11 +169,12 @@ class FileSender:
                         PartNumber=number,
                         Body=cast("IO[bytes]", slice_),
                     )
+                    etag = answer["ETag"]
             except BucketUnavailableError:
                 self._limiter.failed()
                 raise
             self._limiter.arrived(len(slice_), took_s=time.monotonic() - begun[-1])
-            return answer["ETag"]
+            return etag
 
         def was_cut() -> bool:
             """Whether the line was too slow; fewer at once are better then."""

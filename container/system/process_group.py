@@ -15,7 +15,9 @@ from contextlib import suppress
 from pathlib import Path
 
 MARK = "TRAINSTACK_STAGE"
+SHELL_SIGNAL = 128  # a shell's exit code for a child that a signal ended: 128 + its number
 _PR_SET_DUMPABLE = 4
+_MEMORY = "the host's memory may have run out"
 
 
 def hide_environment() -> None:
@@ -28,9 +30,11 @@ def hide_environment() -> None:
 
 def exit_reason(code: int) -> str:
     """Return what an exit code says, in words."""
+    if code == SHELL_SIGNAL + signal.SIGKILL:
+        return f"exit code {code}, a child ended by signal SIGKILL; {_MEMORY}"
     if code < 0:
         name = signal.Signals(-code).name if -code in list(signal.Signals) else str(-code)
-        hint = "; the host's memory may have run out" if -code == signal.SIGKILL else ""
+        hint = f"; {_MEMORY}" if -code == signal.SIGKILL else ""
         return f"ended by signal {name}{hint}"
     return f"exit code {code}"
 

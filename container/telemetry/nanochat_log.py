@@ -92,16 +92,6 @@ def plain(line: str) -> str:
     return _ANSI.sub("", line).rstrip()
 
 
-def says_out_of_memory(line: str) -> bool:
-    """Whether a line reports that a GPU's memory ran out."""
-    return "OutOfMemoryError" in line or "CUDA out of memory" in line
-
-
-def says_killed_by_host(line: str) -> bool:
-    """Whether torchrun reports a child that the host's out-of-memory killer may have ended."""
-    return re.search(r"exitcode\s*:\s*-9\b", line) is not None
-
-
 def says_disk_full(line: str) -> bool:
     """Whether a line reports that a disk is full; torch has words of its own for it."""
     return "No space left on device" in line or "PytorchStreamWriter failed writing" in line

@@ -35,6 +35,10 @@ class DownloadError(Exception):
     """A file could not be had, or is not what the manifest says."""
 
 
+# All that an exchange can raise: of the network, of HTTP, of what a header or a body says.
+_FAILURES = (OSError, http.client.HTTPException, ValueError, DownloadError)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shard:
     """One entry of the mirror's manifest.json."""
@@ -78,7 +82,7 @@ def fetch(url: str, target: Path, *, shard: Shard) -> bool:
         try:
             _continue(url, part, size_bytes=shard.size_bytes)
             _check(part, shard)
-        except (OSError, http.client.HTTPException, DownloadError) as error:
+        except _FAILURES as error:
             print(f"Attempt {attempt}/{ATTEMPTS} failed for {shard.name}: {error}", flush=True)
             if attempt < ATTEMPTS:
                 time.sleep(FIRST_PAUSE_S * 2 ** (attempt - 1))
@@ -98,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         wanted = plan(json.loads(_read(f"{mirror}/manifest.json")), train_shards=arguments.n)
         _fetch_conversations(mirror)
-    except (OSError, ValueError, http.client.HTTPException, DownloadError) as error:
+    except _FAILURES as error:
         print(f"The dataset mirror {_host(mirror)} cannot be used: {error}", file=sys.stderr)
         return 1
     folder = layout.shards_dir()

@@ -6,12 +6,18 @@ first client is made: the operator's program starts without it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from container.transport.network import ca_bundle, proxies_for
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+    from botocore.session import Session as CoreSession
     from mypy_boto3_s3.client import S3Client
 
 Kind = Literal["absent", "no bucket", "refused", "clock", "changed", "too short", "later"]
@@ -49,6 +55,10 @@ _STATUSES: Final[Mapping[int, Kind]] = {
 }
 
 
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, RequestTimeTooSkewed
+MOST_CLOCK_SKEW_S: Final = 900.0
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """How long one call may take, how often botocore itself tries, how many at a time."""
@@ -73,13 +83,14 @@ def make_client(
     botocore's default checksums go out as a chunked trailer that R2 still answered with 401 in
     August 2026: hence "when_required". A path-style address works with every server.
     """
-    import boto3
+    from boto3.session import Session
     from botocore.config import Config
 
     # The stubs type the other services' clients as unknown; this overload is known.
-    return boto3.client(  # pyright: ignore[reportUnknownMemberType]
+    return Session(botocore_session=_own_session()).client(  # pyright: ignore[reportUnknownMemberType]
         "s3",
         endpoint_url=endpoint,
+        verify=ca_bundle() or True,
         aws_access_key_id=access_key_id,
         aws_secret_access_key=secret_access_key,
         region_name="auto",
@@ -95,8 +106,29 @@ def make_client(
             retries={"mode": "standard", "total_max_attempts": limits.tries},
             max_pool_connections=limits.connections,
             tcp_keepalive=True,
+            proxies=proxies_for(endpoint),
         ),
     )
+
+
+def _own_session() -> CoreSession:
+    """Return a session that asks neither ~/.aws nor an AWS_* variable: they are of another tool.
+
+    A stale AWS_PROFILE would else end each command, and AWS_ENDPOINT_URL, AWS_MAX_ATTEMPTS or a
+    profile's settings change what each call does.
+    """
+    from botocore.configprovider import BOTOCORE_DEFAUT_SESSION_VARIABLES as KNOWN
+    from botocore.session import Session as CoreSession
+
+    session = CoreSession()
+    settings = session.get_component("config_store")
+    for name, (_, _, usual, _) in KNOWN.items():
+        settings.set_config_variable(name, usual)
+    for name in ("config_file", "credentials_file"):
+        settings.set_config_variable(name, os.devnull)
+    for name in ("s3", "proxies_config"):
+        settings.set_config_variable(name, None)
+    return session
 
 
 def endpoint_of(account_id: str, *, jurisdiction: str) -> str:
@@ -120,6 +152,32 @@ def status_of(error: ClientError) -> int:
     return int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
+def skew_s(error: ClientError, *, now: datetime | None = None) -> float | None:
+    """Return by how many seconds this machine's clock is ahead of the bucket's (negative: behind).
+
+    Measured by the `Date` that the answer bears; None when it bears none.
+    """
+    answer = cast("dict[str, Any]", error.response)
+    return seconds_ahead(answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}), now=now)
+
+
+def seconds_ahead(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
+    """Say the same by an answer's headers, whose names botocore writes in small letters."""
+    try:
+        date = parsedate_to_datetime(headers.get("date", ""))
+    except (TypeError, ValueError):
+        return None
+    date = date.replace(tzinfo=UTC) if date.tzinfo is None else date
+    return ((now or datetime.now(UTC)) - date).total_seconds()
+
+
 def kind_of(error: ClientError) -> Kind:
-    """Say what an error answer means: by its code, else by its status."""
-    return _CODES.get(code_of(error)) or _STATUSES.get(status_of(error), "later")
+    """Say what an error answer means: by its code, else by its status.
+
+    An answer to HEAD has no body and so no code: there, the clock is told by the answer's `Date`.
+    """
+    code, status = code_of(error), status_of(error)
+    bare = code in ("", str(status))
+    if bare and status == 403 and abs(skew_s(error) or 0.0) > MOST_CLOCK_SKEW_S:
+        return "clock"
+    return _CODES.get(code) or _STATUSES.get(status, "later")

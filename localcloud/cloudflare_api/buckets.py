@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from container.transport.r2 import Limits, make_client
 from localcloud.cloudflare_api import errors
 from localcloud.cloudflare_api.permissions import JURISDICTIONS
 from localcloud.cloudflare_api.store import Bucket, Store
 from localcloud.errors import LocalCloudError
 
+LIMITS = Limits(connect_s=3, read_s=20, tries=3, connections=10)
 LOCATIONS = ("APAC", "EEUR", "ENAM", "WEUR", "WNAM", "OC")
 STORAGE_CLASSES = ("Standard", "InfrequentAccess")
 _NAME = re.compile(r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]\Z")
@@ -110,20 +110,11 @@ class Buckets:
 
     @cached_property
     def _client(self) -> Any:
-        return boto3.client(
-            "s3",
-            endpoint_url=self._endpoint,
-            region_name="auto",
-            aws_access_key_id=self._access_key,
-            aws_secret_access_key=self._secret_key,
-            config=Config(
-                connect_timeout=3,
-                read_timeout=20,
-                retries={"mode": "standard", "max_attempts": 3},
-                proxies={},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
+        return make_client(
+            endpoint=self._endpoint,
+            access_key_id=self._access_key,
+            secret_access_key=self._secret_key,
+            limits=LIMITS,
         )
 
 

@@ -15,6 +15,7 @@ from typing import Protocol
 import requests
 import urllib3
 
+from components.http_session import make_session
 from container.contract.keys import STATUS_KEY, VERDICT_KEY
 from container.contract.records import RecordError, RunStatus, Verdict
 from runs.errors import RunsError
@@ -178,9 +179,12 @@ class Follower:
 def read_live_status(status_url: str) -> RunStatus | None:
     """Return what the machine itself says, or None when it does not answer as one of ours."""
     try:
-        with requests.get(
-            f"{status_url}/{STATUS_KEY}", timeout=_CONNECT_AND_READ_S, stream=True
-        ) as answer:
+        with (
+            make_session() as session,
+            session.get(
+                f"{status_url}/{STATUS_KEY}", timeout=_CONNECT_AND_READ_S, stream=True
+            ) as answer,
+        ):
             if answer.status_code != requests.codes.ok:
                 return None
             raw = _page(answer)

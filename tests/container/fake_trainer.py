@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 import zipfile
@@ -17,6 +18,11 @@ parser.add_argument("--device-batch-size", type=int, default=8)
 parser.add_argument("--ranks", type=int, default=1)
 parser.add_argument("--payload-bytes", type=int, default=2000)
 parser.add_argument("--oom-above", type=int, default=0, help="fail as CUDA does above this size")
+parser.add_argument(
+    "--oom-words",
+    default="torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.",
+    help="what it then says last; SIGKILL: as the kernel's killer ends it",
+)
 parser.add_argument("--exit-once-at", type=int, action="append", default=[])
 parser.add_argument("--exit-at-end", type=int, default=0, help="exit code after the last save")
 parser.add_argument("--hang-at", type=int, default=-1, help="once")
@@ -52,9 +58,9 @@ def save(step: int) -> None:
 
 
 if args.oom_above and args.device_batch_size > args.oom_above:
-    print(
-        "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.", file=sys.stderr
-    )
+    if args.oom_words == "SIGKILL":
+        os.kill(os.getpid(), signal.SIGKILL)
+    print(args.oom_words, file=sys.stderr)
     sys.exit(1)
 
 start = max(args.resume_from_step, 0)

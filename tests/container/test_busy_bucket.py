@@ -18,8 +18,10 @@ from container.storage.bucket import BucketUnavailableError, RunBucket
 from container.storage.multipart import FileSender
 from container.storage.resume import StageRecord, look
 from container.supervisor.verdict import settle
+from container.transport.r2 import MACHINE, make_client
 from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import BUCKET, Launch, bucket_at, wait_for
+from tests.container.misbehaving_server import BROKEN, RESET, broken
 from tests.container.recipes import fake_recipe, script, trainer_stage
 from tests.container.s3_server import S3Server
 
@@ -173,3 +175,21 @@ def test_what_cannot_be_brought_back_onto_the_disk_ends_the_run_with_the_reason(
     verdict = launch(recipe, work="fresh", holder="two").verdict()
     assert (verdict.outcome, verdict.stage) == ("failed", "data")
     assert verdict.reason == "cannot write made.txt to the disk: File exists"
+
+
+NOT_BROKEN_FOR_S3 = {"not found", "a part", "compressed, unasked", "no length, and cut"}
+NOT_BROKEN_FOR_S3 |= {"somebody's login page", "bytes that are no text"}
+
+
+@pytest.mark.parametrize("fault", sorted({*BROKEN, RESET} - NOT_BROKEN_FOR_S3))
+def test_an_answer_that_is_no_http_means_try_again(fault: str) -> None:
+    """A header that lacks, a length that is none: a KeyError ended the thread that asked."""
+    once = replace(MACHINE, tries=1, connect_s=2.0, read_s=2.0)
+    with broken(fault) as server:
+        client = make_client(
+            endpoint=server.url, access_key_id="a", secret_access_key="s", limits=once
+        )
+        bucket = RunBucket(client, name="b", prefix="p")
+        for call in (lambda: bucket.put("k", b""), lambda: bucket.get("k")):
+            with pytest.raises(BucketUnavailableError):
+                call()

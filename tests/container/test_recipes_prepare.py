@@ -14,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from container.nanochat import chat, prepare, report, shards
+from container.nanochat import chat, download, prepare, report, shards
 
 NEWER_THAN_3_10 = {
     "file_digest",
@@ -38,7 +38,7 @@ NEWER_THAN_3_10 = {
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NANOCHAT_BASE_DIR", str(tmp_path))
-    monkeypatch.setattr(prepare, "FIRST_PAUSE_S", 0.0)
+    monkeypatch.setattr(download, "FIRST_PAUSE_S", 0.0)
     return tmp_path
 
 
@@ -209,12 +209,6 @@ def test_a_bundle_that_was_never_unpacked_is_fetched_anew(
     prepare.eval_bundle()  # there already: nothing is fetched
 
 
-def test_a_download_that_never_works_leaves_no_file(base: Path) -> None:
-    with pytest.raises(prepare.PrepareError, match="could not be fetched in 4 attempts"):
-        prepare.download("http://127.0.0.1:9/words.txt", base / "words.txt")
-    assert not (base / "words.txt").exists()
-
-
 def test_a_commit_without_report_gets_one_of_what_is_on_disk(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,7 +269,7 @@ def test_a_generator_that_failed_fails_the_stage(base: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "program", [prepare, report, shards, chat], ids=lambda program: program.__name__
+    "program", [prepare, report, shards, chat, download], ids=lambda program: program.__name__
 )
 def test_the_programs_run_on_the_python_of_nanochat(program: ModuleType) -> None:
     """nanochat's environment may be Python 3.10: no newer syntax, and no newer names."""

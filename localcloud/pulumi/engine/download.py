@@ -8,6 +8,9 @@ from pathlib import Path
 
 import requests
 
+from components.http_session import make_session
+from container.transport.network import reason_of
+
 RELEASES = "https://get.pulumi.com/releases/sdk"
 """Where the official installer gets its archives (https://get.pulumi.com, the script)."""
 
@@ -29,7 +32,8 @@ def download_release(version: str, into: Path, *, releases: str = RELEASES) -> s
     try:
         with (
             tempfile.TemporaryFile() as archive,
-            requests.get(address, stream=True, timeout=(CONNECT_S, READ_S)) as answer,
+            make_session() as session,
+            session.get(address, stream=True, timeout=(CONNECT_S, READ_S)) as answer,
         ):
             if answer.status_code != requests.codes.ok:
                 return f"HTTP {answer.status_code}"
@@ -38,7 +42,7 @@ def download_release(version: str, into: Path, *, releases: str = RELEASES) -> s
             archive.seek(0)
             _unpack(archive, into)
     except requests.RequestException as error:
-        return type(error).__name__
+        return reason_of(error)
     except tarfile.TarError:
         return "what came is no archive"
     if not (into / "pulumi").exists() or not (into / "pulumi-language-python").exists():

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import requests
 
+from components.http_session import make_session
 from localcloud.pulumi.plugins.resource import PluginError
 
 REAL = "https://api.cloudflare.com/client/v4"
@@ -64,10 +65,7 @@ class CloudflareApi:
         """Return the answer's result; raise CloudflareRefusedError, or PluginError without one."""
         base = self._setting("baseUrl", "CLOUDFLARE_BASE_URL") or REAL
         sent = {**self._credentials(), "Accept": "application/json", **(headers or {})}
-        session = requests.Session()
-        # A proxy of the environment is not asked for this machine's own addresses.
-        session.trust_env = urlsplit(base).hostname not in {"127.0.0.1", "localhost", "::1"}
-        with session:
+        with make_session() as session:
             for attempt in range(RETRIES + 1):
                 sent["X-Stainless-Retry-Count"] = str(attempt)
                 wait_s = FIRST_WAIT_S * 2**attempt

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -21,16 +23,30 @@ from container.storage.bucket import (
     RunBucket,
 )
 from container.transport import r2
-from container.transport.r2 import MACHINE, PROGRAM, TERMINAL, endpoint_of, kind_of, make_client
+from container.transport.r2 import (
+    MACHINE,
+    PROGRAM,
+    TERMINAL,
+    endpoint_of,
+    kind_of,
+    make_client,
+    skew_s,
+)
 from runs.errors import RunsError
 from runs.source import bucket as runs_bucket
 
 
-def answer(code: str, status: int) -> ClientError:
-    return ClientError(
-        {"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": status}},  # type: ignore[typeddict-item]
-        "GetObject",
-    )
+def answer(code: str, status: int, *, date: str = "") -> ClientError:
+    headers = {"date": date} if date else {}
+    metadata: Any = {"HTTPStatusCode": status, "HTTPHeaders": headers}
+    return ClientError({"Error": {"Code": code}, "ResponseMetadata": metadata}, "GetObject")
+
+
+NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+def dated(*, ahead_s: float, now: datetime = NOW) -> str:
+    return format_datetime(now - timedelta(seconds=ahead_s), usegmt=True)
 
 
 KINDS: list[tuple[str, int, r2.Kind]] = [
@@ -63,6 +79,38 @@ KINDS: list[tuple[str, int, r2.Kind]] = [
 @pytest.mark.parametrize(("code", "status", "kind"), KINDS)
 def test_each_answer_has_one_meaning(code: str, status: int, kind: str) -> None:
     assert kind_of(answer(code, status)) == kind
+
+
+@pytest.mark.parametrize("ahead_s", [0, 7, -7, 3600, -3600, 40 * 365 * 86400])
+def test_an_answer_tells_by_how_much_this_clock_is_off(ahead_s: float) -> None:
+    error = answer("RequestTimeTooSkewed", 403, date=dated(ahead_s=ahead_s))
+    assert skew_s(error, now=NOW) == ahead_s
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Wed, 99 Foo 2026 12:00:00 GMT"])
+def test_an_answer_without_a_date_tells_nothing_of_the_clock(date: str) -> None:
+    assert skew_s(answer("RequestTimeTooSkewed", 403, date=date)) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "ahead_s", "kind"),
+    [
+        ("403", 3600, "clock"),
+        ("403", -3600, "clock"),
+        ("", 3600, "clock"),
+        ("403", 60, "refused"),
+        ("403", None, "refused"),
+        ("AccessDenied", 3600, "refused"),
+        ("RequestTimeTooSkewed", 0, "clock"),
+        ("RequestTimeTooSkewed", None, "clock"),
+    ],
+)
+def test_a_refusal_without_a_code_is_the_clocks_when_the_date_says_so(
+    code: str, ahead_s: float | None, kind: str
+) -> None:
+    """An answer to HEAD bears no code; where there is one, it decides."""
+    date = "" if ahead_s is None else dated(ahead_s=ahead_s, now=datetime.now(UTC))
+    assert kind_of(answer(code, 403, date=date)) == kind
 
 
 class Answering:
