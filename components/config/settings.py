@@ -5,6 +5,7 @@ Pure: asks nobody. It runs before anything is asked of anyone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
@@ -190,9 +191,11 @@ def _all_of(problems: list[str], *, stack: str, hidden: Iterable[str]) -> str:
     """Return one message of all problems, in which no secret is left, whole or in part."""
     count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
     listed = "\n".join(f"  {problem}" for problem in problems)
-    for secret in sorted({text for one in hidden for text in texts_in(one)}, key=len, reverse=True):
-        if len(secret) >= MIN_SECRET_LENGTH:
-            listed = listed.replace(secret, MARK)
+    whole = {text for one in hidden for text in texts_in(one) if len(text) >= MIN_SECRET_LENGTH}
+    # As they are, and as a message writes what does not fit on a line.
+    spelled = whole | {json.dumps(text)[1:-1] for text in whole} | {repr(t)[1:-1] for t in whole}
+    for secret in sorted(spelled, key=len, reverse=True):
+        listed = listed.replace(secret, MARK)
     # Half a pair of code units stands for no character: no message could be sent with it.
     listed = without_secrets(listed).encode(errors="backslashreplace").decode()
     return f"stack {stack} cannot be used, {count} (nothing was asked of anyone):\n{listed}"
