@@ -42,7 +42,7 @@ def _country(value: str) -> str:
     return code
 
 
-def _image(value: Any) -> Any:
+def _public(value: Any) -> Any:
     if isinstance(value, str) and has_secrets(value):
         raise ValueError(HOLDS_SECRET)
     return value
@@ -90,7 +90,7 @@ Countries = Annotated[
     Field(description="a list of two-letter country codes, such as [FI, US]"),
 ]
 FlatSettings = Annotated[
-    dict[str, bool | int | float | str],
+    dict[str, bool | int | float | Annotated[str, AfterValidator(_public)]],
     Field(description="an object of the recipe's settings, such as {depth: 20}"),
 ]
 BuildArg = Literal["NANOCHAT_SOURCE", "TORCH_INDEX", "PIP_INDEX_URL"]
@@ -194,7 +194,7 @@ class StackKeys(RunValues):
     ] = ""
     cudaBase: Annotated[  # noqa: N815
         str,
-        BeforeValidator(_image),
+        BeforeValidator(_public),
         Field(pattern=r"^\S{0,256}\Z", description="an image reference, or nothing"),
     ] = ""
     buildArgs: BuildArgs = {}  # noqa: N815

@@ -19,6 +19,9 @@ NO_WANDB_RUN: Final = "dummy"  # nanochat's name for a run that reports nothing
 DEFAULT_RUN = "main"
 """The name of a stack's one run, where its config has no `runs`."""
 
+from container.contract.pasted import cleaned, flaw
+from container.contract.redacted import without_secrets
+
 
 class BadEnvironmentError(ValueError):
     """The container was started with variables missing or malformed; names all of them."""
@@ -71,18 +74,21 @@ class RunEnvironment:
         values: dict[str, Any] = {"run": "main", "settings": {}}
         problems: list[str] = []
         for variable in VARIABLES:
-            text = env.get(variable.name, "")
+            text = cleaned(env.get(variable.name, ""))
             if not text:
                 if variable.required:
                     problems.append(f"{variable.name} is not set")
                 continue  # the field's default is the variable's
+            if variable.by == "secret" and (wrong := flaw(variable.name, text)):
+                problems.append(wrong)
+                continue
             try:
                 values[variable.field] = variable.read(text)
             except ValueError as error:
                 problems.append(f"{variable.name}{error}")
         if problems:
             raise BadEnvironmentError(
-                "the container's environment is not usable: " + "; ".join(problems)
+                without_secrets("the container's environment is not usable: " + "; ".join(problems))
             )
         return cls(**values)
 

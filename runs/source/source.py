@@ -11,8 +11,15 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY, address_problems
+from components.config.endpoints import (
+    CLOUDFLARE_TOKEN,
+    IONET_KEY,
+    address_problems,
+    entered,
+    flaws,
+)
 from components.r2 import cloudflare
+from container.contract.pasted import cleaned, flaw
 from container.transport.network import network_problems
 from container.transport.r2 import TERMINAL, endpoint_of, make_client
 from runs.errors import (
@@ -37,8 +44,12 @@ class Source:
 
     def __init__(self, selector: Selector, *, environ: Mapping[str, str] | None = None) -> None:
         self.selector = selector
-        self.environ: Mapping[str, str] = os.environ if environ is None else environ
-        problems = [*address_problems(self.environ), *network_problems(self.environ)]
+        self.environ: Mapping[str, str] = entered(os.environ if environ is None else environ)
+        problems = [
+            *flaws(self.environ),
+            *address_problems(self.environ),
+            *network_problems(self.environ),
+        ]
         if problems:
             raise SettingMissingError("\n".join(problems))
 
@@ -60,7 +71,7 @@ class Source:
                 return {}
             raise self._config_entries
         return {
-            name.removeprefix("trainstack:"): str(entry.get("value", ""))
+            name.removeprefix("trainstack:"): cleaned(str(entry.get("value", "")))
             for name, entry in self._config_entries.items()
             if name.startswith("trainstack:") and not entry.get("secret")
         }
@@ -205,7 +216,8 @@ class Source:
                 "the access token is a secret output of the stack: use --stack, not --bucket."
             )
         words = ["stack", "output", "--json", "--show-secrets"]
-        token = of_run(pulumi_json(words, self.selector, self.environ).get("access_token"), run)
+        tokens = pulumi_json(words, self.selector, self.environ).get("access_token")
+        token = cleaned(of_run(tokens, run))
         if not token:
             raise SettingMissingError(
                 f"the stack has no output access_token for run {run}: bring the stack up first."
@@ -224,7 +236,10 @@ class Source:
         if isinstance(entries, RunsError) or name not in entries:
             return ""
         entry = pulumi_json(["config", "get", name, "--json"], self.selector, self.environ)
-        return str(entry.get("value", ""))
+        value = cleaned(str(entry.get("value", "")))
+        if wrong := flaw(name, value, lines=name.endswith("Secret")):
+            raise SettingMissingError(f"{wrong}.")
+        return value
 
     def _within(self, said: str) -> str:
         if "/" not in said:

@@ -10,6 +10,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
+from container.contract.redacted import without_secrets
 from runs.errors import EXIT_INTERRUPTED
 
 talk = Console(stderr=True)
@@ -52,4 +53,4 @@ def interruptible(command: Callable[..., None], *, comfort: str) -> Callable[...
 
 def say(text: str, *, style: str | None = None) -> None:
     """Talk to the person at the terminal, beside the result."""
-    talk.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    talk.print(without_secrets(text), style=style, markup=False, highlight=False, soft_wrap=True)

@@ -36,8 +36,8 @@ RUN_NAME = (
 )
 SETTING = "must be a number, a text, true or false: settings are one level deep"
 IN_ADDRESS = (
-    "has a user, a password or a token in it, which stays in the image's history; must be an "
-    "address without one"
+    "has a user, a password or a token in it, which others could read; must be an address "
+    "without one"
 )
 
 EXACT: list[tuple[str, Any, str]] = [

@@ -276,6 +276,41 @@ def test_a_registry_within_the_repository_must_not_contradict(
         assert said in problems(PAID_ENV, **changes)
 
 
+def test_white_space_around_a_pasted_value_is_dropped_and_changes_no_training() -> None:
+    """A token with a blank at its end passes Cloudflare's API and fails S3's signature."""
+    env = {name: f"{value}\u00a0\n" for name, value in PAID_ENV.items()}
+    secret = ("wandbApiKey", "registrySecret")
+    given: dict[str, Any] = {
+        "cloud": "io.net",
+        "wandbApiKey": "k\n",
+        "registrySecret": "\ufeffs ",
+        "rerun": " 1 ",
+    }
+    settings = load(env, secret=secret, **given, registryUsername="u\n", bucket="my-runs\n")
+    assert settings.cloudflare_api_token == "token"
+    assert settings.wandb_api_key == "k"
+    assert (settings.image.username, settings.image.secret) == ("u", "s")
+    assert (settings.bucket, settings.runs[0].rerun) == ("my-runs", 1)
+    assert settings.runs[0].training_hash == load(PAID_ENV, cloud="io.net").runs[0].training_hash
+
+
+@pytest.mark.parametrize(
+    "key", ["ionetApiKey", "wandbApiKey", "registrySecret", "registryUsername"]
+)
+def test_a_key_that_no_header_can_carry_is_named_and_not_shown(key: str) -> None:
+    given: dict[str, Any] = {key: "planted\u2019planted"}
+    with pytest.raises(SettingsError) as failed:
+        load(secret=(key,), **given)
+    text = str(failed.value)
+    assert f"trainstack:{key}: character 8 is U+2019, not printable ASCII; copy the key" in text
+    assert "planted" not in text
+
+
+def test_a_password_in_a_recipes_setting_is_refused_as_all_records_show_it() -> None:
+    text = problems(recipeSettings={"depth": "https://me:planted@host"})
+    assert "planted" not in text
+
+
 def test_a_secret_is_never_shown() -> None:
     text = problems(registrySecret={"planted": 1}, durationHours=0)
     assert "planted" not in text

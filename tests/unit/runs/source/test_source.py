@@ -110,6 +110,19 @@ def test_a_jurisdiction_is_part_of_the_endpoint(tmp_path: Path) -> None:
     assert found.endpoint == "https://acc.eu.r2.cloudflarestorage.com"
 
 
+def test_white_space_that_was_pasted_with_a_key_is_dropped() -> None:
+    told = source(CLOUDFLARE_API_TOKEN="token\u00a0\n", IONET_API_KEY=" key\r\n")
+    assert (told.cloudflare_token, told.ionet_key) == ("token", "key")
+
+
+@pytest.mark.parametrize("name", ["CLOUDFLARE_API_TOKEN", "R2_SECRET_ACCESS_KEY", "IONET_API_KEY"])
+def test_a_key_that_no_header_can_carry_is_told_before_anyone_is_asked(name: str) -> None:
+    with pytest.raises(SettingMissingError) as failed:
+        Source(Selector(bucket="b"), environ={name: "planted\nplanted"})
+    assert str(failed.value).startswith(f"{name}: character 8 is U+000A (a line end)")
+    assert "planted" not in str(failed.value)
+
+
 def test_an_explicit_pair_of_keys_needs_no_cloudflare() -> None:
     found = source(R2_ENDPOINT_URL="http://x", R2_ACCESS_KEY_ID="a", R2_SECRET_ACCESS_KEY="s")
     assert found.bucket.name == "b"
