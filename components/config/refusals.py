@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pydantic
 from pydantic import BaseModel
@@ -107,13 +107,18 @@ def _decoded(value: str) -> Any:
 
 def texts_in(value: str) -> list[str]:
     """Return a value as it was handed over, and every text and name of a user's within it."""
-    texts, rest = [value], [_decoded(value)]
+    texts: list[str] = [value]
+    rest: list[Any] = [_decoded(value)]
     while rest:
         one = rest.pop()
         if isinstance(one, dict):
-            rest += [*one.values(), *(key for key in one if key not in StackKeys.model_fields)]
+            members = cast("dict[str, Any]", one)
+            rest += [
+                *members.values(),
+                *(key for key in members if key not in StackKeys.model_fields),
+            ]
         elif isinstance(one, list):
-            rest += one
+            rest += cast("list[Any]", one)
         elif isinstance(one, str):
             texts.append(one)
     return texts

@@ -14,13 +14,13 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
+from container.contract.pasted import cleaned, flaw
+from container.contract.redacted import without_secrets
+
 NO_WANDB_RUN: Final = "dummy"  # nanochat's name for a run that reports nothing
 
 DEFAULT_RUN = "main"
 """The name of a stack's one run, where its config has no `runs`."""
-
-from container.contract.pasted import cleaned, flaw
-from container.contract.redacted import without_secrets
 
 
 class BadEnvironmentError(ValueError):

@@ -99,7 +99,7 @@ class ReadOnlyBucket:
         except RecordError as error:
             raise UnreadableError(
                 f"{key} in bucket {self.name} cannot be read: {error}.\n"
-                "A newer trainstack may have written it: update this checkout."
+                "It is damaged, or a newer trainstack wrote it: then update this checkout."
             ) from None
 
     def read_many(self, keys: list[str]) -> Iterator[tuple[str, bytes | None]]:

@@ -251,7 +251,7 @@ class Source:
         return RunLookup(self.selector, bucket=self.bucket)
 
     def _name_of(self, prefix: str) -> str:
-        """Name a single run that the outputs do not: older ones have no output `run`.
+        """Name a stack's single run, whose outputs do not.
 
         The config names the runs that there may be, and one composes the prefix.
         """

@@ -90,14 +90,14 @@ def pulumi_json(
 def targets_of(outputs: Mapping[str, Any], *, name_of: Callable[[str], str]) -> list[Target]:
     """Read stack outputs: one value each, or one entry a run when the stack holds several.
 
-    `name_of` tells the run of a prefix, where older outputs of a single run do not name it.
+    `name_of` tells the run of a prefix, as the outputs of a single run do not name it.
     """
     prefixes = outputs.get("r2_prefix")
     if not prefixes:
         return []
     if not isinstance(prefixes, dict):
         prefix = str(prefixes).strip("/")
-        prefixes = {str(outputs.get("run") or "") or name_of(prefix): prefix}
+        prefixes = {name_of(prefix): prefix}
     return [
         Target(
             run=run,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import typer
 from rich.console import Console
@@ -29,7 +30,22 @@ def moves(console: Console) -> bool:
 
 def print_json(result: Any) -> None:
     """Print a result for machines."""
-    print(json.dumps(result, indent=2))
+    print(json_text(result, indent=2))
+
+
+def json_text(result: Any, *, indent: int | None = None) -> str:
+    """Return a result as JSON, which knows no NaN and no infinity: those are null."""
+    return json.dumps(_finite(result), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in cast("list[Any]", value)]
+    return value
 
 
 def harmless(text: str) -> str:

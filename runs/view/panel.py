@@ -1,4 +1,4 @@
-"""How runs look on a terminal of 80 columns: panel, tables, plain lines; decides nothing."""
+"""How runs look on a terminal: panel, tables, plain lines; decides nothing."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def silence(view: View) -> str:
 
 
 def panel(view: View) -> RenderableType:
-    """Draw one run: stages, progress, numbers; fits 80 × 24."""
+    """Draw one run: stages, progress, numbers; fits 80 × 24, and any width."""
     rows: list[RenderableType] = []
     status = view.status
     if status is None:

@@ -39,9 +39,8 @@ def test_the_outputs_of_a_stack_with_one_run_are_plain_values() -> None:
             "status_url": "http://127.0.0.1:8000/",
             "deployment_id": "d-1",
             "estimated_cost_usd": "0.40",
-            "run": "main",
         },
-        name_of=unnamed,
+        name_of={PREFIX: "main"}.__getitem__,
     ) == [
         Target(
             run="main",
@@ -184,7 +183,7 @@ def test_a_pulumi_that_answers_no_json_is_told(tmp_path: Path) -> None:
         _ = source(Selector(), PATH=fake_pulumi(tmp_path, "echo hello")).outputs
 
 
-def test_a_single_run_of_older_outputs_is_named_by_the_stacks_config(tmp_path: Path) -> None:
+def test_a_single_run_is_named_by_the_stacks_config(tmp_path: Path) -> None:
     path = fake_pulumi(
         tmp_path,
         """case "$*" in *output*) echo '{"r2_prefix": "prod-eu-main-0a1b2c3d-deadbeef"}';;
