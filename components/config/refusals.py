@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pydantic
 from pydantic import BaseModel
@@ -111,9 +111,11 @@ def texts_in(value: str) -> list[str]:
     while rest:
         one = rest.pop()
         if isinstance(one, dict):
-            rest += [*one.values(), *(key for key in one if key not in StackKeys.model_fields)]
+            members = cast("dict[str, Any]", one)
+            rest += members.values()
+            texts += [name for name in members if name not in StackKeys.model_fields]
         elif isinstance(one, list):
-            rest += one
+            rest += cast("list[Any]", one)
         elif isinstance(one, str):
             texts.append(one)
     return texts
