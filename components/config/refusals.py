@@ -107,16 +107,13 @@ def _decoded(value: str) -> Any:
 
 def texts_in(value: str) -> list[str]:
     """Return a value as it was handed over, and every text and name of a user's within it."""
-    texts: list[str] = [value]
-    rest: list[Any] = [_decoded(value)]
+    texts, rest = [value], [_decoded(value)]
     while rest:
         one = rest.pop()
         if isinstance(one, dict):
             members = cast("dict[str, Any]", one)
-            rest += [
-                *members.values(),
-                *(key for key in members if key not in StackKeys.model_fields),
-            ]
+            rest += members.values()
+            texts += [name for name in members if name not in StackKeys.model_fields]
         elif isinstance(one, list):
             rest += cast("list[Any]", one)
         elif isinstance(one, str):
