@@ -26,6 +26,7 @@ from runs.errors import AccessRefusedError, RunsError, SettingMissingError
 from runs.source.source import Source
 from runs.terminal import formats
 from runs.view.follower import read_live_status
+from runs.waits import waiting
 
 WANDB_KEY = "trainstack:wandbApiKey"
 REGISTRY_SECRET = "trainstack:registrySecret"  # noqa: S105 - the name of a config key
@@ -219,7 +220,8 @@ def _registry(source: Source) -> Finding:
     secret = source.secret_config(REGISTRY_SECRET) or environ.get("REGISTRY_SECRET", "")
     login = (user, secret) if user and secret else None
     try:
-        status = registry.knock(server, login)
+        with waiting(f"registry {server}", at_most_s=registry.KNOCKED_WITHIN_S):
+            status = registry.knock(server, login)
     except registry.RealmRefusedError as error:
         raise AccessRefusedError(str(error)) from None
     if status == requests.codes.ok:
@@ -239,7 +241,8 @@ def _wandb(source: Source) -> Finding:
     check, key = "W&B key", source.secret_config(WANDB_KEY)
     if not key:
         return Finding(check=check, outcome="ok", what="none: no run reports to W&B")
-    answer = wandb_login.ask(key, env=source.environ)
+    with waiting("W&B", at_most_s=wandb_login.TIMEOUT_S):
+        answer = wandb_login.ask(key, env=source.environ)
     if answer.outcome == "allowed":
         return Finding(check=check, outcome="ok", what="W&B takes it")
     if answer.outcome == "refused":

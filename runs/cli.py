@@ -24,6 +24,7 @@ from runs.commands.status import status
 from runs.commands.watch import watch
 from runs.errors import EXIT_FAILED, RunsError
 from runs.terminal.console import interruptible, say
+from runs.terminal.waiting import telling
 
 HELP = """Look at training runs, and fetch what came of them.
 
@@ -94,7 +95,8 @@ def main() -> None:
     What nobody foresaw is raised: container/contract/edge.py says it.
     """
     try:
-        app(prog_name="python -m runs")
+        with telling():
+            app(prog_name="python -m runs")
     except RunsError as error:
         say(f"runs: {error}")
         sys.exit(error.exit_code)

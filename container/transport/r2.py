@@ -95,6 +95,11 @@ class Limits:
     tries: int
     connections: int
 
+    @property
+    def answers_within_s(self) -> float:
+        """How long a call may take until it is answered or given up, but for a long body."""
+        return self.tries * (self.connect_s + self.read_s)
+
 
 # On a slow line the kernel takes a megabyte more only when one has left.
 MACHINE: Final = Limits(connect_s=20, read_s=60, tries=2, connections=32)

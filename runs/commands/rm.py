@@ -11,7 +11,7 @@ from runs.errors import RunsError, SettingMissingError
 from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.terminal import formats, progress_bar
-from runs.terminal.console import out, print_json, say, talk
+from runs.terminal.console import out, print_json, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import tables
 
@@ -39,8 +39,7 @@ def rm(
         )
     source = Source(selector)
     target, place = source.choose_one(), source.bucket
-    with talk.status("listing what is there …"):
-        remains = remove.remains(place, target.prefix)
+    remains = remove.remains(place, target.prefix)
     unended = bool(remains.keys or remains.uploads) and not remains.ended
     if yes and unended and not force:
         raise RunsError(

@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from components.ledger.page import FOLDER
 from container.contract.records import Record, RecordError
-from container.transport.r2 import clock_problem, code_of, kind_of, why
+from container.transport.r2 import TERMINAL, clock_problem, code_of, kind_of, why
 from runs.errors import (
     AccessRefusedError,
     NoSuchRunError,
@@ -26,6 +26,7 @@ from runs.errors import (
     UnreachableError,
     UnreadableError,
 )
+from runs.waits import waiting
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -70,7 +71,7 @@ class ReadOnlyBucket:
     def read(self, key: str) -> bytes | None:
         """Return a whole object, or None when the bucket says that it is not there."""
         try:
-            with self.explained(f"read {key}"):
+            with self._asked(f"read {key}"):
                 return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
         except AbsentError:
             return None
@@ -123,7 +124,7 @@ class ReadOnlyBucket:
     def holds(self, prefix: str) -> bool:
         """Say whether anything lies in this folder, an open upload included."""
         below = f"{prefix}/"
-        with self.explained(f"list {below}"):
+        with self._asked(f"list {below}"):
             page: Any = self.client.list_objects_v2(Bucket=self.name, Prefix=below, MaxKeys=1)
             if page.get("Contents"):
                 return True
@@ -143,7 +144,7 @@ class ReadOnlyBucket:
 
     def now(self) -> datetime:
         """Return the bucket's time: this machine's clock may be wrong. Raises if it has none."""
-        with self.explained("list"):
+        with self._asked("list"):
             answer: Any = self.client.list_objects_v2(Bucket=self.name, MaxKeys=1)
         headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
         try:
@@ -157,12 +158,18 @@ class ReadOnlyBucket:
     def _pages(self, **words: Any) -> Iterator[dict[str, Any]]:
         token: dict[str, Any] = {}
         while True:
-            with self.explained(f"list {words.get('Prefix', '')}".strip()):
+            with self._asked(f"list {words.get('Prefix', '')}".strip()):
                 page: Any = self.client.list_objects_v2(Bucket=self.name, **words, **token)
             yield page
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    @contextmanager
+    def _asked(self, action: str) -> Generator[None]:
+        asked = waiting(f"bucket {self.name}", at_most_s=TERMINAL.answers_within_s)
+        with asked, self.explained(action):
+            yield
 
     @contextmanager
     def explained(self, action: str) -> Generator[None]:

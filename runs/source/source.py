@@ -34,6 +34,7 @@ from runs.source.run_lookup import RunLookup
 from runs.source.run_names import composes
 from runs.source.selector import Selector
 from runs.source.stack import Target, of_run, pick, pulumi_json, runs_of_config, targets_of
+from runs.waits import waiting
 
 VERIFY_READ_S = 15.0
 VERIFY_RETRY_S = 3.0  # a person waits
@@ -289,8 +290,10 @@ class Source:
 
     def token_id(self) -> str:
         """Return the id of the Cloudflare token, which is its S3 access key."""
+        client = self.cloudflare_client()
         try:
-            return self.cloudflare_client().token_id()
+            with waiting("Cloudflare", at_most_s=client.answers_within_s):
+                return client.token_id()
         except cloudflare.UnclearError as error:
             raise UnreachableError(_not_checked(error.why, self.cloudflare_url)) from None
         except cloudflare.TokenRefusedError:

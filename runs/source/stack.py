@@ -17,6 +17,7 @@ from container.contract.environment import DEFAULT_RUN
 from runs.errors import RunsError, SettingMissingError, UnreachableError
 from runs.source.nearest import listed
 from runs.source.selector import Selector
+from runs.waits import waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 PULUMI_WITHIN_S = 60
@@ -55,15 +56,16 @@ def pulumi_json(
         )
     stack = ["--stack", selector.stack] if selector.stack else []
     try:
-        done = subprocess.run(
-            [program, *command, *stack, "--non-interactive"],
-            cwd=ROOT,
-            env=dict(environ),
-            capture_output=True,
-            text=True,
-            timeout=PULUMI_WITHIN_S,
-            check=False,
-        )
+        with waiting(f"`pulumi {' '.join(command[:2])}`", at_most_s=PULUMI_WITHIN_S):
+            done = subprocess.run(
+                [program, *command, *stack, "--non-interactive"],
+                cwd=ROOT,
+                env=dict(environ),
+                capture_output=True,
+                text=True,
+                timeout=PULUMI_WITHIN_S,
+                check=False,
+            )
     except subprocess.TimeoutExpired:
         raise UnreachableError(
             f"`pulumi {' '.join(command[:2])}` gave no answer within {PULUMI_WITHIN_S} s."

@@ -22,6 +22,7 @@ from runs.errors import RunsError, UnreadableError
 from runs.source.bucket import READERS, ReadOnlyBucket
 from runs.source.stack import Target
 from runs.view import standing
+from runs.waits import waiting
 
 LOOK_EVERY_S = 2.0
 BUCKET_EVERY_S = 6.0  # while the machine itself answers
@@ -203,6 +204,7 @@ def read_live_status(status_url: str) -> RunStatus | None:
     try:
         with (
             make_session() as session,
+            waiting("the machine's page", at_most_s=_PAGE_WITHIN_S + sum(_CONNECT_AND_READ_S)),
             session.get(
                 f"{status_url}/{STATUS_KEY}", timeout=_CONNECT_AND_READ_S, stream=True
             ) as answer,
