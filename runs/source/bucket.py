@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 from urllib3.exceptions import HTTPError
 
 from components.ledger.page import FOLDER
+from container.contract.nearest import listed
 from container.contract.records import Record, RecordError
 from container.transport.r2 import TERMINAL, clock_problem, code_of, kind_of, why
 from runs.errors import (
@@ -165,6 +166,15 @@ class ReadOnlyBucket:
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
 
+    def _which_there_are(self) -> str:
+        """Name the account's buckets, the nearest first; "" where the key may not list them."""
+        try:
+            found = self.client.list_buckets().get("Buckets", [])
+        except (BotoCoreError, ClientError, HTTPError):
+            return ""
+        names = [bucket.get("Name", "") for bucket in found]
+        return f"There are, the nearest first: {listed(self.name, names)}.\n" if names else ""
+
     @contextmanager
     def _asked(self, action: str) -> Generator[None]:
         asked = waiting(f"bucket {self.name}", at_most_s=TERMINAL.answers_within_s)
@@ -207,7 +217,8 @@ class ReadOnlyBucket:
         if kind == "no bucket":
             return NoSuchRunError(
                 f"cannot {action}: there is no bucket {self.name} at {self.endpoint}.\n"
-                "`pulumi up` makes it; else the name, account or jurisdiction is another."
+                f"{self._which_there_are()}`pulumi up` makes it; else the name, account or "
+                "jurisdiction is another."
             )
         if kind == "refused":
             return AccessRefusedError(

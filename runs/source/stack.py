@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from container.contract.environment import DEFAULT_RUN
+from container.contract.nearest import listed
 from runs.errors import RunsError, SettingMissingError, UnreachableError
-from runs.source.nearest import listed
 from runs.source.selector import Selector
 from runs.waits import waiting
 

@@ -477,8 +477,9 @@ def test_a_wrong_key_no_bucket_and_no_server_are_three_different_answers(
         bucket(server, R2_SECRET_ACCESS_KEY="wrong").read("x")
     with pytest.raises(AccessRefusedError, match="refused the key"):
         bucket(server, R2_ACCESS_KEY_ID="stranger").folders()
-    with pytest.raises(NoSuchRunError, match="no bucket"):
-        bucket(server, name="no-such-bucket").folders()
+    with pytest.raises(NoSuchRunError, match="There are, the nearest first: ") as told:
+        bucket(server, name=f"{bucket(server).name}x").folders()
+    assert f"first: {bucket(server).name}" in str(told.value)
     with pytest.raises(UnreachableError, match="nothing answers"):
         bucket(server, R2_ENDPOINT_URL="http://127.0.0.1:9").folders()
     assert bucket(server).read("not-there") is None

@@ -1,6 +1,6 @@
 """What a client of ours takes from its surroundings: a proxy and a CA bundle, no other tool's key.
 
-https://github.com/psf/requests/issues/3929, https://github.com/boto/boto3/issues/2745
+https://github.com/psf/requests/issues/3929, https://github.com/boto/boto3/issues/4121
 """
 
 from __future__ import annotations

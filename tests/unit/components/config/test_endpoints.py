@@ -9,7 +9,7 @@ from components.config.endpoints import ADDRESSES, KEYS, entered, flaws
 
 @pytest.mark.parametrize("name", [*KEYS, *ADDRESSES, "CLOUDFLARE_ACCOUNT_ID"])
 def test_what_was_pasted_along_with_a_key_is_dropped(name: str) -> None:
-    """https://github.com/cloudflare/wrangler-legacy/issues/1303"""
+    """https://github.com/jekyll/Utterson/pull/30"""
     assert entered({name: "\ufeff value\u00a0\r\n"}) == {name: "value"}
 
 

@@ -201,7 +201,7 @@ def test_a_bad_value_is_named_with_what_is_allowed(key: str, value: Any, allowed
 
 
 def test_the_first_bad_key_does_not_hide_the_others_nor_a_missing_one() -> None:
-    """https://github.com/pulumi/pulumi/issues/10424: the engine tells one, without its value."""
+    """The engine's own check tells one, without its value."""
     text = problems(
         durationHours="2.5",
         maxCostUsd="0.001",
@@ -215,7 +215,7 @@ def test_the_first_bad_key_does_not_hide_the_others_nor_a_missing_one() -> None:
 
 
 def test_what_yaml_changed_is_told_with_the_remedy() -> None:
-    """https://github.com/pulumi/pulumi/issues/3361"""
+    """https://github.com/pulumi/pulumi/issues/11518"""
     file = "config:\n  trainstack:nanochatCommit: 0123456\n  trainstack:durationHours: 010\n"
     text = problems(stack_file=file, nanochatCommit="42798", durationHours="8", gpuType="?")
     told = "which YAML reads as another value; put it in quotes"

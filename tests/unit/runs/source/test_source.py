@@ -300,6 +300,8 @@ def test_the_token_is_checked_in_the_stacks_account(
     asked: list[tuple[str, str]] = []
 
     class Client:
+        answers_within_s = 1.0
+
         def __init__(self, token: str, *, account_id: str, **_: object) -> None:
             asked.append((token, account_id))
 
