@@ -14,6 +14,7 @@ from container.contract.records import Artifact, Manifest
 from runs.download.plan import Item, Pulled, plan
 from runs.download.puller import Puller
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
+from runs.same_place import in_same_place
 from runs.source.bucket import ReadOnlyBucket
 from runs.source.selector import Selector
 from runs.source.source import Source
@@ -58,7 +59,8 @@ def pull(
     else:
         for one in bad:
             say(f"{one.result}: {one.item.key}: {one.detail}", style="red")
-        out.print(summary(results, folder=folder), markup=False, soft_wrap=True)
+        summed_up = in_same_place(summary(results, folder=folder))
+        out.print(summed_up, markup=False, soft_wrap=True)
     raise typer.Exit(EXIT_FAILED if bad else EXIT_OK)
 
 
