@@ -196,7 +196,7 @@ def _rented(source: Source) -> Finding:
         count = formats.plural(len(rows), "live machine")
         what, remedy = (
             f"{count} at io.net, and no stack to compare with",
-            "see `python -m runs reap`",
+            "look with `python -m runs reap`",
         )
         return Finding(check=check, outcome="unknown", what=what, remedy=remedy)
     if strangers:

@@ -97,7 +97,10 @@ def summary(results: Sequence[Pulled], *, folder: Path) -> str:
     checked = "all hashes right" if all(f.item.sha256 for f in results) else "sizes right"
     parts = [f"{number} {result}" for result, number in counts.items()]
     tail = (
-        checked if len(good) == len(results) else "run the same again, or see `python -m runs logs`"
+        checked
+        if len(good) == len(results)
+        else "the bucket does not hold the rest as it was left: `python -m runs artifacts --all` "
+        "names every checkpoint, of which an earlier one may be whole"
     )
     size = formats.size(sum(f.item.size_bytes for f in good))
     return f"{folder}: {', '.join(parts)} ({size}); {tail}"
