@@ -5,11 +5,10 @@ The commands are in commands/; exit codes are in errors.py.
 
 from __future__ import annotations
 
-import sys
+import inspect
 
 import typer
 
-from components.errors import TrainstackError
 from runs.commands.artifacts import artifacts
 from runs.commands.chat import chat
 from runs.commands.cost import cost
@@ -22,8 +21,7 @@ from runs.commands.reap import reap
 from runs.commands.rm import rm
 from runs.commands.status import status
 from runs.commands.watch import watch
-from runs.errors import EXIT_FAILED, RunsError
-from runs.terminal.console import interruptible, say
+from runs.terminal.ending import ending_as_documented
 from runs.terminal.waiting import telling
 
 HELP = """Look at training runs, and fetch what came of them.
@@ -48,7 +46,7 @@ app = typer.Typer(
 
 _LOOKED = "Interrupted; no run was touched."
 _STILL_PAID = (
-    "Not watching any more; the run goes on, and is paid for. Look again: `python -m runs watch`"
+    "Not watching any more; the run goes on, and is paid for. Look again: `python -m runs watch`."
 )
 # Function, name, what `--help` says of it, and what Ctrl-C leaves behind; in the order of `--help`.
 COMMANDS = (
@@ -85,8 +83,11 @@ COMMANDS = (
         "Interrupted. What was asked to end may end later: list again with `python -m runs reap`.",
     ),
 )
+TAKES = {name: frozenset(inspect.signature(command).parameters) for command, name, *_ in COMMANDS}
 for _command, _name, _purpose, _comfort in COMMANDS:
-    app.command(_name, short_help=_purpose)(interruptible(_command, comfort=_comfort))
+    app.command(_name, short_help=_purpose)(
+        ending_as_documented(_command, name=_name, comfort=_comfort, takes=TAKES)
+    )
 
 
 def main() -> None:
@@ -94,12 +95,5 @@ def main() -> None:
 
     What nobody foresaw is raised: container/contract/edge.py says it.
     """
-    try:
-        with telling():
-            app(prog_name="python -m runs")
-    except RunsError as error:
-        say(f"runs: {error}")
-        sys.exit(error.exit_code)
-    except TrainstackError as error:
-        say(f"runs: {error}")
-        sys.exit(EXIT_FAILED)
+    with telling():
+        app(prog_name="python -m runs")

@@ -96,7 +96,7 @@ def reap(
     _show(found, done=done, stack=selector.stack, as_json=as_json)
     if yes:
         raise typer.Exit(EXIT_OK if done.is_all_of(choice) else EXIT_FAILED)
-    _say_how(found, choice, wanted, options=_options(selector))
+    _say_how(found, choice, wanted)
 
 
 @dataclass(frozen=True)
@@ -212,24 +212,16 @@ def _show(found: Inventory, *, done: Done, stack: str, as_json: bool) -> None:
         )
 
 
-def _say_how(
-    found: Inventory, choice: reaping.Choice, wanted: Sequence[str], *, options: str
-) -> None:
+def _say_how(found: Inventory, choice: reaping.Choice, wanted: Sequence[str]) -> None:
     """Say what to type next; nothing was done."""
     if wanted:
         if not choice.is_empty:
             say("Nothing was done: say --yes to do it.")
         return
-    command = f"python -m runs reap ID{options} --yes"
+    command = "python -m runs reap ID --yes"
     if any(machine.in_state is not True for machine in found.machines):
         say(f"To give a machine back:   {command}")
     if any(rental.entry.is_open for rental in found.only_in_ledger):
         say(f"To forget a rental:       {command} --forget")
     if any(not token.kept_because for token in found.tokens or ()):
         say(f"To revoke a token:        {command}")
-
-
-def _options(selector: Selector) -> str:
-    stack = "" if selector.stack_from_environment else selector.stack
-    named = {"--stack": stack, "--bucket": selector.bucket}
-    return "".join(f" {option} {value}" for option, value in named.items() if value)

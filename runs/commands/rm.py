@@ -45,7 +45,8 @@ def rm(
         raise RunsError(
             f"{target.run} has no verdict, so it has not ended or its machine vanished; nothing "
             "was deleted.\nLook with `python -m runs status` and give its machine back first "
-            "(`pulumi destroy`; `python -m runs reap` when no stack knows it), or say --force."
+            "(`pulumi destroy`; `python -m runs reap` when no stack knows it). Where no verdict "
+            "comes of that, say --force."
         )
     if yes:
         with progress_bar.of_objects(len(remains.keys), done_so="deleted") as advance:
@@ -68,4 +69,7 @@ def rm(
         also = " and, as the run has no verdict, --force" if unended and not force else ""
         say(f"Nothing was deleted: say --yes{also} to do it.")
     if any(declared.prefix == target.prefix for declared in source.targets):
-        say("The stack still declares this run: without its verdict `pulumi up` trains it again.")
+        say(
+            "The stack still declares this run: without its verdict `pulumi up` trains it again "
+            "once its machine has ended."
+        )

@@ -128,8 +128,8 @@ class Source:
         if self.selector.host not in ("", urlsplit(endpoint).netloc):
             raise SettingMissingError(
                 f"the address that was given is of {self.selector.host}, and the keys here are of "
-                f"{urlsplit(endpoint).netloc}.\nSet R2_ENDPOINT_URL or CLOUDFLARE_ACCOUNT_ID for "
-                "that account, with its keys."
+                f"{urlsplit(endpoint).netloc}.\nSet R2_ENDPOINT_URL=https://{self.selector.host} "
+                "for this command, and that account's keys."
             )
         client = make_client(
             endpoint=endpoint,
@@ -212,10 +212,6 @@ class Source:
 
     def access_token(self, run: str) -> str:
         """Return the bearer token of a run's chat; the one place that asks Pulumi for a secret."""
-        if self.selector.bucket:
-            raise SettingMissingError(
-                "the access token is a secret output of the stack: use --stack, not --bucket."
-            )
         words = ["stack", "output", "--json", "--show-secrets"]
         tokens = pulumi_json(words, self.selector, self.environ).get("access_token")
         token = cleaned(of_run(tokens, run))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import math
-from collections.abc import Callable
 from typing import Any, cast
 
-import typer
 from rich.console import Console
 
 from container.contract.redacted import without_secrets
-from runs.errors import EXIT_INTERRUPTED
+from runs.same_place import in_same_place
 
 talk = Console(stderr=True)
 out = Console()
@@ -53,20 +50,7 @@ def harmless(text: str) -> str:
     return "".join(c for c in text if c.isprintable() or c in "\n\t")
 
 
-def interruptible(command: Callable[..., None], *, comfort: str) -> Callable[..., None]:
-    """Make Ctrl-C end a command with its documented exit code and a word about what it means."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except KeyboardInterrupt:
-            say(f"\n{comfort}")
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-
-    return run
-
-
 def say(text: str, *, style: str | None = None) -> None:
     """Talk to the person at the terminal, beside the result."""
-    talk.print(without_secrets(text), style=style, markup=False, highlight=False, soft_wrap=True)
+    shown = in_same_place(without_secrets(text))
+    talk.print(shown, style=style, markup=False, highlight=False, soft_wrap=True)
