@@ -133,17 +133,15 @@ def load_settings(
 
 def _unencrypted(config: Mapping[str, str], secret_keys: frozenset[str]) -> list[str]:
     wanted = [f"{PROJECT_NAMESPACE}:{key}" for key in SECRET_KEYS]
-    problems = [
-        f"{key}: must be stored encrypted: pulumi config set --secret {key}"
-        for key in wanted
-        if key in config and key not in secret_keys
-    ]
+    problems = [_encrypt(key) for key in wanted if key in config and key not in secret_keys]
     if config.get(CLOUDFLARE_TOKEN) and CLOUDFLARE_TOKEN not in secret_keys:
-        problems.append(
-            f"{CLOUDFLARE_TOKEN}: must be stored encrypted: pulumi config set --secret "
-            f"{CLOUDFLARE_TOKEN}; make another token if the stack file has left this machine"
-        )
+        left = "make another token if the stack file has left this machine"
+        problems.append(f"{_encrypt(CLOUDFLARE_TOKEN)}; {left}")
     return problems
+
+
+def _encrypt(key: str) -> str:
+    return f"{key}: must be stored encrypted: pulumi config set --secret {key}"
 
 
 def _unfit_for_headers(config: Mapping[str, str]) -> list[str]:

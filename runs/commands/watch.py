@@ -68,8 +68,9 @@ def say_gone(view: View) -> None:
     """Say what a silent machine may mean, and what to do."""
     say(
         f"{view.run}: {panel.silence(view)}, and there is no verdict. The machine may be gone "
-        "while it is still billed.\nSee `python -m runs logs`; `pulumi up` resumes it on a new "
-        "machine, `pulumi destroy` gives this one back."
+        "while it is still billed.\nSee `python -m runs logs`; `pulumi up` asks io.net, and "
+        "resumes the run on a new machine where this one has ended. Where it lives and hangs: "
+        "raise trainstack:renew for a new machine, or `pulumi destroy` gives it back."
     )
 
 
