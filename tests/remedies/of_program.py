@@ -202,14 +202,4 @@ ROWS: tuple[Row, ...] = (
         words="--run=",
         no_remedy="a flag of nanochat's programs",
     ),
-    Row(
-        module="container.toy_trainer.base_train",
-        words="--run",
-        no_remedy="a flag of the trainer",
-    ),
-    Row(
-        module="container.toy_trainer.chat_sft",
-        words="--run",
-        no_remedy="a flag of the trainer",
-    ),
 )

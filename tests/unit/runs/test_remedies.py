@@ -28,7 +28,10 @@ MAIN = (*HERE, "--prefix", PREFIX)
 
 
 def run(
-    prefix: str = PREFIX, *without: str, name: str = "main", **others: bytes
+    prefix: str = PREFIX,
+    *without: str,
+    name: str = "main",
+    others: Mapping[str, bytes] | None = None,
 ) -> dict[str, bytes]:
     """The objects of a run that succeeded, without some of them."""
     objects = {
@@ -39,7 +42,7 @@ def run(
         **REPORT,
         "manifest.json": manifest(REPORT, run=name).to_json(),
         "verdict.json": verdict(run=name).to_json(),
-        **others,
+        **(others or {}),
     }
     return {f"{prefix}/{key}": raw for key, raw in objects.items() if key not in without}
 
@@ -80,13 +83,13 @@ GONE = status(beat_at="2026-11-23T09:00:00+00:00").to_json()
         (run(), ("rm", *HERE), 2, "which run", "list"),
         (run(), ("status", *HERE, "--prefix", "ledger/trainstack"), 2, "is the ledger", "list"),
         (
-            run(PREFIX, "verdict.json", **{"status.json": GONE}),
+            run(PREFIX, "verdict.json", others={"status.json": GONE}),
             ("watch", *MAIN, "--gone-after", "0.1"),
             4,
             "no verdict",
             "logs",
         ),
-        (run(**{"verdict.json": FAILED}), ("watch", *MAIN), 1, "whole output", "logs"),
+        (run(others={"verdict.json": FAILED}), ("watch", *MAIN), 1, "whole output", "logs"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -178,7 +181,7 @@ def test_a_disk_without_room_gives_way_to_another_folder_or_a_part(
 ) -> None:
     checkpoint = {"checkpoints/sft/d4/model_000001.pt": b"w" * 10}
     kept = {**REPORT, **checkpoint}
-    objects = run(**checkpoint, **{"manifest.json": manifest(kept).to_json()})
+    objects = run(others={**checkpoint, "manifest.json": manifest(kept).to_json()})
     free = {"full": 5, "nearly": 10}
     monkeypatch.setattr(
         shutil, "disk_usage", lambda path: SimpleNamespace(free=free.get(Path(path).name, 10**9))
@@ -196,7 +199,7 @@ def test_what_the_bucket_does_not_hold_as_it_was_left_is_sought_among_all_artefa
     tmp_path: Path,
 ) -> None:
     """The same again, which was told, finds the same again."""
-    damaged = run(**{"report/report.md": b"# another\n\n"[: len(REPORT["report/report.md"])]})
+    damaged = run(others={"report/report.md": b"# another\n\n"[: len(REPORT["report/report.md"])]})
     words = ("pull", *MAIN, "--to", str(tmp_path))
     ended = typed(damaged, *words)
     assert ended.code == 1
