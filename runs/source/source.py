@@ -22,19 +22,13 @@ from components.r2 import cloudflare
 from container.contract.pasted import cleaned, flaw
 from container.transport.network import network_problems
 from container.transport.r2 import TERMINAL, endpoint_of, make_client
-from runs.errors import (
-    AccessRefusedError,
-    NoSuchRunError,
-    RunsError,
-    SettingMissingError,
-    UnreachableError,
-)
+from runs.errors import NoSuchRunError, RunsError, SettingMissingError
 from runs.source.bucket import ReadOnlyBucket
 from runs.source.run_lookup import RunLookup
 from runs.source.run_names import composes
 from runs.source.selector import Selector
 from runs.source.stack import Target, of_run, pick, pulumi_json, runs_of_config, targets_of
-from runs.waits import waiting
+from runs.source.token_check import verified_id
 
 VERIFY_READ_S = 15.0
 VERIFY_RETRY_S = 3.0  # a person waits
@@ -286,15 +280,9 @@ class Source:
 
     def token_id(self) -> str:
         """Return the id of the Cloudflare token, which is its S3 access key."""
-        client = self.cloudflare_client()
-        try:
-            with waiting("Cloudflare", at_most_s=client.answers_within_s):
-                return client.token_id()
-        except cloudflare.UnclearError as error:
-            raise UnreachableError(_not_checked(error.why, self.cloudflare_url)) from None
-        except cloudflare.TokenRefusedError:
-            said = _not_valid(self.cloudflare_url, account=self._known_account)
-            raise AccessRefusedError(said) from None
+        return verified_id(
+            self.cloudflare_client(), url=self.cloudflare_url, account=self._known_account
+        )
 
     def cloudflare_client(self) -> cloudflare.Client:
         """Return a client of Cloudflare's API with the operator's token."""
@@ -311,23 +299,3 @@ class Source:
         """The address of Cloudflare's API in this world."""
         base_url = self.environ.get("CLOUDFLARE_BASE_URL") or cloudflare.DEFAULT_BASE_URL
         return base_url.rstrip("/")
-
-
-def _not_checked(why: str, base_url: str) -> str:
-    if why.isdigit():
-        return (
-            f"cannot check the Cloudflare token: Cloudflare answered {why}.\nTry again in a minute."
-        )
-    return (
-        f"cannot check the Cloudflare token: no answer from {base_url.partition('/client')[0]} "
-        f"({why}).\nIn the local world: python -m localcloud start"
-    )
-
-
-def _not_valid(base_url: str, *, account: str) -> str:
-    return f"{base_url} says that the Cloudflare token is not valid.\n" + (
-        "It is expired, revoked, of another account, or of another world. Set a live one: "
-        "CLOUDFLARE_API_TOKEN, or else config cloudflare:apiToken."
-        if account
-        else "An account's token needs its account: set CLOUDFLARE_ACCOUNT_ID, or say --stack."
-    )

@@ -253,12 +253,12 @@ ROWS: tuple[Row, ...] = (
         carried_out_by=f"{_KEYS}::test_each_key_that_is_named_opens_the_bucket",
     ),
     Row(
-        module="runs.source.source",
+        module="runs.source.token_check",
         words="cannot check the Cloudflare token: no answer",
         carried_out_by=_KEYS + "::test_a_cloudflare_that_does_not_answer_is_one_that_is_started",
     ),
     Row(
-        module="runs.source.source",
+        module="runs.source.token_check",
         words="needs its account",
         carried_out_by=_KEYS + "::test_an_accounts_token_is_taken_once_its_account_is_told",
     ),
