@@ -194,7 +194,7 @@ ROWS: tuple[Row, ...] = (
         module="localcloud.pulumi.engine.host.language_host",
         words="the project's own",
         carried_out_by="tests/unit/test_setup.py"
-        + "::test_an_environment_whose_python_was_removed_is_made_again",
+        "::test_an_environment_whose_python_was_removed_is_made_again",
     ),
     Row(
         module="localcloud.pulumi.plugins.cloudflare_http",
