@@ -119,7 +119,7 @@ def make_client(
     from botocore.config import Config
 
     # The stubs type the other services' clients as unknown; this overload is known.
-    return Session(botocore_session=_own_session()).client(  # pyright: ignore[reportUnknownMemberType]
+    client = Session(botocore_session=_own_session()).client(  # pyright: ignore[reportUnknownMemberType]
         "s3",
         endpoint_url=endpoint,
         verify=ca_bundle() or True,
@@ -141,6 +141,17 @@ def make_client(
             proxies=proxies_for(endpoint),
         ),
     )
+    events: Any = client.meta.events  # the stubs do not know the emitter's methods
+    events.register_last("before-parameter-build.s3", _follow_no_redirect)
+    return client
+
+
+def _follow_no_redirect(context: dict[str, Any], **_: object) -> None:
+    """Keep botocore from asking for another region's address, which is for AWS.
+
+    Asked through what redirects everything, as a hotel's login page, it never came back from it.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _own_session() -> CoreSession:

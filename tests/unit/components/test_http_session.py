@@ -163,6 +163,14 @@ def test_an_aws_profile_changes_no_call(
     assert service.requests[0].path.startswith("/some-bucket?")
 
 
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_what_redirects_everything_is_asked_once(status: int, service: HeaderDouble) -> None:
+    """As a hotel's login page does: the S3 client asked it for a region without an end."""
+    service.status = status
+    ask(s3, service.url)
+    assert len(service.requests) == 1
+
+
 @pytest.mark.parametrize("variable", CA_BUNDLES)
 def test_every_client_trusts_the_environments_ca_bundle(
     variable: str, monkeypatch: pytest.MonkeyPatch
