@@ -6,9 +6,14 @@ The commands are in commands/; exit codes are in errors.py.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
 
 import typer
 
+from runs import same_place
 from runs.commands.artifacts import artifacts
 from runs.commands.chat import chat
 from runs.commands.cost import cost
@@ -21,6 +26,8 @@ from runs.commands.reap import reap
 from runs.commands.rm import rm
 from runs.commands.status import status
 from runs.commands.watch import watch
+from runs.errors import SettingMissingError
+from runs.source.selector import Selector
 from runs.terminal.ending import ending_as_documented
 from runs.terminal.waiting import telling
 
@@ -83,11 +90,25 @@ COMMANDS = (
         "Interrupted. What was asked to end may end later: list again with `python -m runs reap`.",
     ),
 )
+# The parameters of each command.
 TAKES = {name: frozenset(inspect.signature(command).parameters) for command, name, *_ in COMMANDS}
+
+
+def place_of(name: str, words: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Return within what messages know where this command looks; nowhere for what is refused."""
+    said = {option: words.get(option) for option in ("stack", "bucket", "prefix", "run")}
+    try:
+        found = Selector.from_options(**said, stack_beside_bucket=True)
+    except SettingMissingError:
+        found = Selector()
+    stack = "" if found.stack_from_environment else found.stack
+    options = {"stack": stack, "bucket": found.bucket, "prefix": found.prefix, "run": found.run}
+    return same_place.typed(name, options, takes=TAKES)
+
+
 for _command, _name, _purpose, _comfort in COMMANDS:
-    app.command(_name, short_help=_purpose)(
-        ending_as_documented(_command, name=_name, comfort=_comfort, takes=TAKES)
-    )
+    _ending = ending_as_documented(_command, comfort=_comfort, place=partial(place_of, _name))
+    app.command(_name, short_help=_purpose)(_ending)
 
 
 def main() -> None:

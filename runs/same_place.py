@@ -13,7 +13,6 @@ from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
 
 STACK_VARIABLE = "TRAINSTACK_STACK"  # names the stack where no option does; Pulumi knows it not
 _OPTIONS = ("stack", "bucket", "prefix", "run")
@@ -38,12 +37,14 @@ _typed = ContextVar("_typed", default=_NOTHING)
 
 @contextmanager
 def typed(
-    name: str, words: Mapping[str, Any], *, takes: Mapping[str, Collection[str]]
+    name: str, options: Mapping[str, str], *, takes: Mapping[str, Collection[str]]
 ) -> Generator[None]:
-    """Remember a command's options within; `takes` tells the parameters of each command."""
-    said = {option: " ".join(words.get(option) or ()).strip() for option in _OPTIONS}
-    options = {option: value for option, value in said.items() if value}
-    before = _typed.set(_Typed(name=name, options=options, takes=takes))
+    """Remember within what a command was told of where to look, by option without its dashes.
+
+    `takes` tells the parameters of each command.
+    """
+    said = {option: options[option] for option in _OPTIONS if options.get(option)}
+    before = _typed.set(_Typed(name=name, options=said, takes=takes))
     try:
         yield
     finally:

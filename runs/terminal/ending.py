@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import typer
 
 from components.errors import TrainstackError
-from runs import same_place
 from runs.errors import EXIT_FAILED, EXIT_INTERRUPTED, RunsError
 from runs.terminal.console import say
 
@@ -17,18 +17,17 @@ from runs.terminal.console import say
 def ending_as_documented(
     command: Callable[..., None],
     *,
-    name: str,
     comfort: str,
-    takes: Mapping[str, Collection[str]],
+    place: Callable[[Mapping[str, Any]], AbstractContextManager[None]],
 ) -> Callable[..., None]:
     """Make foreseen errors and Ctrl-C end a command with a word and its documented exit code.
 
-    `comfort` is what Ctrl-C leaves behind; `takes` tells the parameters of each command.
+    `comfort` is what Ctrl-C leaves behind; within `place` messages know where the command looks.
     """
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
-        with same_place.typed(name, kwargs, takes=takes):
+        with place(kwargs):
             try:
                 command(*args, **kwargs)
             except KeyboardInterrupt:

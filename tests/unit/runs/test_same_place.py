@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runs.cli import TAKES
-from runs.same_place import in_same_place, typed
+from runs.cli import place_of
+from runs.same_place import in_same_place
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,10 @@ from runs.same_place import in_same_place, typed
         ),
         (
             "watch",
-            {"bucket": ["b"], "run": ["s3://b/p"]},
-            "python -m runs logs --run main",
-            "python -m runs logs --bucket b --run main",
+            {"prefix": ["s3://b/p"]},
+            "python -m runs logs --run x; python -m runs list; python -m runs cost",
+            """python -m runs logs --bucket b --run x; python -m runs list --bucket b; \
+python -m runs cost --bucket b --prefix p""",
         ),
         (
             "reap",
@@ -53,7 +54,7 @@ from runs.same_place import in_same_place, typed
 def test_a_command_in_a_message_asks_where_this_one_asked(
     name: str, words: dict[str, list[str]], said: str, completed: str
 ) -> None:
-    with typed(name, words, takes=TAKES):
+    with place_of(name, words):
         assert in_same_place(said) == completed
         assert in_same_place(completed) == completed
     assert in_same_place(said) == said
@@ -63,6 +64,6 @@ def test_pulumi_is_told_the_stack_that_only_our_variable_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TRAINSTACK_STACK", "prod")
-    with typed("rm", {}, takes=TAKES):
+    with place_of("rm", {}):
         said = in_same_place("`pulumi destroy`; `python -m runs reap`")
     assert said == "`pulumi destroy --stack prod`; `python -m runs reap`"

@@ -240,7 +240,7 @@ def engine_socket(tmp_path: Path) -> Iterator[Path]:
         def address_string(self) -> str:
             return ""
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             return
 
     with ThreadingUnixStreamServer(str(tmp_path / "engine.sock"), Handler) as server:
