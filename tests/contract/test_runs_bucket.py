@@ -496,6 +496,8 @@ def test_a_bucket_that_is_not_at_the_address_is_told_by_every_command(
     assert "R2_ENDPOINT_URL" in runs("list", expect=2).stderr
     assert "R2_ENDPOINT_URL" in runs("rm", "--prefix", "dev-x", expect=2).stderr
     assert "R2_ENDPOINT_URL" in runs("doctor", expect=1).stdout.replace("\n", " ")
+    monkeypatch.setenv("R2_ENDPOINT_URL", server.endpoint)  # the address of the whole account
+    runs("list")
 
 
 def test_a_run_that_cannot_be_read_does_not_hide_the_others(

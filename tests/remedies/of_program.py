@@ -21,6 +21,15 @@ RENTED_ONCE = f"{PROCESS}test_create_rents_exactly_one_machine_however_the_vendo
 EXTENDED_ONCE = f"{PROCESS}test_update_extends_once_however_often_it_is_called"
 
 
+WORDS = "tests/unit/components/test_remedies_in_words.py::"
+EDGE = "tests/unit/container/contract/test_edge.py::"
+ASKED_AGAIN = f"{WORDS}test_a_vendor_that_could_not_be_asked_is_asked_again"
+OPENED = (
+    "tests/contract/test_runs_bucket.py::"
+    "test_a_wrong_key_no_bucket_and_no_server_are_three_different_answers"
+)
+
+
 def row(module: str, words: str, test: str) -> Row:
     return Row(module=module, words=words, carried_out_by=test)
 
@@ -201,5 +210,87 @@ ROWS: tuple[Row, ...] = (
         module="container.recipes._nanochat_flags",
         words="--run=",
         no_remedy="a flag of nanochat's programs",
+    ),
+    row("components.ionet.client", "gave no answer to", ASKED_AGAIN),
+    row("components.ionet.client", "gave no usable answer", ASKED_AGAIN),
+    row(
+        "components.ionet.offers",
+        "widen trainstack:locations",
+        f"{WORDS}test_where_there_is_no_room_wider_locations_have_some",
+    ),
+    row(
+        "components.ledger.ledger",
+        "Use the version",
+        f"{WORDS}test_a_page_of_a_newer_release_is_read_by_the_release_that_wrote_it",
+    ),
+    row(
+        "components.preflight",
+        "could not be used for",
+        f"{WORDS}test_a_bucket_that_was_not_reached_passes_the_preflight_once_it_is",
+    ),
+    row(
+        "components.preflight",
+        "Check trainstack:imageRepository",
+        f"{WORDS}test_an_image_that_is_pushed_passes_the_preflight",
+    ),
+    row(
+        "components.r2.cloudflare",
+        "Choose another trainstack:bucket",
+        f"{WORDS}test_a_name_that_is_taken_elsewhere_gives_way_to_another",
+    ),
+    row("components.r2.cloudflare", "Check the network, then try again", ASKED_AGAIN),
+    row("components.r2.cloudflare", "with {}. Try again.", ASKED_AGAIN),
+    row(
+        "components.r2.cloudflare",
+        "Check trainstack:cloudflareAccountId",
+        f"{WORDS}test_a_token_with_the_rights_that_are_named_is_taken",
+    ),
+    row(
+        "components.r2.verdict_reader",
+        "Use the version",
+        f"{WORDS}test_a_verdict_is_read_by_the_release_that_wrote_it_and_with_a_key_that_may",
+    ),
+    row(
+        "components.r2.verdict_reader",
+        "Check CLOUDFLARE_API_TOKEN",
+        f"{WORDS}test_a_verdict_is_read_by_the_release_that_wrote_it_and_with_a_key_that_may",
+    ),
+    row(
+        "container.contract.edge",
+        "Make room there",
+        f"{EDGE}test_where_there_is_room_again_the_same_ends_well",
+    ),
+    Row(
+        module="container.contract.edge",
+        words="Make room within the quota",
+        no_remedy="a quota takes root to set, and a file system that has them",
+    ),
+    row(
+        "container.contract.edge",
+        "ulimit -n",
+        f"{EDGE}test_with_more_of_what_was_short_the_same_ends_well",
+    ),
+    row(
+        "container.contract.edge",
+        "not enough free memory",
+        f"{EDGE}test_with_more_of_what_was_short_the_same_ends_well",
+    ),
+    row(
+        "container.transport.network",
+        "must be the address of an HTTP proxy",
+        "tests/unit/components/test_http_session.py::test_what_can_be_followed_is_no_problem",
+    ),
+    row("container.transport.r2", "check the token and the bucket's name", OPENED),
+    row("container.transport.r2", "its account and its jurisdiction", OPENED),
+    row(
+        "container.transport.r2",
+        "set it, best by NTP",
+        "tests/unit/container/transport/test_clock_of_the_operator.py::"
+        "test_once_the_clock_is_right_the_same_is_answered",
+    ),
+    row(
+        "container.web.chat_page",
+        "some seconds after the verdict",
+        f"{E2E}test_a_run_trains_lands_in_the_bucket_and_is_given_back",
     ),
 )

@@ -288,4 +288,70 @@ ROWS: tuple[Row, ...] = (
         words="more: python",
         carried_out_by=_MEMORY + "::test_more_runs_than_fit_are_all_in_the_status_that_is_named",
     ),
+    Row(
+        module="runs.cli",
+        words="Interrupted. The same again goes on",
+        carried_out_by="tests/contract/test_runs_bucket.py::test_a_cut_copy_goes_on_where_it_was",
+    ),
+    Row(
+        module="runs.cli",
+        words="Some of it may be deleted",
+        carried_out_by=f"{_BUCKET}::test_a_deletion_that_was_interrupted_goes_on_with_the_same_again",
+    ),
+    Row(
+        module="runs.commands.reap",
+        words="Run the same again",
+        carried_out_by="tests/provider/test_reap.py::"
+        "test_who_does_not_answer_is_told_and_hides_no_machine",
+    ),
+    Row(
+        module="runs.download.puller",
+        words="Copy again",
+        carried_out_by="tests/contract/test_runs_bucket.py::test_a_cut_copy_goes_on_where_it_was",
+    ),
+    Row(
+        module="runs.model_client",
+        words="Ask again",
+        carried_out_by="tests/unit/runs/test_model_client.py::"
+        "test_a_question_that_is_asked_again_is_answered",
+    ),
+    Row(
+        module="runs.reaping",
+        words="Look again then",
+        carried_out_by="tests/unit/runs/test_reaping.py::"
+        "test_an_intent_is_looked_at_again_once_no_machine_can_come_of_it",
+    ),
+    Row(
+        module="runs.rentals",
+        words="Try the same again",
+        carried_out_by="tests/provider/test_reap.py::"
+        "test_who_does_not_answer_is_told_and_hides_no_machine",
+    ),
+    Row(
+        module="runs.source.bucket",
+        words="It is damaged, or a newer",
+        carried_out_by=f"{_BUCKET}::test_a_record_that_was_damaged_is_read_once_it_is_whole",
+    ),
+    Row(
+        module="runs.source.bucket",
+        words="tells no time",
+        carried_out_by=f"{_BUCKET}::test_an_address_where_nobody_is_gives_way_to_one_that_is_set",
+    ),
+    Row(
+        module="runs.source.bucket",
+        words="address of the whole account",
+        carried_out_by="tests/contract/test_runs_bucket.py::"
+        "test_a_bucket_that_is_not_at_the_address_is_told_by_every_command",
+    ),
+    Row(
+        module="runs.source.source",
+        words="bring the stack up first",
+        carried_out_by="tests/unit/runs/test_remedies_of_chat.py::"
+        "test_a_token_that_is_refused_is_another_after_the_update_that_is_told",
+    ),
+    Row(
+        module="runs.source.token_check",
+        words="Try again in a minute",
+        carried_out_by=f"{_BUCKET}::test_a_cloudflare_that_is_busy_is_asked_again",
+    ),
 )
