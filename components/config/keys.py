@@ -5,6 +5,7 @@ What is said of a bad one: refusals.py. A description says what is allowed, and 
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,8 @@ MAX_RUNS = 64
 def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("true and false count as 1 and 0 otherwise")
+    if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9.]+([eE][+-]?[0-9]+)?\s*", value):
+        raise ValueError("Python reads 1_0 as 10, and the digits of every script")
     return value
 
 

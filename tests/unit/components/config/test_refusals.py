@@ -42,6 +42,7 @@ IN_ADDRESS = (
 
 EXACT: list[tuple[str, Any, str]] = [
     ("durationHours", "2.5", f"durationHours = 2.5: {HOURS}"),
+    ("durationHours", "1_0", f"durationHours = 1_0: {HOURS}"),
     ("durationHours", "0", f"durationHours = 0: {HOURS}"),
     ("durationHours", "169", f"durationHours = 169: {HOURS}"),
     ("durationHours", "true", f"durationHours = true: {HOURS}"),
