@@ -212,4 +212,99 @@ ROWS: tuple[Row, ...] = (
         module="localcloud.pulumi.plugins.install", words="failed:", no_remedy="quotes what failed"
     ),
     Row(module="localcloud.pulumi.stack", words="pulumi cancel", carried_out_by=_HEALED),
+    Row(
+        module="localcloud.cloudflare_api.errors",
+        words="Please try again",
+        no_remedy="the vendor's words, as its stand-in says them",
+    ),
+    Row(
+        module="localcloud.docker.base_image",
+        words="Delete that file and try again",
+        no_remedy="only a Docker engine whose disk is full refuses an image",
+    ),
+    Row(
+        module="localcloud.docker.daemon",
+        words="Install Docker (",
+        no_remedy="it takes root, and changes what is installed on this machine",
+    ),
+    Row(
+        module="localcloud.docker.daemon",
+        words="It is installed but not running",
+        no_remedy="it takes root, and changes what is installed on this machine",
+    ),
+    Row(
+        module="localcloud.docker.debian",
+        words="cannot be installed from here",
+        no_remedy="it takes root, and changes what is installed on this machine",
+    ),
+    Row(
+        module="localcloud.docker.debian",
+        words="could not install {}",
+        no_remedy="it takes root, and changes what is installed on this machine",
+    ),
+    Row(
+        module="localcloud.docker.debian",
+        words="could not download {}",
+        no_remedy="it takes root, and changes what is installed on this machine",
+    ),
+    Row(
+        module="localcloud.docker.network",
+        words="docker ps --all",
+        no_remedy="what holds them is not known: they are shown, for a person to judge",
+    ),
+    Row(
+        module="localcloud.docker.network",
+        words="See `docker network ls",
+        no_remedy="what holds it is not known: it is shown, for a person to judge",
+    ),
+    Row(
+        module="localcloud.docker.network",
+        words="Try again",
+        no_remedy="a daemon that once did not do as it was asked",
+    ),
+    Row(
+        module="localcloud.main_job.cli",
+        words="is changing stack {} now",
+        carried_out_by="tests/unit/localcloud/main_job/test_cli.py::test_purge_waits_for_a_person_while_an_engine_works_on_the_stack",
+    ),
+    Row(
+        module="localcloud.place",
+        words="free ports side by side",
+        carried_out_by="tests/unit/localcloud/test_place.py::test_ports_are_found_once_less_is_listening",
+    ),
+    Row(
+        module="localcloud.place",
+        words="Leave the VPN",
+        no_remedy="it takes root to change what this machine routes",
+    ),
+    Row(
+        module="localcloud.pulumi.engine.__main__",
+        words="Interrupted;",
+        carried_out_by="tests/unit/localcloud/pulumi/engine/test_install.py::test_what_an_interrupted_build_left_is_cleared",
+    ),
+    Row(
+        module="localcloud.pulumi.engine.build",
+        words="Install Go",
+        no_remedy="it changes what is installed on this machine",
+    ),
+    Row(
+        module="localcloud.pulumi.engine.install",
+        words="Install Pulumi by hand",
+        no_remedy="it changes what is installed on this machine",
+    ),
+    Row(
+        module="localcloud.pulumi.stack",
+        words="is being changed by another",
+        carried_out_by="tests/e2e/test_heal.py::test_make_up_goes_on_by_itself_after_its_engine_was_killed",
+    ),
+    Row(
+        module="localcloud.pulumi.stack",
+        words="cannot be read ({})",
+        carried_out_by="tests/unit/localcloud/pulumi/test_stack.py::test_a_lock_that_cannot_be_read_is_none_once_it_is_deleted",
+    ),
+    Row(
+        module="localcloud.purge",
+        words="does not say which containers",
+        no_remedy="what is left over is another's perhaps: it is shown, for a person to judge",
+    ),
 )
