@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from container.contract.redacted import RedactedError
 
-class TrainstackError(Exception):
+
+class TrainstackError(RedactedError):
     """Something failed in a foreseen way: the message says what, why, and what to do.
 
     It holds no secret, no response body and no address with a key in it, and is shown without

@@ -21,13 +21,9 @@ Exported = Output[Any] | dict[str, Output[Any]]
 
 
 def of(runs: Sequence[TrainingRun], *, names: Sequence[str]) -> dict[str, Exported]:
-    """Return what is exported for these runs, by output name.
-
-    A single run is named by an output of its own: no reader can tell its name from its prefix.
-    """
+    """Return what is exported for these runs, by output name."""
     if len(runs) == 1:
-        values = {key: value_of(runs[0]) for key, value_of in RUN_OUTPUTS.items()}
-        return {"run": Output.from_input(names[0]), **values}
+        return {key: value_of(runs[0]) for key, value_of in RUN_OUTPUTS.items()}
     return {
         key: {name: value_of(run) for name, run in zip(names, runs, strict=True)}
         for key, value_of in RUN_OUTPUTS.items()

@@ -17,10 +17,12 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from components import registry
+from components.config.endpoints import entered, flaws
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
 from container.contract.clock import moment
 from container.contract.environment import NAMES
+from container.contract.redacted import without_secrets
 from container.transport import wandb_login
 from container.transport.r2 import clock_problem, kind_of, why
 
@@ -42,13 +44,19 @@ class Finding:
 
 def main(env: Mapping[str, str] = os.environ) -> int:
     """Run all checks; return 1 when one is refused."""
-    findings = [check_bucket(env), check_image(env)]
-    if env.get(NAMES["wandb_api_key"]):
-        findings.append(check_wandb(env))
+    env = entered(env)
+    findings = [Finding(outcome="refused", text=wrong) for wrong in flaws(env)]
+    findings = findings or _asked(env)
     for finding in findings:
         stream = sys.stderr if finding.outcome == "refused" else sys.stdout
-        print(f"preflight: {finding.outcome}: {finding.text}", file=stream)
+        text = without_secrets(finding.text)
+        print(f"preflight: {finding.outcome}: {text}", file=stream)
     return 1 if any(finding.outcome == "refused" for finding in findings) else 0
+
+
+def _asked(env: Mapping[str, str]) -> list[Finding]:
+    asked = [check_bucket(env), check_image(env)]
+    return [*asked, check_wandb(env)] if env.get(NAMES["wandb_api_key"]) else asked
 
 
 def check_bucket(

@@ -19,6 +19,7 @@ from components.http_session import make_session
 from container.transport.network import reason_of
 
 TIMEOUT_S = (5.0, 20.0)
+KNOCKED_WITHIN_S = 2 * sum(TIMEOUT_S)  # the registry, and the realm that it names
 DOCKER_HUB: Final = "docker.io"
 DOCKER_HUB_API: Final = "registry-1.docker.io"
 _DOCKER_HUB_NAMES: Final = frozenset({"", DOCKER_HUB, "index.docker.io", "registry.hub.docker.com"})

@@ -1,7 +1,9 @@
 """What can stop the local cloud: every error says what failed, why as far as known, what to do."""
 
+from container.contract.redacted import RedactedError
 
-class LocalCloudError(Exception):
+
+class LocalCloudError(RedactedError):
     """The local cloud could not do what was asked; the message is for the user as it stands."""
 
 

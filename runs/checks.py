@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 
 from components import registry
-from components.config.endpoints import CLOUDFLARE_TOKEN, LOCAL, Shell
+from components.config.endpoints import CLOUDFLARE_TOKEN, ENTER, LEAVE, LOCAL, Shell
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
 from container.transport import wandb_login
@@ -26,8 +26,10 @@ from runs.errors import AccessRefusedError, RunsError, SettingMissingError
 from runs.source.source import Source
 from runs.terminal import formats
 from runs.view.follower import read_live_status
+from runs.waits import waiting
 
 WANDB_KEY = "trainstack:wandbApiKey"
+REGISTRY_USER = "trainstack:registryUsername"
 REGISTRY_SECRET = "trainstack:registrySecret"  # noqa: S105 - the name of a config key
 IONET_READ_TIMEOUT_S = 15.0
 
@@ -73,7 +75,7 @@ def judge_world(environ: Mapping[str, str], *, directory_exists: Callable[[str],
                 check="world",
                 outcome="refused",
                 what=f"{', '.join(shell.addresses)} set without TRAINSTACK_LOCAL_CLOUD",
-                remedy="half of a local world: run trainstack_leave, or source .local/env again",
+                remedy="half of a local world: unset them, or source .local/env",
             )
         return Finding(check="world", outcome="ok", what="real: io.net and Cloudflare")
     if shell.missing:
@@ -88,7 +90,7 @@ def judge_world(environ: Mapping[str, str], *, directory_exists: Callable[[str],
             check="world",
             outcome="refused",
             what=f"local, but {', '.join(shell.outside)} leads to the internet",
-            remedy="source .local/env again, in a fresh shell",
+            remedy="source .local/env, which sets them all anew",
         )
     if not directory_exists(shell.mark):
         return Finding(
@@ -111,7 +113,7 @@ def judge_stack_world(environ: Mapping[str, str], *, cloud: str) -> Finding:
         check="stack's world",
         outcome="refused",
         what=f"cloud: {cloud}, but the shell is {'local' if local_shell else 'not local'}",
-        remedy="run trainstack_leave" if local_shell else "source .local/env",
+        remedy=LEAVE if local_shell else ENTER,
     )
 
 
@@ -192,14 +194,17 @@ def _rented(source: Source) -> Finding:
     strangers = [row for row in rows if known is not None and row.id not in known]
     if rows and known is None:
         count = formats.plural(len(rows), "live machine")
-        what, remedy = f"{count} at io.net, and no stack to compare with", "python -m runs reap"
+        what, remedy = (
+            f"{count} at io.net, and no stack to compare with",
+            "look with `python -m runs reap`",
+        )
         return Finding(check=check, outcome="unknown", what=what, remedy=remedy)
     if strangers:
         return Finding(
             check=check,
             outcome="unknown",
             what=f"{len(strangers)} of {len(rows)} live at io.net not in this stack's state",
-            remedy="of another stack, or of none and billing: see python -m runs reap",
+            remedy="of another stack, or of none and billing: see `python -m runs reap`",
         )
     what = f"{len(rows)} live at io.net, all in this stack's state" if rows else "none at io.net"
     return Finding(check=check, outcome="ok", what=what)
@@ -219,7 +224,8 @@ def _registry(source: Source) -> Finding:
     secret = source.secret_config(REGISTRY_SECRET) or environ.get("REGISTRY_SECRET", "")
     login = (user, secret) if user and secret else None
     try:
-        status = registry.knock(server, login)
+        with waiting(f"registry {server}", at_most_s=registry.KNOCKED_WITHIN_S):
+            status = registry.knock(server, login)
     except registry.RealmRefusedError as error:
         raise AccessRefusedError(str(error)) from None
     if status == requests.codes.ok:
@@ -230,7 +236,8 @@ def _registry(source: Source) -> Finding:
             check=check,
             outcome="refused",
             what=f"{server} refused {f'user {user}' if login else 'entry without a login'}",
-            remedy="pulumi config set registryUsername …; … --secret registrySecret",
+            remedy=f"`pulumi config set {REGISTRY_USER} NAME` and "
+            f"`pulumi config set --secret {REGISTRY_SECRET}`",
         )
     return Finding(check=check, outcome="unknown", what=f"not checked: {server} said {status}")
 
@@ -239,7 +246,8 @@ def _wandb(source: Source) -> Finding:
     check, key = "W&B key", source.secret_config(WANDB_KEY)
     if not key:
         return Finding(check=check, outcome="ok", what="none: no run reports to W&B")
-    answer = wandb_login.ask(key, env=source.environ)
+    with waiting("W&B", at_most_s=wandb_login.TIMEOUT_S):
+        answer = wandb_login.ask(key, env=source.environ)
     if answer.outcome == "allowed":
         return Finding(check=check, outcome="ok", what="W&B takes it")
     if answer.outcome == "refused":
@@ -247,7 +255,7 @@ def _wandb(source: Source) -> Finding:
             check=check,
             outcome="refused",
             what=answer.why,
-            remedy=f"pulumi config set --secret {WANDB_KEY}, or take wandbRun away",
+            remedy=f"`pulumi config set --secret {WANDB_KEY}`",
         )
     return Finding(check=check, outcome="unknown", what=f"not checked: {answer.why}")
 
@@ -263,5 +271,5 @@ def _machines(source: Source) -> Iterator[Finding]:
             what=f"attempt {live.attempt}, {live.outcome or live.stage}" if live else "no answer",
             remedy=""
             if live
-            else "gone, starting or not reachable from here: see python -m runs status",
+            else "gone, starting or not reachable from here: see `python -m runs status`",
         )

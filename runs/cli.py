@@ -5,11 +5,15 @@ The commands are in commands/; exit codes are in errors.py.
 
 from __future__ import annotations
 
-import sys
+import inspect
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
 
 import typer
 
-from components.errors import TrainstackError
+from runs import same_place
 from runs.commands.artifacts import artifacts
 from runs.commands.chat import chat
 from runs.commands.cost import cost
@@ -22,8 +26,10 @@ from runs.commands.reap import reap
 from runs.commands.rm import rm
 from runs.commands.status import status
 from runs.commands.watch import watch
-from runs.errors import EXIT_FAILED, RunsError
-from runs.terminal.console import interruptible, say
+from runs.errors import SettingMissingError
+from runs.source.selector import Selector
+from runs.terminal.ending import ending_as_documented
+from runs.terminal.waiting import telling
 
 HELP = """Look at training runs, and fetch what came of them.
 
@@ -47,7 +53,7 @@ app = typer.Typer(
 
 _LOOKED = "Interrupted; no run was touched."
 _STILL_PAID = (
-    "Not watching any more; the run goes on, and is paid for. Look again: `python -m runs watch`"
+    "Not watching any more; the run goes on, and is paid for. Look again: `python -m runs watch`."
 )
 # Function, name, what `--help` says of it, and what Ctrl-C leaves behind; in the order of `--help`.
 COMMANDS = (
@@ -84,8 +90,25 @@ COMMANDS = (
         "Interrupted. What was asked to end may end later: list again with `python -m runs reap`.",
     ),
 )
+# The parameters of each command.
+TAKES = {name: frozenset(inspect.signature(command).parameters) for command, name, *_ in COMMANDS}
+
+
+def place_of(name: str, words: Mapping[str, Any]) -> AbstractContextManager[None]:
+    """Return within what messages know where this command looks; nowhere for what is refused."""
+    said = {option: words.get(option) for option in ("stack", "bucket", "prefix", "run")}
+    try:
+        found = Selector.from_options(**said, stack_beside_bucket=True)
+    except SettingMissingError:
+        found = Selector()
+    stack = "" if found.stack_from_environment else found.stack
+    options = {"stack": stack, "bucket": found.bucket, "prefix": found.prefix, "run": found.run}
+    return same_place.typed(name, options, takes=TAKES)
+
+
 for _command, _name, _purpose, _comfort in COMMANDS:
-    app.command(_name, short_help=_purpose)(interruptible(_command, comfort=_comfort))
+    _ending = ending_as_documented(_command, comfort=_comfort, place=partial(place_of, _name))
+    app.command(_name, short_help=_purpose)(_ending)
 
 
 def main() -> None:
@@ -93,11 +116,5 @@ def main() -> None:
 
     What nobody foresaw is raised: container/contract/edge.py says it.
     """
-    try:
+    with telling():
         app(prog_name="python -m runs")
-    except RunsError as error:
-        say(f"runs: {error}")
-        sys.exit(error.exit_code)
-    except TrainstackError as error:
-        say(f"runs: {error}")
-        sys.exit(EXIT_FAILED)

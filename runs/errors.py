@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from container.contract.redacted import RedactedError
+
 EXIT_OK = 0  # asked and answered; of `watch`: every run succeeded
 EXIT_FAILED = 1  # of `watch`: a run failed; of `pull`, `doctor`: a copy or a check failed
 EXIT_USAGE = 2  # a word on the command line, or a setting, is missing or wrong
@@ -11,7 +13,7 @@ EXIT_UNREACHABLE = 5  # bucket, Cloudflare or the machine did not answer, or ref
 EXIT_INTERRUPTED = 130  # Ctrl-C
 
 
-class RunsError(Exception):
+class RunsError(RedactedError):
     """Base: the message says what failed, why as far as known, and what to do."""
 
     exit_code = EXIT_FAILED

@@ -19,7 +19,6 @@ from runs.errors import RunsError, SettingMissingError
 from runs.machines import Machine
 from runs.rentals import LedgerPages, Rental
 from runs.source.source import Source
-from runs.terminal.waiting import waiting
 from runs.tokens import Evidence, RunToken
 
 Found = TypeVar("Found")
@@ -46,23 +45,18 @@ class Inventory:
 def take(source: Source, client: Client) -> Inventory:
     """Ask everybody, one after the other."""
     not_asked: list[str] = []
-    with waiting("the stack's state"):
-        known = machines.known_ids(source)
-    with waiting("io.net's list of deployments"):
-        rows = machines.listed(client)
-    with waiting("the ledger of rentals in the bucket"):
-        pages = _asked("the ledger", lambda: rentals.read(source.bucket), not_asked)
+    known = machines.known_ids(source)
+    rows = machines.listed(client)
+    pages = _asked("the ledger", lambda: rentals.read(source.bucket), not_asked)
     not_asked += [f"a page of the ledger: {why}" for why in (pages.unreadable if pages else ())]
-    with waiting("io.net's details of each machine"):
-        of_ledger, alive = _held_against(client, rows, pages.rentals if pages else (), known=known)
-        listed = machines.machines(client, alive, known=known, of_ledger=of_ledger)
+    of_ledger, alive = _held_against(client, rows, pages.rentals if pages else (), known=known)
+    listed = machines.machines(client, alive, known=known, of_ledger=of_ledger)
     now = pages.now if pages else datetime.now(UTC)
     names = {row.name for row in (*rows, *alive) if row.life != "ended"}
     evidence = Evidence(now=now, bucket="", names=names, rentals=of_ledger, beats={}, known=known)
-    with waiting("Cloudflare's list of tokens"):
-        held = _asked(
-            "the tokens of runs", lambda: _tokens(source, evidence, pages, not_asked), not_asked
-        )
+    held = _asked(
+        "the tokens of runs", lambda: _tokens(source, evidence, pages, not_asked), not_asked
+    )
     return Inventory(
         now=now,
         known=known,

@@ -17,12 +17,14 @@ from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import IonetError, KeyRefusedError, NotGoneError, UnclearError
 from components.ionet.models import Deployment, DeploymentRow
 from components.ionet.rental import account
+from components.ionet.rental.give_back import GONE_WITHIN_S
 from components.ionet.rental.give_back import give_back as destroy
 from runs import rentals
 from runs.errors import AccessRefusedError, RunsError, SettingMissingError, UnreachableError
 from runs.rentals import Rental
 from runs.source.source import Source
 from runs.source.stack import NoStackError
+from runs.waits import waiting
 
 NAME_PREFIX = (
     "trainstack-"  # of every deployment that the program rents: components/training_run.py
@@ -96,7 +98,7 @@ def living(client: Client) -> list[DeploymentRow]:
 
 def listed(client: Client) -> list[DeploymentRow]:
     """Return all deployments that the account lists, ended ones and strangers' too."""
-    with explained():
+    with explained(client):
         return client.deployments()
 
 
@@ -113,7 +115,7 @@ def looked_up(client: Client, rental: Rental) -> tuple[Rental, DeploymentRow | N
     deployment_id, name = rental.entry.deployment_id, rental.entry.name
     if not (rental.is_unseen and deployment_id):
         return rental, None
-    with explained():
+    with explained(client):
         deployment = account.details(client, deployment_id)
     if deployment is None:
         return rental, None
@@ -148,15 +150,19 @@ def give_back(client: Client, machine: Machine) -> None:
 
     Raises RunsError when it is not gone, or this is not known: it may then still bill.
     """
-    with explained():
+    with explained(client, within_s=GONE_WITHIN_S):
         destroy(client, machine.deployment_id, name=machine.name)
 
 
 @contextmanager
-def explained() -> Generator[None]:
-    """Turn what io.net's client raises within into this program's errors."""
+def explained(client: Client, *, within_s: float = 0.0) -> Generator[None]:
+    """Turn what io.net's client raises within into this program's errors; tells of the wait.
+
+    It is for one call, unless more time is said.
+    """
     try:
-        yield
+        with waiting("io.net", at_most_s=within_s or client.answers_within_s):
+            yield
     except KeyRefusedError as error:
         raise AccessRefusedError(str(error)) from None
     except UnclearError as error:
@@ -187,7 +193,7 @@ def _cloud(source: Source) -> str:
 
 def _details(client: Client, row: DeploymentRow) -> Deployment | None:
     try:
-        with explained():
+        with explained(client):
             return client.deployment(row.id)
     except RunsError as error:
         if isinstance(error, AccessRefusedError | UnreachableError):

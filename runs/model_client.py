@@ -15,6 +15,7 @@ import requests
 from components.http_session import make_session
 from container.transport.network import reason_of
 from runs.errors import AccessRefusedError, RunsError, UnreachableError
+from runs.waits import waiting
 
 _CONNECT_AND_READ_S = (5, 120)  # a small machine may think long before the first token
 
@@ -55,17 +56,16 @@ class Chat:
             "stream": True,
         }
         try:
-            with (
-                make_session() as session,
-                session.post(
-                    f"{self.status_url}/v1/chat/completions",
-                    json=body,
-                    headers={"authorization": f"Bearer {self.token}"},
-                    timeout=_CONNECT_AND_READ_S,
-                    stream=True,
-                    allow_redirects=False,
-                ) as answer,
-            ):
+            with make_session() as session:
+                with waiting("the model's machine", at_most_s=sum(_CONNECT_AND_READ_S)):
+                    answer = session.post(
+                        f"{self.status_url}/v1/chat/completions",
+                        json=body,
+                        headers={"authorization": f"Bearer {self.token}"},
+                        timeout=_CONNECT_AND_READ_S,
+                        stream=True,
+                        allow_redirects=False,
+                    )
                 _check(answer.status_code, self.status_url)
                 yield from pieces(answer.iter_lines())
         except requests.RequestException as error:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from components.ionet.rental.waiting import minutes, unsettled_s
+from container.contract.nearest import hint
 from runs.errors import RunsError, SettingMissingError
 from runs.inventory import Inventory
 from runs.machines import Machine
@@ -65,9 +66,15 @@ def choose(wanted: Sequence[str], inventory: Inventory, *, force: bool, forget: 
         else:
             strange.append(one)
     if strange:
+        there = [
+            *(machine.deployment_id for machine in inventory.machines),
+            *(rental.id for rental in inventory.rentals or ()),
+            *(token.id for token in inventory.tokens or ()),
+        ]
         raise SettingMissingError(
             f"io.net lists no live machine of this project with the id {', '.join(strange)}, and "
-            "nothing else that was asked names it; nothing was changed.\n"
+            f"nothing else that was asked names it; nothing was changed"
+            f"{hint(strange[0], there)}.\n"
             "`python -m runs reap` lists what there is."
         )
     if refused:

@@ -27,6 +27,7 @@ from runs.errors import AccessRefusedError, UnreachableError, UnreadableError
 from runs.rentals import Rental
 from runs.source.bucket import ReadOnlyBucket
 from runs.view import standing
+from runs.waits import waiting
 
 YOUNG = timedelta(days=1)
 
@@ -64,7 +65,7 @@ class Evidence:
 
 def of_runs(client: Client, *, operator_id: str) -> list[Token]:
     """Return the tokens that were made for runs, also those that no state knows."""
-    with explained():
+    with explained(client):
         listed = client.tokens(name_prefix=run_tokens.NAME_PREFIX)
     return [token for token in listed if token.id != operator_id and identity_of(token)]
 
@@ -146,15 +147,16 @@ def why_kept(token: Token, evidence: Evidence) -> str:
 
 def revoke(client: Client, token: RunToken) -> None:
     """Revoke a token by its ID; one that is gone already is as good."""
-    with explained():
+    with explained(client):
         client.revoke(token.id)
 
 
 @contextmanager
-def explained() -> Generator[None]:
-    """Turn what Cloudflare's client raises within into this program's errors."""
+def explained(client: Client) -> Generator[None]:
+    """Turn what Cloudflare's client raises within into this program's errors; tells of the wait."""
     try:
-        yield
+        with waiting("Cloudflare", at_most_s=client.answers_within_s):
+            yield
     except UnclearError as error:
         raise UnreachableError(str(error)) from None
     except (TokenRefusedError, CloudflareError) as error:

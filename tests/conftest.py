@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from localcloud.place import Place
 
 _IN_CLOUD = {"local_place", "local_world", "campaign"}
+# Tests that run in the background ignore SIGINT, and so would what they start: a Ctrl-C that a test
+# sends would be none. xdist runs tests in a process's main thread, as nobody else may set this.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+# A console takes the width that is set when it is made, for good; workers have one set.
+os.environ.pop("COLUMNS", None)
 # Drawn once, before there are workers: they must collect the same sample.
 os.environ.setdefault("CAMPAIGN_SEED", str(random.randrange(100_000)))  # noqa: S311
 

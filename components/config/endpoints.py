@@ -6,13 +6,13 @@ point a paid run at a rehearsal's services, or the other way round.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from components.registry import is_private
-from container.contract.pasted import flaw
-from container.contract.redacted import without_secrets
+from container.contract.pasted import cleaned_all, flaw
+from container.contract.redacted import has_secrets, without_secrets
 from container.transport.network import network_problems
 from container.transport.r2 import endpoint_of
 
@@ -31,6 +31,7 @@ KEYS = (
     "WANDB_API_KEY",
 )
 ADDRESSES = (*LOCAL_ADDRESSES, "DATASET_MIRROR_URL", "REGISTRY_SERVER", "TRAINSTACK_BASE_IMAGE")
+ACCOUNT = "CLOUDFLARE_ACCOUNT_ID"
 LEAVE = "run `trainstack_leave` or open a new terminal"
 ENTER = "run `source .local/env` first (`make up` makes it)"
 
@@ -88,6 +89,32 @@ def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, s
     return problems
 
 
+def entered(env: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment as it is meant: our keys and addresses without white space around.
+
+    What belongs to others, a passphrase of Pulumi's among it, stays to the letter.
+    """
+    return cleaned_all(env, only=(*KEYS, *ADDRESSES, ACCOUNT, LOCAL_MARK))
+
+
+def flaws(env: Mapping[str, str]) -> list[str]:
+    """Return one line for each key or address, of `entered`, that nobody could take."""
+    found = [
+        *(flaw(name, env.get(name, ""), lines=name == "REGISTRY_SECRET") for name in KEYS),
+        *(_address_flaw(name, env.get(name, "")) for name in ADDRESSES),
+    ]
+    return [text for text in found if text]
+
+
+def _address_flaw(name: str, value: str) -> str:
+    if has_secrets(value):
+        return (
+            f"{name}: has a user, a password or a token in it, which others could read; must be an "
+            "address without one"
+        )
+    return flaw(name, value)
+
+
 def address_problems(env: Mapping[str, str]) -> list[str]:
     """Return one line for each address of a service that no client could ask."""
     return [
@@ -96,12 +123,6 @@ def address_problems(env: Mapping[str, str]) -> list[str]:
         for name in (*LOCAL_ADDRESSES, "DATASET_MIRROR_URL")
         if env.get(name) and not _is_address(env[name])
     ]
-
-
-def flaws(env: Mapping[str, str], *, names: Iterable[str] = (*KEYS, *ADDRESSES)) -> list[str]:
-    """Return one line for each key or address of a cleaned environment that nobody could take."""
-    found = (flaw(name, env.get(name, ""), lines=name == "REGISTRY_SECRET") for name in names)
-    return [text for text in found if text]
 
 
 def mixed_worlds(cloud: str, *, env: Mapping[str, str]) -> list[str]:

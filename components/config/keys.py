@@ -5,6 +5,7 @@ What is said of a bad one: refusals.py. A description says what is allowed, and 
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -24,6 +25,8 @@ MAX_RUNS = 64
 def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("true and false count as 1 and 0 otherwise")
+    if isinstance(value, str) and not re.fullmatch(r"\s*[+-]?[0-9.]+([eE][+-]?[0-9]+)?\s*", value):
+        raise ValueError("Python reads 1_0 as 10, and the digits of every script")
     return value
 
 
@@ -42,7 +45,7 @@ def _country(value: str) -> str:
     return code
 
 
-def _image(value: Any) -> Any:
+def _public(value: Any) -> Any:
     if isinstance(value, str) and has_secrets(value):
         raise ValueError(HOLDS_SECRET)
     return value
@@ -90,7 +93,7 @@ Countries = Annotated[
     Field(description="a list of two-letter country codes, such as [FI, US]"),
 ]
 FlatSettings = Annotated[
-    dict[str, bool | int | float | str],
+    dict[str, bool | int | float | Annotated[str, AfterValidator(_public)]],
     Field(description="an object of the recipe's settings, such as {depth: 20}"),
 ]
 BuildArg = Literal["NANOCHAT_SOURCE", "TORCH_INDEX", "PIP_INDEX_URL"]
@@ -194,7 +197,7 @@ class StackKeys(RunValues):
     ] = ""
     cudaBase: Annotated[  # noqa: N815
         str,
-        BeforeValidator(_image),
+        BeforeValidator(_public),
         Field(pattern=r"^\S{0,256}\Z", description="an image reference, or nothing"),
     ] = ""
     buildArgs: BuildArgs = {}  # noqa: N815

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import pydantic
 from pydantic import BaseModel
@@ -26,6 +26,7 @@ from components.config.keys import (
 )
 from container.contract.nearest import hint, nearest
 from container.contract.pasted import odd_character
+from container.contract.redacted import without_secrets
 
 MAX_SHOWN = 120
 
@@ -105,14 +106,16 @@ def _decoded(value: str) -> Any:
 
 
 def texts_in(value: str) -> list[str]:
-    """Return a value as it was handed over, and every text within it."""
+    """Return a value as it was handed over, and every text and name of a user's within it."""
     texts, rest = [value], [_decoded(value)]
     while rest:
         one = rest.pop()
         if isinstance(one, dict):
-            rest += one.values()
+            members = cast("dict[str, Any]", one)
+            rest += members.values()
+            texts += [name for name in members if name not in StackKeys.model_fields]
         elif isinstance(one, list):
-            rest += one
+            rest += cast("list[Any]", one)
         elif isinstance(one, str):
             texts.append(one)
     return texts
@@ -169,8 +172,8 @@ def _line(detail: ErrorDetails, *, secret: Set[str]) -> str:
         return _bad_name(place, key=key, hidden=bool(hidden))
     if HOLDS_SECRET in detail["msg"]:
         return (
-            f"{key}: has a user, a password or a token in it, which stays in the image's history; "
-            "must be an address without one"
+            f"{key}: has a user, a password or a token in it, which others could read; must be an "
+            "address without one"
         )
     if hidden:
         return f"{key}: the value (secret) is not allowed; must be {place.allowed}"
@@ -227,11 +230,11 @@ def shown_value(value: Any) -> str:
         text = value if bare else json.dumps(value, default=str)
     except (ValueError, RecursionError):
         text = "a value that cannot be shown"
-    return _cut(text)
+    return _cut(without_secrets(text))  # first: without its end no address can be told
 
 
 def _on_one_line(name: str) -> str:
-    return _cut(name if name.isprintable() else json.dumps(name)[1:-1])
+    return _cut(without_secrets(name if name.isprintable() else json.dumps(name)[1:-1]))
 
 
 def _cut(text: str) -> str:

@@ -5,12 +5,13 @@ Pure: asks nobody. It runs before anything is asked of anyone.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from components import registry
 from components.config.compatibility import CPU, unfit
-from components.config.endpoints import CLOUDFLARE_TOKEN, World, flaws, world_problems
+from components.config.endpoints import CLOUDFLARE_TOKEN, World, entered, flaws, world_problems
 from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
 from components.config.refusals import foreign_keys, parse, texts_in
 from components.config.run_settings import RunSettings
@@ -91,7 +92,7 @@ def load_settings(
     Raises SettingsError that names every bad key with its value (unless it is secret) and what is
     allowed.
     """
-    config, env = cleaned_all(config), cleaned_all(env)
+    config, env = cleaned_all(config), entered(env)
     prefix = PROJECT_NAMESPACE + ":"
     raw = {
         key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)
@@ -132,17 +133,15 @@ def load_settings(
 
 def _unencrypted(config: Mapping[str, str], secret_keys: frozenset[str]) -> list[str]:
     wanted = [f"{PROJECT_NAMESPACE}:{key}" for key in SECRET_KEYS]
-    problems = [
-        f"{key}: must be stored encrypted: pulumi config set --secret {key}"
-        for key in wanted
-        if key in config and key not in secret_keys
-    ]
+    problems = [_encrypt(key) for key in wanted if key in config and key not in secret_keys]
     if config.get(CLOUDFLARE_TOKEN) and CLOUDFLARE_TOKEN not in secret_keys:
-        problems.append(
-            f"{CLOUDFLARE_TOKEN}: must be stored encrypted: pulumi config set --secret "
-            f"{CLOUDFLARE_TOKEN}; make another token if the stack file has left this machine"
-        )
+        left = "make another token if the stack file has left this machine"
+        problems.append(f"{_encrypt(CLOUDFLARE_TOKEN)}; {left}")
     return problems
+
+
+def _encrypt(key: str) -> str:
+    return f"{key}: must be stored encrypted: pulumi config set --secret {key}"
 
 
 def _unfit_for_headers(config: Mapping[str, str]) -> list[str]:
@@ -189,9 +188,11 @@ def _all_of(problems: list[str], *, stack: str, hidden: Iterable[str]) -> str:
     """Return one message of all problems, in which no secret is left, whole or in part."""
     count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
     listed = "\n".join(f"  {problem}" for problem in problems)
-    for secret in sorted({text for one in hidden for text in texts_in(one)}, key=len, reverse=True):
-        if len(secret) >= MIN_SECRET_LENGTH:
-            listed = listed.replace(secret, MARK)
+    whole = {text for one in hidden for text in texts_in(one) if len(text) >= MIN_SECRET_LENGTH}
+    # As they are, and as a message writes what does not fit on a line.
+    spelled = whole | {json.dumps(text)[1:-1] for text in whole} | {repr(t)[1:-1] for t in whole}
+    for secret in sorted(spelled, key=len, reverse=True):
+        listed = listed.replace(secret, MARK)
     # Half a pair of code units stands for no character: no message could be sent with it.
     listed = without_secrets(listed).encode(errors="backslashreplace").decode()
     return f"stack {stack} cannot be used, {count} (nothing was asked of anyone):\n{listed}"

@@ -56,6 +56,11 @@ class Client:
         self._retry_for_s = retry_for_s
         self._timeout = (CONNECT_TIMEOUT_S, read_timeout_s)
 
+    @property
+    def answers_within_s(self) -> float:
+        """How long a call that is repeated may take until it is answered or given up."""
+        return self._retry_for_s + sum(self._timeout)
+
     def hardware(self) -> list[models.Hardware]:
         """Return the catalogue of the account."""
         return self._read("/hardware", decode=models.hardware_rows)

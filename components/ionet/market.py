@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from decimal import Decimal
 
 from components.ionet import cost, offers
@@ -41,17 +42,14 @@ def confirm(
     """
     rows = [row for row in client.hardware() if row.hardware_id == offer.hardware_id]
     same_place = dataclasses.replace(wish, locations=(offer.country,))
-    try:
-        fit = offers.fitting(rows, same_place)
-    except NoOfferError:
-        fit = []  # it would tell of the whole market, of which this is one row
-    for row in fit:
-        places = [] if row.regional else client.places(row.hardware_id, gpus=wish.gpus)
-        found = offers.offer_at(row, wish=same_place, places=places)
-        if found:
-            quoted = _quoted(client, found, wish)
-            _require_within_cap(quoted, wish, cap_usd=cap_usd, spent_usd=spent_usd)
-            return quoted
+    with suppress(NoOfferError):
+        for row in offers.fitting(rows, same_place):
+            places = [] if row.regional else client.places(row.hardware_id, gpus=wish.gpus)
+            found = offers.offer_at(row, wish=same_place, places=places)
+            if found:
+                quoted = _quoted(client, found, wish)
+                _require_within_cap(quoted, wish, cap_usd=cap_usd, spent_usd=spent_usd)
+                return quoted
     raise NoOfferError(
         f"{offer} was chosen and is gone. Nothing was rented. Run `pulumi up` again to choose anew."
     )

@@ -17,7 +17,7 @@ from typing import Any
 
 from pulumi.dynamic import ConfigureRequest
 
-from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY, World, mixed_worlds
+from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY, World, entered, mixed_worlds
 from components.errors import TrainstackError
 from components.ionet import engine_watchdog, properties
 from components.ionet.client import DEFAULT_BASE_URL, Client
@@ -27,7 +27,9 @@ from components.ledger.ledger import READ_FOR_S, Access, BucketLedger, Ledger
 from components.r2 import cloudflare, verdict_reader
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import RunPlace
+from container.contract.pasted import cleaned, flaw
 from container.contract.records import Verdict
+from container.contract.redacted import without_secrets
 
 STARTED = time.monotonic()
 PLACE_KEYS = (
@@ -47,7 +49,7 @@ def remember(request: ConfigureRequest) -> None:
     for key in (IONET_KEY, CLOUDFLARE_TOKEN, *PLACE_KEYS):
         value: Any = request.config.get(key)
         if isinstance(value, str):
-            _stack_config[key] = value
+            _stack_config[key] = cleaned(value)
     if not _watched:
         _watched.append(True)
         engine_watchdog.end_after_engine()
@@ -55,20 +57,23 @@ def remember(request: ConfigureRequest) -> None:
 
 def client(cloud: str) -> Client:
     """Return a client for the world of a resource; raises WrongWorldError inside the other one."""
-    problems = mixed_worlds(cloud, env=os.environ)
+    env = entered(os.environ)
+    problems = mixed_worlds(cloud, env=env)
     if problems:
         raise WrongWorldError("; ".join(problems))
-    in_shell = os.environ.get("IONET_API_KEY")
+    in_shell = env.get("IONET_API_KEY")
     key = in_shell or _stack_config.get(IONET_KEY)
     if not key:
         raise KeyRefusedError(
             "there is no io.net key: set IONET_API_KEY. What was put into the stack's "
             f"{IONET_KEY} since the last `pulumi up` is not read by any other command."
         )
+    if wrong := flaw("IONET_API_KEY" if in_shell else IONET_KEY, key):
+        raise KeyRefusedError(f"{wrong}.")
     where = "in IONET_API_KEY" if in_shell else f"in the stack's {IONET_KEY}"
     return Client(
         key,
-        base_url=os.environ.get("IONET_BASE_URL") or DEFAULT_BASE_URL,
+        base_url=env.get("IONET_BASE_URL") or DEFAULT_BASE_URL,
         account=f"the io.net account of the key {where}",
     )
 
@@ -130,7 +135,7 @@ def identity_place(props: Mapping[str, Any]) -> RunPlace | None:
     account_id, bucket = text(props, "accountId") or account, text(props, "bucket") or name
     if not (account_id and bucket):
         return None
-    world = World.from_env(text(props, "cloud"), env=os.environ)
+    world = World.from_env(text(props, "cloud"), env=entered(os.environ))
     endpoint = text(props, "r2Endpoint") or world.r2_endpoint(account_id, jurisdiction=jurisdiction)
     return RunPlace(account_id=account_id, endpoint=endpoint, bucket=bucket, prefix="")
 
@@ -153,7 +158,7 @@ def verdict(props: Mapping[str, Any]) -> Verdict | None:
 
 def say(text: str) -> None:
     """Tell the user: the engine shows this process's stderr as it comes."""
-    sys.stderr.write(f"{text}\n")  # in one piece: four calls run at a time
+    sys.stderr.write(f"{without_secrets(text)}\n")  # in one piece: four calls run at a time
     sys.stderr.flush()
 
 

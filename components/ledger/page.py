@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Literal, cast
 
 from components.errors import TrainstackError
@@ -19,6 +19,7 @@ from container.contract.clock import moment
 
 SCHEMA = 1
 FOLDER = "ledger/"
+_MOST = 10**9  # of anything that a page counts
 
 State = Literal["asked", "rented", "given back", "lost"]
 """asked: the vendor may have been asked, and told no ID that was stored. rented: its ID is known.
@@ -157,18 +158,25 @@ class Page:
         try:
             parsed: Any = json.loads(raw)
             members = cast("dict[str, Any]", parsed)
-            if int(members["schema"]) > SCHEMA:
+            if _whole(members["schema"]) > SCHEMA:
                 raise PageError(f"schema {members['schema']}, this program reads up to {SCHEMA}")
             return cls(
                 owner=Owner(
-                    project=str(members["project"]),
-                    stack=str(members["stack"]),
-                    run=str(members["run"]),
+                    project=_text(members["project"]),
+                    stack=_text(members["stack"]),
+                    run=_text(members["run"]),
                 ),
-                closing=tuple(str(one) for one in members.get("closing", [])),
+                closing=tuple(_text(one) for one in members.get("closing", [])),
                 entries=tuple(_entry(one) for one in members["entries"]),
             )
-        except (ValueError, LookupError, TypeError, AttributeError, InvalidOperation) as error:
+        except (
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             raise PageError(f"not a page of the ledger ({type(error).__name__})") from None
 
 
@@ -185,21 +193,42 @@ def _written(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _text(value: Any) -> str:
+    """Return a name; ValueError for anything else, and for what cannot be written or shown."""
+    if not isinstance(value, str) or not (value.isprintable() or value == ""):
+        raise ValueError("no text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    """Return a number of hours or renewals: more than there can be would break what reckons."""
+    if isinstance(value, bool) or not 0 <= value <= _MOST or int(value) != value:
+        raise ValueError("no whole number")
+    return int(value)
+
+
 def _entry(members: Mapping[str, Any]) -> Entry:
     asked_at = moment(str(members["asked_at"]))
+    usd = Decimal(str(members["usd"]))
+    if not usd.is_finite() or not 0 <= usd <= _MOST:
+        raise ValueError("no amount")
+    extending_at = moment(str(members.get("extending_at") or ""))
+    if members.get("extending_at") and extending_at is None:
+        raise ValueError("no time")
     if asked_at is None or members["state"] not in ("asked", "rented", "given back", "lost"):
         raise ValueError(members)
+    extending_to = members.get("extending_to")
     return Entry(
-        intent=str(members["intent"]),
-        identity=str(members["identity"]),
-        name=str(members["name"]),
-        hours=int(members["hours"]),
-        usd=Decimal(str(members["usd"])),
+        intent=_text(members["intent"]),
+        identity=_text(members["identity"]),
+        name=_text(members["name"]),
+        hours=_whole(members["hours"]),
+        usd=usd,
         asked_at=asked_at,
         state=members["state"],
-        deployment_id=str(members.get("deployment_id") or ""),
-        extending_at=moment(str(members.get("extending_at") or "")),
-        extending_to=members.get("extending_to"),
-        token_id=str(members.get("token_id") or ""),
-        renew=int(members.get("renew") or 0),
+        deployment_id=_text(members.get("deployment_id") or ""),
+        extending_at=extending_at,
+        extending_to=None if extending_to is None else _whole(extending_to),
+        token_id=_text(members.get("token_id") or ""),
+        renew=_whole(members.get("renew") or 0),
     )

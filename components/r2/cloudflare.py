@@ -97,6 +97,11 @@ class Client:
         self._retry_for_s = retry_for_s
         self._timeout = (CONNECT_TIMEOUT_S, read_timeout_s)
 
+    @property
+    def answers_within_s(self) -> float:
+        """How long a call may take until it is answered or given up."""
+        return self._retry_for_s + sum(self._timeout)
+
     def find_bucket(self, name: str, *, jurisdiction: str) -> ExistingBucket | None:
         """Return the bucket, or None when Cloudflare says that there is none."""
         status, result = self._call("GET", self._buckets(name), jurisdiction=jurisdiction)

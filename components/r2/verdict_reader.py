@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from components.config.endpoints import CLOUDFLARE_TOKEN
+from components.config.endpoints import CLOUDFLARE_TOKEN, entered
 from components.errors import TrainstackError
 from components.r2 import cloudflare
 from components.r2.cloudflare import S3Access
 from container.contract.keys import VERDICT_KEY, stopped_key
+from container.contract.pasted import cleaned, flaw
 from container.contract.records import RecordError, Verdict
 from container.transport.r2 import PROGRAM, Limits, kind_of, make_client, why
 
@@ -117,7 +118,10 @@ def find_verdict(
     the run's own. Raises BucketUnreachableError when neither can tell.
     """
     last: TrainstackError | None = None
-    token = operator_token(config or {})
+    try:
+        token = operator_token(config or {})
+    except BucketUnreachableError as error:
+        token, last = "", error
     if token:
         try:
             access = _operator_access(token, place.account_id, cloudflare_base_url())
@@ -144,13 +148,20 @@ def operator_access(place: RunPlace, *, config: Mapping[str, str]) -> S3Access:
 
 
 def operator_token(config: Mapping[str, str]) -> str:
-    """Return the operator's Cloudflare token: from the environment first, then the stack config."""
-    return os.environ.get("CLOUDFLARE_API_TOKEN") or config.get(CLOUDFLARE_TOKEN) or ""
+    """Return the operator's Cloudflare token: from the environment first, then the stack config.
+
+    Raises BucketUnreachableError for one that no header can carry.
+    """
+    in_shell = entered(os.environ).get("CLOUDFLARE_API_TOKEN")
+    token = in_shell or cleaned(config.get(CLOUDFLARE_TOKEN) or "")
+    if wrong := flaw("CLOUDFLARE_API_TOKEN" if in_shell else CLOUDFLARE_TOKEN, token):
+        raise BucketUnreachableError(wrong)
+    return token
 
 
 def cloudflare_base_url() -> str:
     """Return Cloudflare's address in this environment; "" is the real one."""
-    return os.environ.get("CLOUDFLARE_BASE_URL", "")
+    return entered(os.environ).get("CLOUDFLARE_BASE_URL", "")
 
 
 def _reader(access: S3Access, place: RunPlace) -> VerdictReader:

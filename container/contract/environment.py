@@ -7,12 +7,15 @@ The operator's program writes them (`to_env`, `written`), the container reads th
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
+
+from container.contract import variable_text as texts
+from container.contract.pasted import cleaned, flaw
+from container.contract.redacted import without_secrets
 
 NO_WANDB_RUN: Final = "dummy"  # nanochat's name for a run that reports nothing
 
@@ -71,18 +74,21 @@ class RunEnvironment:
         values: dict[str, Any] = {"run": "main", "settings": {}}
         problems: list[str] = []
         for variable in VARIABLES:
-            text = env.get(variable.name, "")
+            text = cleaned(env.get(variable.name, ""))
             if not text:
                 if variable.required:
                     problems.append(f"{variable.name} is not set")
                 continue  # the field's default is the variable's
+            if variable.by == "secret" and (wrong := flaw(variable.name, text)):
+                problems.append(wrong)
+                continue
             try:
                 values[variable.field] = variable.read(text)
             except ValueError as error:
                 problems.append(f"{variable.name}{error}")
         if problems:
             raise BadEnvironmentError(
-                "the container's environment is not usable: " + "; ".join(problems)
+                without_secrets("the container's environment is not usable: " + "; ".join(problems))
             )
         return cls(**values)
 
@@ -100,8 +106,8 @@ def written(**values: object) -> dict[str, str]:
     Raises KeyError for a field that has no variable.
     """
     by_field = {variable.field: variable for variable in VARIABLES}
-    texts = {by_field[name].name: by_field[name].write(value) for name, value in values.items()}
-    return {name: text for name, text in texts.items() if text}
+    found = {by_field[name].name: by_field[name].write(value) for name, value in values.items()}
+    return {name: text for name, text in found.items() if text}
 
 
 def meaning(env: Mapping[str, str], *, kept_when_live: bool = False) -> dict[str, object]:
@@ -132,66 +138,6 @@ def differing(
 
 def _text(value: str) -> str:
     return value
-
-
-def _prefix(value: str) -> str:
-    return value.strip("/")
-
-
-def _address(value: str) -> str:
-    return value.rstrip("/")
-
-
-def _switch(value: str) -> bool:
-    if value.lower() not in ("true", "false", "1", "0"):
-        raise ValueError(f"={value.lower()!r} is neither true nor false")
-    return value.lower() in ("true", "1")
-
-
-def _whole(value: str) -> int:
-    try:
-        number = int(value)
-    except ValueError:
-        number = -1
-    if number < 0:
-        raise ValueError(f"={value!r} is not a whole number")
-    return number
-
-
-def _money(value: str) -> Decimal:
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if not number.is_finite() or number < 0:
-        raise ValueError(f"={value!r} is not an amount")
-    return number
-
-
-def _json_object(value: str) -> dict[str, Any]:
-    try:
-        parsed: object = json.loads(value)
-    except ValueError as error:
-        raise ValueError(f" is not JSON ({error})") from None
-    if not isinstance(parsed, dict):
-        raise ValueError(" is not a JSON object")
-    return cast("dict[str, Any]", parsed)
-
-
-def _lower(value: object) -> str:
-    return str(value).lower()
-
-
-def _json_text(value: object) -> str:
-    return json.dumps(dict(cast("Mapping[str, Any]", value)), sort_keys=True)
-
-
-def _seconds(value: str) -> float:
-    return float(_whole(value))
-
-
-def _whole_seconds(value: object) -> str:
-    return str(int(cast("float", value)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,9 +176,11 @@ class Variable:
 
 VARIABLES: tuple[Variable, ...] = (
     Variable(name="RUN_NAME", field="run"),
-    Variable(name="RUN_PREFIX", field="prefix", required=True, read=_prefix),
+    Variable(name="RUN_PREFIX", field="prefix", required=True, read=texts.prefix),
     Variable(name="RECIPE", field="recipe", required=True),
-    Variable(name="RECIPE_SETTINGS", field="settings", read=_json_object, write=_json_text),
+    Variable(
+        name="RECIPE_SETTINGS", field="settings", read=texts.json_object, write=texts.json_text
+    ),
     Variable(name="R2_ENDPOINT", field="endpoint", required=True),
     Variable(name="R2_BUCKET", field="bucket", required=True),
     Variable(name="R2_ACCESS_KEY_ID", field="access_key_id", by="secret", required=True),
@@ -240,23 +188,23 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(name="ACCESS_TOKEN", field="access_token", by="secret"),
     Variable(name="WANDB_API_KEY", field="wandb_api_key", by="secret"),
     Variable(name="WANDB_RUN", field="wandb_run"),
-    Variable(name="KEEP_ALIVE", field="keep_alive", read=_switch, write=_lower),
+    Variable(name="KEEP_ALIVE", field="keep_alive", read=texts.switch, write=texts.lower),
     Variable(name="IMAGE_DIGEST", field="image_digest", by="rental"),
     Variable(name="GPU_TYPE", field="gpu_type"),
-    Variable(name="GPUS_PER_CONTAINER", field="gpus_per_container", read=_whole),
-    Variable(name="DURATION_HOURS", field="duration_hours", by="rental", read=_whole),
-    Variable(name="PRICE_USD_PER_HOUR", field="price_usd_per_hour", by="rental", read=_money),
+    Variable(name="GPUS_PER_CONTAINER", field="gpus_per_container", read=texts.whole),
+    Variable(name="DURATION_HOURS", field="duration_hours", by="rental", read=texts.whole),
+    Variable(name="PRICE_USD_PER_HOUR", field="price_usd_per_hour", by="rental", read=texts.money),
     Variable(name="FINGERPRINT", field="fingerprint", by="rental"),
-    Variable(name="DEVICE_BATCH_SIZE", field="device_batch_size", read=_whole),
-    Variable(name="DATASET_MIRROR_URL", field="mirror_url", read=_address),
-    Variable(name="TRAFFIC_PORT", field="traffic_port", kept_when_live=True, read=_whole),
+    Variable(name="DEVICE_BATCH_SIZE", field="device_batch_size", read=texts.whole),
+    Variable(name="DATASET_MIRROR_URL", field="mirror_url", read=texts.address),
+    Variable(name="TRAFFIC_PORT", field="traffic_port", kept_when_live=True, read=texts.whole),
     Variable(name="WORK_DIR", field="work_dir", by="image", read=Path),
     Variable(
         name="STOP_GRACE_S",
         field="stop_grace_s",
         kept_when_live=True,
-        read=_seconds,
-        write=_whole_seconds,
+        read=texts.seconds,
+        write=texts.whole_seconds,
     ),
     Variable(name="NANOCHAT_COMMIT", field="nanochat_commit", by="image"),
 )

@@ -12,8 +12,7 @@ from typing import Any
 
 from container.contract.keys import MetricSegment
 from container.contract.records import Metric
-
-_FIELDS = frozenset(Metric.__dataclass_fields__)
+from container.contract.typed_json import typed
 
 
 def in_order(keys: Iterable[str]) -> list[str]:
@@ -33,11 +32,10 @@ def parse(raw: bytes) -> Iterator[Metric]:
     for line in raw.decode("utf-8", errors="replace").splitlines():
         try:
             members: Any = json.loads(line)
-            metric = Metric(**{k: v for k, v in members.items() if k in _FIELDS})
-        except (ValueError, TypeError, AttributeError):
+            metric = typed(Metric, members)
+        except (ValueError, TypeError, RecursionError):
             continue
-        if _is_whole(metric):
-            yield metric
+        yield metric
 
 
 def merge(metrics: Iterable[Metric]) -> list[Metric]:
@@ -57,13 +55,6 @@ def merge(metrics: Iterable[Metric]) -> list[Metric]:
         known = history.get(metric.step)
         history[metric.step] = metric if known is None else _overlay(known, metric)
     return [metric for history in histories.values() for metric in history.values()]
-
-
-def _is_whole(metric: Metric) -> bool:
-    """Whether what a history is made of has the type that it is declared with."""
-    members: tuple[Any, Any, Any] = (metric.stage, metric.step, metric.loss)
-    stage, step, loss = members
-    return isinstance(stage, str) and isinstance(step, int) and isinstance(loss, int | float | None)
 
 
 def _overlay(known: Metric, later: Metric) -> Metric:

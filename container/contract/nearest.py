@@ -1,12 +1,15 @@
-"""The known word that is most like an unknown one, for messages; pure, standard library only."""
+"""The known words that are most like an unknown one, for messages; pure, standard library only."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from difflib import SequenceMatcher
+from typing import TypeVar
 
 NEAR = 0.6
+
+One = TypeVar("One")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
@@ -23,6 +26,22 @@ def hint(word: str, known: Iterable[str], *, all_told: bool = False) -> str:
     if one and _likeness(word, one) >= NEAR:
         return f"; did you mean {one}?"
     return f"; the nearest known is {one}" if one and not all_told else ""
+
+
+def nearest_first(
+    word: str, known: Iterable[One], *, names_of: Callable[[One], Sequence[str]]
+) -> list[One]:
+    """Return what is known, in the order of how much the likest name of each is like the word."""
+
+    def likeness(one: One) -> float:
+        return max(_likeness(word, name) for name in names_of(one))
+
+    return sorted(known, key=likeness, reverse=True) if word else list(known)
+
+
+def listed(word: str, known: Iterable[str]) -> str:
+    """Return the known words in one line, the nearest first."""
+    return ", ".join(nearest_first(word, dict.fromkeys(known), names_of=lambda name: [name]))
 
 
 def _likeness(word: str, known: str) -> float:

@@ -25,9 +25,14 @@ def cleaned(value: str) -> str:
     return value[start:end]
 
 
-def cleaned_all(values: Mapping[str, str], *, but: Collection[str] = ()) -> dict[str, str]:
-    """Return a copy with every value cleaned, but those of these names."""
-    return {name: value if name in but else cleaned(value) for name, value in values.items()}
+def cleaned_all(
+    values: Mapping[str, str], *, only: Collection[str] | None = None
+) -> dict[str, str]:
+    """Return a copy with the values cleaned, all of them or those of these names."""
+    return {
+        name: cleaned(value) if only is None or name in only else value
+        for name, value in values.items()
+    }
 
 
 def flaw(name: str, value: str, *, lines: bool = False) -> str:

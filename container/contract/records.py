@@ -13,7 +13,10 @@ import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
+from container.contract.typed_json import typed
+
 SCHEMA = 1
+_NO_SCHEMA = 10**6  # no release counts that far
 
 Outcome = Literal["succeeded", "failed", "stopped"]
 StageState = Literal["waiting", "running", "done", "skipped", "failed"]
@@ -38,37 +41,29 @@ class Record:
         """Parse a stored record; raise RecordError when it is of another kind or too new."""
         try:
             parsed = json.loads(raw)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RecordError(f"{cls.__name__}: not JSON ({error})") from None
         if not isinstance(parsed, dict):
             raise RecordError(f"{cls.__name__}: not a JSON object")
         members = typing.cast("dict[str, Any]", parsed)
         schema = members.get("schema")
-        if not isinstance(schema, int) or schema > SCHEMA:
-            raise RecordError(
-                f"{cls.__name__}: schema {schema!r}, this program reads up to {SCHEMA}"
-            )
-        try:
-            return cls._from_members(members)
-        except (AttributeError, TypeError, ValueError, OverflowError) as error:
-            raise RecordError(f"{cls.__name__}: a member of another type ({error})") from None
+        if not isinstance(schema, int) or isinstance(schema, bool) or schema > SCHEMA:
+            named = schema if isinstance(schema, int) and schema < _NO_SCHEMA else "not a number"
+            raise RecordError(f"{cls.__name__}: schema {named}, this program reads up to {SCHEMA}")
+        return cls._from_members(members)
 
     @classmethod
     def _from_members(cls, members: dict[str, Any]) -> Self:
-        known = {f.name for f in dataclasses.fields(cls)}
         try:
-            return cls(**{name: value for name, value in members.items() if name in known})
-        except TypeError as error:
+            return typed(cls, members)
+        except ValueError as error:
             raise RecordError(f"{cls.__name__}: {error}") from None
 
     @classmethod
     def _artifacts(cls, members: dict[str, Any]) -> list[Artifact]:
         try:
-            return [
-                Artifact(key=one["key"], size_bytes=int(one["size_bytes"]), sha256=one["sha256"])
-                for one in members.get("artifacts", [])
-            ]
-        except (KeyError, TypeError, ValueError) as error:
+            return [typed(Artifact, one) for one in members.get("artifacts", [])]
+        except (TypeError, ValueError) as error:
             raise RecordError(f"{cls.__name__}: bad artifact ({error})") from None
 
 
@@ -105,18 +100,6 @@ class RunStatus(Record):
     message: str = ""
     outcome: Outcome | None = None  # set once the verdict is written
     no_verdict: str = ""  # why this container ended the run and can leave no verdict
-
-    @classmethod
-    def _from_members(cls, members: dict[str, Any]) -> Self:
-        stages = [
-            StageStatus(
-                name=str(s.get("name", "")),
-                state=s.get("state", "waiting"),
-                elapsed_s=float(s.get("elapsed_s", 0.0)),
-            )
-            for s in members.get("stages", [])
-        ]
-        return super()._from_members({**members, "stages": stages})
 
 
 @dataclass(frozen=True, kw_only=True)

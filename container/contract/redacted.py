@@ -46,6 +46,15 @@ def has_secrets(address: str) -> bool:
     return without_secrets(address) != address
 
 
+class RedactedError(Exception):
+    """The base of errors whose message people read: no secret of an address is left in it."""
+
+    def __init__(self, *words: object) -> None:
+        super().__init__(
+            *(without_secrets(word) if isinstance(word, str) else word for word in words)
+        )
+
+
 def _without_user(match: re.Match[str]) -> str:
     user = match[2]
     return match[0] if user in ("git", MARK) else f"{match[1]}{MARK}@"

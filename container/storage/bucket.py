@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 from botocore.exceptions import BotoCoreError, ClientError, SSLError
 from urllib3.exceptions import HTTPError
 
+from container.contract.redacted import RedactedError
 from container.transport.r2 import code_of, kind_of, refusal_of, status_of
 
 SMALL_OBJECT_BYTES = 8 * 2**20
@@ -26,7 +27,7 @@ _NO_ANSWER = (BotoCoreError, HTTPError, OSError, HTTPException, ValueError, KeyE
 _NOT_VALID_NOW = ("certificate is not yet valid", "certificate has expired")
 
 
-class BucketError(Exception):
+class BucketError(RedactedError):
     """An object could not be read or written; says which and why, without credentials."""
 
 

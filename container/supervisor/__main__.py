@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 
-from container.contract.environment import BadEnvironmentError, RunEnvironment
+from container.contract.environment import NAMES, BadEnvironmentError, RunEnvironment
+from container.contract.pasted import cleaned_all
 from container.supervisor.supervisor import Supervisor
 from container.system.process_group import hide_environment
 from container.system.stop import with_signals
@@ -21,11 +22,12 @@ def main() -> int:
     """Start the supervisor from the process's environment."""
     hide_environment()
     try:
-        environment = RunEnvironment.from_env(os.environ)
+        env = cleaned_all(os.environ, only=NAMES.values())
+        environment = RunEnvironment.from_env(env)
     except BadEnvironmentError as error:
         sys.stderr.write(f"trainstack: {error}\n")
         return EX_USAGE
-    supervisor = Supervisor(environment, process_env=dict(os.environ))
+    supervisor = Supervisor(environment, process_env=env)
     return with_signals(supervisor.run, on_signal=supervisor.request_stop)
 
 

@@ -19,6 +19,7 @@ from typing import IO, TextIO
 from container.contract.clock import Clock
 from container.contract.keys import LogSegment, MetricSegment
 from container.contract.records import Metric
+from container.contract.redacted import MARK, without_secrets
 from container.storage.upload_queue import LOGS, Batch, UploadQueue
 from container.telemetry.run_status import LiveStatus
 
@@ -91,10 +92,10 @@ class RunLog:
                 self._write_log(stage, text)
 
     def mask(self, text: str) -> str:
-        """Return the text without the secrets of this container."""
+        """Return the text without the secrets of this container, and those of any address in it."""
         for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text
+            text = text.replace(secret, MARK)
+        return without_secrets(text)
 
     def metric(self, metric: Metric) -> None:
         """Add one line to the loss curve in the bucket."""

@@ -95,6 +95,11 @@ class Limits:
     tries: int
     connections: int
 
+    @property
+    def answers_within_s(self) -> float:
+        """How long a call may take until it is answered or given up, but for a long body."""
+        return self.tries * (self.connect_s + self.read_s)
+
 
 # On a slow line the kernel takes a megabyte more only when one has left.
 MACHINE: Final = Limits(connect_s=20, read_s=60, tries=2, connections=32)
@@ -114,7 +119,7 @@ def make_client(
     from botocore.config import Config
 
     # The stubs type the other services' clients as unknown; this overload is known.
-    return Session(botocore_session=_own_session()).client(  # pyright: ignore[reportUnknownMemberType]
+    client = Session(botocore_session=_own_session()).client(  # pyright: ignore[reportUnknownMemberType]
         "s3",
         endpoint_url=endpoint,
         verify=ca_bundle() or True,
@@ -136,6 +141,17 @@ def make_client(
             proxies=proxies_for(endpoint),
         ),
     )
+    events: Any = client.meta.events  # the stubs do not know the emitter's methods
+    events.register_last("before-parameter-build.s3", _follow_no_redirect)
+    return client
+
+
+def _follow_no_redirect(context: dict[str, Any], **_: object) -> None:
+    """Keep botocore from asking for another region's address, which is for AWS.
+
+    Asked through what redirects everything, as a hotel's login page, it never came back from it.
+    """
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _own_session() -> CoreSession:

@@ -17,8 +17,6 @@ DEBIAN_SUITES = frozenset(
     {"buster", "bullseye", "bookworm", "trixie", "forky", "sid"}
     | {"oldstable", "stable", "testing", "unstable"}
 )
-PUBLIC_ARCHIVE = "http://deb.debian.org/debian"
-PUBLIC_SECURITY = "http://deb.debian.org/debian-security"
 _ONE_LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+(.+)")
 
 
@@ -34,21 +32,18 @@ class Source:
 def bookworm_sources(apt: Path = APT) -> str:
     """Return Debian 12's sources in deb822 format, from the mirrors that this machine uses.
 
-    On a machine that is no Debian, or names none, they are Debian's public ones.
+    "" on a machine that is no Debian, or names none: mmdebstrap knows Debian's public ones.
     """
-    archive, security = PUBLIC_ARCHIVE, PUBLIC_SECURITY
     debian = [source for source in _sources(apt) if _is_debian(source)]
     plain = [source for source in debian if not source.suite.endswith(("-security", "/updates"))]
-    if plain:
-        archive = plain[0].uri
+    if not plain:
+        return ""
     fixes = [source for source in debian if source.suite.endswith(("-security", "/updates"))]
-    if fixes:
-        security = fixes[0].uri
     signed = f"Signed-By: {KEYRING}\n" if KEYRING.exists() else ""
-    paragraphs = [(archive, "bookworm bookworm-updates")]
+    paragraphs = [(plain[0].uri, "bookworm bookworm-updates")]
     # A mirror of the archive alone is common: then security fixes come with the point releases.
-    if fixes or not plain:
-        paragraphs.append((security, "bookworm-security"))
+    if fixes:
+        paragraphs.append((fixes[0].uri, "bookworm-security"))
     return "\n".join(
         f"Types: deb\nURIs: {uri}\nSuites: {suites}\nComponents: main\n{signed}"
         for uri, suites in paragraphs

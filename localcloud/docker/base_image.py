@@ -203,7 +203,7 @@ def _bootstrap(tarball: Path, certificates: dict[str, str], sources: str) -> Non
             '--customize-hook=rm -rf "$1"/var/lib/apt/lists/*',
             "bookworm",
             str(draft),
-            str(source_file),
+            *([str(source_file)] if sources else []),
         ]
         try:
             done = subprocess.run(

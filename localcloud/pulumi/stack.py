@@ -20,6 +20,8 @@ from typing import Any, Literal
 
 import psutil
 
+from container.contract.redacted import RedactedError
+
 STACK = "dev"
 PROJECT = "trainstack"
 CREATE_ENDS_WITHIN_S = 60
@@ -28,7 +30,7 @@ _PLUGINS = ("pulumi-resource-", "pulumi-language-")
 _STARTED_BY_ENGINE = ("/plugins/start.py", "/language_host.py", "/run_program.py")
 
 
-class StackError(Exception):
+class StackError(RedactedError):
     """A Pulumi command failed, or may not run now; the message says which and what to do."""
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import typer
+
 from container.contract.keys import ATTEMPTS_PREFIX, RUN_KEY, STATUS_KEY, VERDICT_KEY
 from container.contract.records import Attempt, RunRecord, RunStatus, Verdict
+from runs.errors import EXIT_FAILED, EXIT_OK
 from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.source.stack import Target
 from runs.terminal.console import out, print_json, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import run_cost, tables
+from runs.view.readable import readable
 
 
 def cost(
@@ -27,18 +31,21 @@ def cost(
     Storage is what keeping the artefacts in R2 costs.
 
     Example: python -m runs cost --stack dev
+
+    Exit codes: 0 all of it said; 1 a run's records cannot be read, the others are shown.
     """
     source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
-    costs = [_cost(source, target) for target in source.choose()]
+    costs, unreadable = readable(source.choose(), lambda target: _cost(source, target))
     if as_json:
         print_json([tables.cost_json(one) for one in costs])
-        return
+        raise typer.Exit(EXIT_FAILED if unreadable else EXIT_OK)
     out.print(tables.costs(costs))
     if any(not one.bought_known for one in costs):
         say("~ hours first bought × price, without fees, extensions and later rentals")
     if any(len(one.attempts) > 1 for one in costs) or len(costs) == 1:
         out.print()
         out.print(tables.attempts(costs))
+    raise typer.Exit(EXIT_FAILED if unreadable else EXIT_OK)
 
 
 def _cost(source: Source, target: Target) -> run_cost.RunCost:
@@ -49,7 +56,11 @@ def _cost(source: Source, target: Target) -> run_cost.RunCost:
         run=target.run,
         prefix=prefix,
         record=bucket.record(f"{prefix}/{RUN_KEY}", RunRecord),
-        attempts=[bucket.decoded(key, raw, Attempt) for key, raw in bucket.read_many(keys) if raw],
+        attempts=[
+            bucket.decoded(key, raw, Attempt)
+            for key, raw in bucket.read_many(keys)
+            if raw is not None
+        ],
         status=bucket.record(f"{prefix}/{STATUS_KEY}", RunStatus),
         verdict=bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict),
         size_bytes=sum(o.size_bytes for o in stored),

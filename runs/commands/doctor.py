@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import typer
 
 from runs import checks
 from runs.errors import EXIT_FAILED, EXIT_OK
+from runs.same_place import in_same_place
 from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.terminal.console import out, print_json
@@ -24,7 +25,8 @@ def doctor(stack: Stack = None, bucket: BucketName = None, as_json: AsJson = Fal
     """
     source = Source(Selector.from_options(stack=stack, bucket=bucket))
     findings: list[checks.Finding] = []
-    for finding in checks.findings(source):
+    for found in checks.findings(source):
+        finding = replace(found, remedy=in_same_place(found.remedy))
         findings.append(finding)
         if not as_json:
             out.print(tables.finding(finding))

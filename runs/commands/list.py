@@ -26,5 +26,8 @@ def list_runs(stack: Stack = None, bucket: BucketName = None, as_json: AsJson = 
         return
     say(f"bucket {source.bucket_name}", style="bold")
     out.print(tables.entries(runs, current=current))
+    for entry in runs:
+        if entry.trouble:
+            say(f"{entry.run or entry.prefix}: {entry.trouble}", style="yellow")
     if current:
         say("* of the stack")

@@ -14,6 +14,7 @@ from container.contract.records import Artifact, Manifest
 from runs.download.plan import Item, Pulled, plan
 from runs.download.puller import Puller
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
+from runs.same_place import in_same_place
 from runs.source.bucket import ReadOnlyBucket
 from runs.source.selector import Selector
 from runs.source.source import Source
@@ -58,7 +59,8 @@ def pull(
     else:
         for one in bad:
             say(f"{one.result}: {one.item.key}: {one.detail}", style="red")
-        out.print(summary(results, folder=folder), markup=False, soft_wrap=True)
+        summed_up = in_same_place(summary(results, folder=folder))
+        out.print(summed_up, markup=False, soft_wrap=True)
     raise typer.Exit(EXIT_FAILED if bad else EXIT_OK)
 
 
@@ -95,7 +97,10 @@ def summary(results: Sequence[Pulled], *, folder: Path) -> str:
     checked = "all hashes right" if all(f.item.sha256 for f in results) else "sizes right"
     parts = [f"{number} {result}" for result, number in counts.items()]
     tail = (
-        checked if len(good) == len(results) else "run the same again, or see `python -m runs logs`"
+        checked
+        if len(good) == len(results)
+        else "the bucket does not hold the rest as it was left: `python -m runs artifacts --all` "
+        "names every checkpoint, of which an earlier one may be whole"
     )
     size = formats.size(sum(f.item.size_bytes for f in good))
     return f"{folder}: {', '.join(parts)} ({size}); {tail}"

@@ -10,6 +10,7 @@ import typer
 
 from components.ionet.client import Client
 from components.ionet.rental.close import note_given_back
+from components.ledger.ledger import WRITE_FOR_S
 from runs import inventory, machines, reaping, rentals, tokens
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
 from runs.inventory import Inventory
@@ -19,9 +20,9 @@ from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.terminal.console import out, print_json, say
 from runs.terminal.options import AsJson, BucketName, Stack
-from runs.terminal.waiting import waiting
 from runs.tokens import RunToken
 from runs.view import rental_tables
+from runs.waits import waiting
 
 Ids = Annotated[
     list[str] | None,
@@ -77,11 +78,10 @@ def reap(
         )
     selector = Selector.from_options(stack=stack, bucket=bucket, stack_beside_bucket=True)
     source = Source(selector)
-    with waiting("the stack's config"):
-        machines.check_world(source)
-        client = machines.open_client(
-            source, read_timeout_s=machines.READ_TIMEOUT_S, retry_for_s=machines.RETRY_FOR_S
-        )
+    machines.check_world(source)
+    client = machines.open_client(
+        source, read_timeout_s=machines.READ_TIMEOUT_S, retry_for_s=machines.RETRY_FOR_S
+    )
     found = inventory.take(source, client)
     for line in found.not_asked:
         say(f"not asked: {line}", style="yellow")
@@ -96,7 +96,7 @@ def reap(
     _show(found, done=done, stack=selector.stack, as_json=as_json)
     if yes:
         raise typer.Exit(EXIT_OK if done.is_all_of(choice) else EXIT_FAILED)
-    _say_how(found, choice, wanted, options=_options(selector))
+    _say_how(found, choice, wanted)
 
 
 @dataclass(frozen=True)
@@ -141,15 +141,14 @@ def _try(one: str, done: set[str], act: Callable[[], None], *, fails: str) -> No
 
 
 def _revoke(source: Source, token: RunToken) -> None:
-    with waiting("Cloudflare"):
-        tokens.revoke(source.cloudflare_client(), token)
+    tokens.revoke(source.cloudflare_client(), token)
     say(f"{token.id} ({token.name}) is revoked.")
 
 
 def _close(source: Source, rental: Rental) -> None:
     is_asked = rental.entry.state == "asked"
     state = "lost" if is_asked and rental.shown is None else "given back"
-    with waiting("the ledger in the bucket"):
+    with waiting("the ledger in the bucket", at_most_s=WRITE_FOR_S):
         ledger = rentals.ledger(source.s3_access, bucket=source.bucket)
         rentals.close(ledger, rental, state=state)
     if rental.shown == "ended":
@@ -164,14 +163,13 @@ def _close(source: Source, rental: Rental) -> None:
 def _give_back(source: Source, client: Client, machine: Machine, found: Inventory) -> None:
     one = machine.deployment_id
     say(f"giving back {one} ({machine.name}) …")
-    with waiting(f"io.net to say that {one} is gone; look at its console if it does not"):
-        machines.give_back(client, machine)
+    machines.give_back(client, machine)
     say(f"{one} is gone.")
     if found.rentals is None:
         say(f"the ledger could not be asked: where it names {one}, the same command closes it.")
     elif machine.rental is not None:
         ledger = rentals.ledger(source.s3_access, bucket=source.bucket)
-        with waiting("the ledger in the bucket"):
+        with waiting("the ledger in the bucket", at_most_s=WRITE_FOR_S):
             owner = machine.rental.owner
             note_given_back(ledger, owner, deployment_id=one, name=machine.name, say=say)
 
@@ -214,24 +212,16 @@ def _show(found: Inventory, *, done: Done, stack: str, as_json: bool) -> None:
         )
 
 
-def _say_how(
-    found: Inventory, choice: reaping.Choice, wanted: Sequence[str], *, options: str
-) -> None:
+def _say_how(found: Inventory, choice: reaping.Choice, wanted: Sequence[str]) -> None:
     """Say what to type next; nothing was done."""
     if wanted:
         if not choice.is_empty:
             say("Nothing was done: say --yes to do it.")
         return
-    command = f"python -m runs reap ID{options} --yes"
+    command = "python -m runs reap ID --yes"
     if any(machine.in_state is not True for machine in found.machines):
         say(f"To give a machine back:   {command}")
     if any(rental.entry.is_open for rental in found.only_in_ledger):
         say(f"To forget a rental:       {command} --forget")
     if any(not token.kept_because for token in found.tokens or ()):
         say(f"To revoke a token:        {command}")
-
-
-def _options(selector: Selector) -> str:
-    stack = "" if selector.stack_from_environment else selector.stack
-    named = {"--stack": stack, "--bucket": selector.bucket}
-    return "".join(f" {option} {value}" for option, value in named.items() if value)

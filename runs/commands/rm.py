@@ -11,7 +11,7 @@ from runs.errors import RunsError, SettingMissingError
 from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.terminal import formats, progress_bar
-from runs.terminal.console import out, print_json, say, talk
+from runs.terminal.console import out, print_json, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import tables
 
@@ -39,14 +39,14 @@ def rm(
         )
     source = Source(selector)
     target, place = source.choose_one(), source.bucket
-    with talk.status("listing what is there …"):
-        remains = remove.remains(place, target.prefix)
+    remains = remove.remains(place, target.prefix)
     unended = bool(remains.keys or remains.uploads) and not remains.ended
     if yes and unended and not force:
         raise RunsError(
             f"{target.run} has no verdict, so it has not ended or its machine vanished; nothing "
             "was deleted.\nLook with `python -m runs status` and give its machine back first "
-            "(`pulumi destroy`; `python -m runs reap` when no stack knows it), or say --force."
+            "(`pulumi destroy`; `python -m runs reap` when no stack knows it). Where no verdict "
+            "comes of that, say --force."
         )
     if yes:
         with progress_bar.of_objects(len(remains.keys), done_so="deleted") as advance:
@@ -69,4 +69,7 @@ def rm(
         also = " and, as the run has no verdict, --force" if unended and not force else ""
         say(f"Nothing was deleted: say --yes{also} to do it.")
     if any(declared.prefix == target.prefix for declared in source.targets):
-        say("The stack still declares this run: without its verdict `pulumi up` trains it again.")
+        say(
+            "The stack still declares this run: without its verdict `pulumi up` trains it again "
+            "once its machine has ended."
+        )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import typer
+
+from runs.errors import EXIT_FAILED, EXIT_OK
 from runs.source.selector import Selector
 from runs.source.source import Source
-from runs.terminal.console import out, print_json
+from runs.terminal.console import out, print_json, say
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import panel
 from runs.view.follower import Follower
@@ -18,14 +21,19 @@ def status(
     run: Run = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say how runs stand now: one look, always exit code 0 when it was answered.
+    """Say how runs stand now: one look, exit code 0 when it was answered, 1 for damaged records.
 
     Example: python -m runs status --stack dev --json | jq .standing
     """
     source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
-    views = Follower(source.choose(), bucket=source.bucket, limits=WatchLimits()).look()
+    targets = source.choose()
+    follower = Follower(targets, bucket=source.bucket, limits=WatchLimits())
+    views = follower.look()
+    for error in follower.unreadable:
+        say(str(error), style="yellow")
     if as_json:
         results = [panel.as_json(view) for view in views]
-        print_json(results[0] if len(results) == 1 else results)
-        return
-    out.print(panel.panel(views[0]) if len(views) == 1 else panel.table_of_runs(views))
+        print_json(results[0] if len(targets) == 1 else results)
+    else:
+        out.print(panel.panel(views[0]) if len(targets) == 1 else panel.table_of_runs(views))
+    raise typer.Exit(EXIT_FAILED if follower.unreadable else EXIT_OK)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Annotated
 
 import typer
 from rich.live import Live
 
+from runs.errors import EXIT_FAILED, EXIT_OK
 from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.terminal import formats
-from runs.terminal.console import in_colour, moves, out, say, talk
+from runs.terminal.console import in_colour, json_text, moves, out, say, talk
 from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
 from runs.view import panel
 from runs.view.follower import Follower
@@ -58,16 +58,19 @@ def follow(follower: Follower, *, as_json: bool) -> int:
     views = _live(looks) if drawn else _lines(looks, follower, as_json=as_json)
     for view in views:
         _say_how_it_ended(view)
-    return exit_code(view.standing for view in views)
+    for error in follower.unreadable:
+        say(str(error), style="yellow")
+    code = exit_code(view.standing for view in views)
+    return code if code != EXIT_OK or not follower.unreadable else EXIT_FAILED
 
 
 def say_gone(view: View) -> None:
     """Say what a silent machine may mean, and what to do."""
     say(
         f"{view.run}: {panel.silence(view)}, and there is no verdict. The machine may be gone "
-        "while it is still billed.\nSee `python -m runs logs`. `pulumi up` rents another one where "
-        "io.net shows that this one has ended; to replace one that lives on, raise "
-        "trainstack:renew first. `pulumi destroy` gives it back for good."
+        "while it is still billed.\nSee `python -m runs logs`; `pulumi up` asks io.net, and "
+        "resumes the run on a new machine where this one has ended. Where it lives and hangs: "
+        "raise trainstack:renew for a new machine, or `pulumi destroy` gives it back."
     )
 
 
@@ -94,7 +97,7 @@ def _lines(looks: Iterator[list[View]], follower: Follower, *, as_json: bool) ->
                 step=view.status.step if view.status else None,
                 at_s=now_s,
             )
-            line = json.dumps(panel.as_json(view)) if as_json else panel.plain_line(view)
+            line = json_text(panel.as_json(view)) if as_json else panel.plain_line(view)
             out.print(line, markup=False, highlight=False, soft_wrap=True)
     return views
 

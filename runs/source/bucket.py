@@ -17,8 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionEr
 from urllib3.exceptions import HTTPError
 
 from components.ledger.page import FOLDER
+from container.contract.nearest import listed
 from container.contract.records import Record, RecordError
-from container.transport.r2 import clock_problem, code_of, kind_of, why
+from container.transport.r2 import TERMINAL, clock_problem, code_of, kind_of, why
 from runs.errors import (
     AccessRefusedError,
     NoSuchRunError,
@@ -26,6 +27,7 @@ from runs.errors import (
     UnreachableError,
     UnreadableError,
 )
+from runs.waits import waiting
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -70,7 +72,7 @@ class ReadOnlyBucket:
     def read(self, key: str) -> bytes | None:
         """Return a whole object, or None when the bucket says that it is not there."""
         try:
-            with self.explained(f"read {key}"):
+            with self._asked(f"read {key}"):
                 return self.client.get_object(Bucket=self.name, Key=key)["Body"].read()
         except AbsentError:
             return None
@@ -99,7 +101,7 @@ class ReadOnlyBucket:
         except RecordError as error:
             raise UnreadableError(
                 f"{key} in bucket {self.name} cannot be read: {error}.\n"
-                "A newer trainstack may have written it: update this checkout."
+                "It is damaged, or a newer trainstack wrote it: then update this checkout."
             ) from None
 
     def read_many(self, keys: list[str]) -> Iterator[tuple[str, bytes | None]]:
@@ -123,7 +125,7 @@ class ReadOnlyBucket:
     def holds(self, prefix: str) -> bool:
         """Say whether anything lies in this folder, an open upload included."""
         below = f"{prefix}/"
-        with self.explained(f"list {below}"):
+        with self._asked(f"list {below}"):
             page: Any = self.client.list_objects_v2(Bucket=self.name, Prefix=below, MaxKeys=1)
             if page.get("Contents"):
                 return True
@@ -143,7 +145,7 @@ class ReadOnlyBucket:
 
     def now(self) -> datetime:
         """Return the bucket's time: this machine's clock may be wrong. Raises if it has none."""
-        with self.explained("list"):
+        with self._asked("list"):
             answer: Any = self.client.list_objects_v2(Bucket=self.name, MaxKeys=1)
         headers: dict[str, str] = answer["ResponseMetadata"]["HTTPHeaders"]
         try:
@@ -157,12 +159,27 @@ class ReadOnlyBucket:
     def _pages(self, **words: Any) -> Iterator[dict[str, Any]]:
         token: dict[str, Any] = {}
         while True:
-            with self.explained(f"list {words.get('Prefix', '')}".strip()):
+            with self._asked(f"list {words.get('Prefix', '')}".strip()):
                 page: Any = self.client.list_objects_v2(Bucket=self.name, **words, **token)
             yield page
             if not page.get("IsTruncated"):
                 return
             token = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def _which_there_are(self) -> str:
+        """Name the account's buckets, the nearest first; "" where the key may not list them."""
+        try:
+            found = self.client.list_buckets().get("Buckets", [])
+        except (BotoCoreError, ClientError, HTTPError):
+            return ""
+        names = [bucket.get("Name", "") for bucket in found]
+        return f"There are, the nearest first: {listed(self.name, names)}.\n" if names else ""
+
+    @contextmanager
+    def _asked(self, action: str) -> Generator[None]:
+        asked = waiting(f"bucket {self.name}", at_most_s=TERMINAL.answers_within_s)
+        with asked, self.explained(action):
+            yield
 
     @contextmanager
     def explained(self, action: str) -> Generator[None]:
@@ -200,7 +217,8 @@ class ReadOnlyBucket:
         if kind == "no bucket":
             return NoSuchRunError(
                 f"cannot {action}: there is no bucket {self.name} at {self.endpoint}.\n"
-                "`pulumi up` makes it; else the name, account or jurisdiction is another."
+                f"{self._which_there_are()}`pulumi up` makes it; else the name, account or "
+                "jurisdiction is another."
             )
         if kind == "refused":
             return AccessRefusedError(

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 
+from container.contract.nearest import nearest_first
 from runs.errors import NoSuchRunError, RunsError, SettingMissingError
 from runs.source.bucket import ReadOnlyBucket, is_of_ledger
-from runs.source.nearest import nearest_first
 from runs.source.run_names import RunNames
 from runs.source.selector import Selector
 from runs.source.stack import Target, pick

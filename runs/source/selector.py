@@ -14,9 +14,9 @@ from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from runs.errors import SettingMissingError
+from runs.same_place import STACK_VARIABLE
 from runs.source.bucket import is_of_ledger
 
-STACK_VARIABLE = "TRAINSTACK_STACK"
 _S3_SCHEMES = ("s3", "r2")
 _ACCOUNT = re.compile(r"[0-9a-f]{32}")
 _R2_HOST = ".r2.cloudflarestorage.com"

@@ -11,22 +11,24 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY, address_problems
+from components.config.endpoints import (
+    CLOUDFLARE_TOKEN,
+    IONET_KEY,
+    address_problems,
+    entered,
+    flaws,
+)
 from components.r2 import cloudflare
+from container.contract.pasted import cleaned, flaw
 from container.transport.network import network_problems
 from container.transport.r2 import TERMINAL, endpoint_of, make_client
-from runs.errors import (
-    AccessRefusedError,
-    NoSuchRunError,
-    RunsError,
-    SettingMissingError,
-    UnreachableError,
-)
+from runs.errors import NoSuchRunError, RunsError, SettingMissingError
 from runs.source.bucket import ReadOnlyBucket
 from runs.source.run_lookup import RunLookup
 from runs.source.run_names import composes
 from runs.source.selector import Selector
 from runs.source.stack import Target, of_run, pick, pulumi_json, runs_of_config, targets_of
+from runs.source.token_check import verified_id
 
 VERIFY_READ_S = 15.0
 VERIFY_RETRY_S = 3.0  # a person waits
@@ -37,8 +39,12 @@ class Source:
 
     def __init__(self, selector: Selector, *, environ: Mapping[str, str] | None = None) -> None:
         self.selector = selector
-        self.environ: Mapping[str, str] = os.environ if environ is None else environ
-        problems = [*address_problems(self.environ), *network_problems(self.environ)]
+        self.environ: Mapping[str, str] = entered(os.environ if environ is None else environ)
+        problems = [
+            *flaws(self.environ),
+            *address_problems(self.environ),
+            *network_problems(self.environ),
+        ]
         if problems:
             raise SettingMissingError("\n".join(problems))
 
@@ -60,7 +66,7 @@ class Source:
                 return {}
             raise self._config_entries
         return {
-            name.removeprefix("trainstack:"): str(entry.get("value", ""))
+            name.removeprefix("trainstack:"): cleaned(str(entry.get("value", "")))
             for name, entry in self._config_entries.items()
             if name.startswith("trainstack:") and not entry.get("secret")
         }
@@ -116,8 +122,8 @@ class Source:
         if self.selector.host not in ("", urlsplit(endpoint).netloc):
             raise SettingMissingError(
                 f"the address that was given is of {self.selector.host}, and the keys here are of "
-                f"{urlsplit(endpoint).netloc}.\nSet R2_ENDPOINT_URL or CLOUDFLARE_ACCOUNT_ID for "
-                "that account, with its keys."
+                f"{urlsplit(endpoint).netloc}.\nSet R2_ENDPOINT_URL=https://{self.selector.host} "
+                "for this command, and that account's keys."
             )
         client = make_client(
             endpoint=endpoint,
@@ -200,12 +206,9 @@ class Source:
 
     def access_token(self, run: str) -> str:
         """Return the bearer token of a run's chat; the one place that asks Pulumi for a secret."""
-        if self.selector.bucket:
-            raise SettingMissingError(
-                "the access token is a secret output of the stack: use --stack, not --bucket."
-            )
         words = ["stack", "output", "--json", "--show-secrets"]
-        token = of_run(pulumi_json(words, self.selector, self.environ).get("access_token"), run)
+        tokens = pulumi_json(words, self.selector, self.environ).get("access_token")
+        token = cleaned(of_run(tokens, run))
         if not token:
             raise SettingMissingError(
                 f"the stack has no output access_token for run {run}: bring the stack up first."
@@ -224,7 +227,10 @@ class Source:
         if isinstance(entries, RunsError) or name not in entries:
             return ""
         entry = pulumi_json(["config", "get", name, "--json"], self.selector, self.environ)
-        return str(entry.get("value", ""))
+        value = cleaned(str(entry.get("value", "")))
+        if wrong := flaw(name, value, lines=name.endswith("Secret")):
+            raise SettingMissingError(f"{wrong}.")
+        return value
 
     def _within(self, said: str) -> str:
         if "/" not in said:
@@ -236,7 +242,7 @@ class Source:
         return RunLookup(self.selector, bucket=self.bucket)
 
     def _name_of(self, prefix: str) -> str:
-        """Name a single run that the outputs do not: older ones have no output `run`.
+        """Name a stack's single run, whose outputs do not.
 
         The config names the runs that there may be, and one composes the prefix.
         """
@@ -274,13 +280,9 @@ class Source:
 
     def token_id(self) -> str:
         """Return the id of the Cloudflare token, which is its S3 access key."""
-        try:
-            return self.cloudflare_client().token_id()
-        except cloudflare.UnclearError as error:
-            raise UnreachableError(_not_checked(error.why, self.cloudflare_url)) from None
-        except cloudflare.TokenRefusedError:
-            said = _not_valid(self.cloudflare_url, account=self._known_account)
-            raise AccessRefusedError(said) from None
+        return verified_id(
+            self.cloudflare_client(), url=self.cloudflare_url, account=self._known_account
+        )
 
     def cloudflare_client(self) -> cloudflare.Client:
         """Return a client of Cloudflare's API with the operator's token."""
@@ -297,23 +299,3 @@ class Source:
         """The address of Cloudflare's API in this world."""
         base_url = self.environ.get("CLOUDFLARE_BASE_URL") or cloudflare.DEFAULT_BASE_URL
         return base_url.rstrip("/")
-
-
-def _not_checked(why: str, base_url: str) -> str:
-    if why.isdigit():
-        return (
-            f"cannot check the Cloudflare token: Cloudflare answered {why}.\nTry again in a minute."
-        )
-    return (
-        f"cannot check the Cloudflare token: no answer from {base_url.partition('/client')[0]} "
-        f"({why}).\nIn the local world: python -m localcloud start"
-    )
-
-
-def _not_valid(base_url: str, *, account: str) -> str:
-    return f"{base_url} says that the Cloudflare token is not valid.\n" + (
-        "It is expired, revoked, of another account, or of another world. Set a live one: "
-        "CLOUDFLARE_API_TOKEN, or else config cloudflare:apiToken."
-        if account
-        else "An account's token needs its account: set CLOUDFLARE_ACCOUNT_ID, or say --stack."
-    )

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from container.contract.environment import DEFAULT_RUN
+from container.contract.nearest import listed
 from runs.errors import RunsError, SettingMissingError, UnreachableError
-from runs.source.nearest import listed
 from runs.source.selector import Selector
+from runs.waits import waiting
 
 ROOT = Path(__file__).resolve().parents[2]
 PULUMI_WITHIN_S = 60
@@ -55,15 +56,16 @@ def pulumi_json(
         )
     stack = ["--stack", selector.stack] if selector.stack else []
     try:
-        done = subprocess.run(
-            [program, *command, *stack, "--non-interactive"],
-            cwd=ROOT,
-            env=dict(environ),
-            capture_output=True,
-            text=True,
-            timeout=PULUMI_WITHIN_S,
-            check=False,
-        )
+        with waiting(f"`pulumi {' '.join(command[:2])}`", at_most_s=PULUMI_WITHIN_S):
+            done = subprocess.run(
+                [program, *command, *stack, "--non-interactive"],
+                cwd=ROOT,
+                env=dict(environ),
+                capture_output=True,
+                text=True,
+                timeout=PULUMI_WITHIN_S,
+                check=False,
+            )
     except subprocess.TimeoutExpired:
         raise UnreachableError(
             f"`pulumi {' '.join(command[:2])}` gave no answer within {PULUMI_WITHIN_S} s."
@@ -90,14 +92,14 @@ def pulumi_json(
 def targets_of(outputs: Mapping[str, Any], *, name_of: Callable[[str], str]) -> list[Target]:
     """Read stack outputs: one value each, or one entry a run when the stack holds several.
 
-    `name_of` tells the run of a prefix, where older outputs of a single run do not name it.
+    `name_of` tells the run of a prefix, as the outputs of a single run do not name it.
     """
     prefixes = outputs.get("r2_prefix")
     if not prefixes:
         return []
     if not isinstance(prefixes, dict):
         prefix = str(prefixes).strip("/")
-        prefixes = {str(outputs.get("run") or "") or name_of(prefix): prefix}
+        prefixes = {name_of(prefix): prefix}
     return [
         Target(
             run=run,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable
-from typing import Any
+import math
+from typing import Any, cast
 
-import typer
 from rich.console import Console
 
-from runs.errors import EXIT_INTERRUPTED
+from container.contract.redacted import without_secrets
+from runs.same_place import in_same_place
 
 talk = Console(stderr=True)
 out = Console()
@@ -28,7 +27,22 @@ def moves(console: Console) -> bool:
 
 def print_json(result: Any) -> None:
     """Print a result for machines."""
-    print(json.dumps(result, indent=2))
+    print(json_text(result, indent=2))
+
+
+def json_text(result: Any, *, indent: int | None = None) -> str:
+    """Return a result as JSON, which knows no NaN and no infinity: those are null."""
+    return json.dumps(_finite(result), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in cast("list[Any]", value)]
+    return value
 
 
 def harmless(text: str) -> str:
@@ -36,20 +50,7 @@ def harmless(text: str) -> str:
     return "".join(c for c in text if c.isprintable() or c in "\n\t")
 
 
-def interruptible(command: Callable[..., None], *, comfort: str) -> Callable[..., None]:
-    """Make Ctrl-C end a command with its documented exit code and a word about what it means."""
-
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except KeyboardInterrupt:
-            say(f"\n{comfort}")
-            raise typer.Exit(EXIT_INTERRUPTED) from None
-
-    return run
-
-
 def say(text: str, *, style: str | None = None) -> None:
     """Talk to the person at the terminal, beside the result."""
-    talk.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+    shown = in_same_place(without_secrets(text))
+    talk.print(shown, style=style, markup=False, highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Says what a command waits for: at once on a terminal, elsewhere when it takes its time."""
+"""Tells what a command waits for, once it takes its time; on stderr, a line for each thing."""
 
 from __future__ import annotations
 
@@ -6,22 +6,32 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from runs.terminal.console import say, talk
+from runs import waits
+from runs.terminal import formats
+from runs.terminal.console import say
 
 SAY_AFTER_S = 2.0
+LOOK_EVERY_S = 0.2
 
 
 @contextmanager
-def waiting(for_what: str) -> Generator[None]:
-    """Say within two seconds that the command waits for this, as long as it does."""
-    if talk.is_terminal:
-        with talk.status(f"waiting for {for_what} …"):
-            yield
-        return
-    timer = threading.Timer(SAY_AFTER_S, say, [f"waiting for {for_what} …"])
-    timer.daemon = True
-    timer.start()
+def telling() -> Generator[None]:
+    """Tell within what is waited for: each thing once, and for how long at most."""
+    ended = threading.Event()
+    teller = threading.Thread(target=_tell, args=(ended,), daemon=True)
+    teller.start()
     try:
         yield
     finally:
-        timer.cancel()
+        ended.set()
+        teller.join()
+
+
+def _tell(ended: threading.Event) -> None:
+    told: set[str] = set()
+    while not ended.wait(LOOK_EVERY_S):
+        for wait in waits.longer_than(SAY_AFTER_S):
+            if wait.for_what not in told:
+                told.add(wait.for_what)
+                most = formats.duration(wait.at_most_s)
+                say(f"waiting for {wait.for_what}, {most} at most …")

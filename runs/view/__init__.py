@@ -1,1 +1,1 @@
-"""What is shown of a run: read, judged, laid out for 80 columns."""
+"""What is shown of a run: read, judged, laid out for whatever width there is."""

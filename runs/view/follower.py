@@ -18,10 +18,11 @@ import urllib3
 from components.http_session import make_session
 from container.contract.keys import STATUS_KEY, VERDICT_KEY
 from container.contract.records import RecordError, RunStatus, Verdict
-from runs.errors import RunsError
+from runs.errors import RunsError, UnreadableError
 from runs.source.bucket import READERS, ReadOnlyBucket
 from runs.source.stack import Target
 from runs.view import standing
+from runs.waits import waiting
 
 LOOK_EVERY_S = 2.0
 BUCKET_EVERY_S = 6.0  # while the machine itself answers
@@ -97,6 +98,7 @@ class Follower:
         self.read_live = read_live or read_live_status
         began_s = self.clock.monotonic()
         self.watched = [Watched(target=target, began_s=began_s) for target in targets]
+        self.unreadable: list[UnreadableError] = []  # of runs that are not looked at any more
 
     def until_ended(self) -> Iterator[list[standing.View]]:
         """Yield all views after each look; end after the look that finds every run ended."""
@@ -108,7 +110,7 @@ class Follower:
             self.clock.sleep(LOOK_EVERY_S)
 
     def look(self) -> list[standing.View]:
-        """Look once at every run, in parallel.
+        """Look once at every run, in parallel; of several, those that can be read.
 
         Raises RunsError when the first look fails; later on, an outage is shown as trouble, and is
         raised only after as long as a machine may be silent.
@@ -116,7 +118,21 @@ class Follower:
         if len(self.watched) == 1:
             return [self._look_at(self.watched[0])]
         with ThreadPoolExecutor(READERS) as pool:
-            return list(pool.map(self._look_at, self.watched))
+            looked = zip(self.watched, pool.map(self._look_or_why_not, self.watched), strict=True)
+            found = [(run, view) for run, view in looked]
+        views = [view for _, view in found if isinstance(view, standing.View)]
+        errors = [view for _, view in found if not isinstance(view, standing.View)]
+        if not views:
+            raise errors[0]
+        self.watched = [run for run, view in found if isinstance(view, standing.View)]
+        self.unreadable += errors
+        return views
+
+    def _look_or_why_not(self, run: Watched) -> standing.View | UnreadableError:
+        try:
+            return self._look_at(run)
+        except UnreadableError as error:
+            return error
 
     def _look_at(self, run: Watched) -> standing.View:
         if run.view is not None and run.verdict is not None:
@@ -188,6 +204,7 @@ def read_live_status(status_url: str) -> RunStatus | None:
     try:
         with (
             make_session() as session,
+            waiting("the machine's page", at_most_s=_PAGE_WITHIN_S + sum(_CONNECT_AND_READ_S)),
             session.get(
                 f"{status_url}/{STATUS_KEY}", timeout=_CONNECT_AND_READ_S, stream=True
             ) as answer,

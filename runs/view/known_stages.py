@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from container.contract.keys import ATTEMPTS_PREFIX, RUN_KEY, STATUS_KEY, VERDICT_KEY, attempt_of
+from container.contract.nearest import listed
 from container.contract.recipe import RecipeError, known_recipes, load_recipe
 from container.contract.records import RunRecord, RunStatus
 from runs.errors import NoSuchRunError, UnreadableError
 from runs.source.bucket import R, ReadOnlyBucket
-from runs.source.nearest import listed
 from runs.source.stack import Target
 
 

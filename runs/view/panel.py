@@ -1,4 +1,4 @@
-"""How runs look on a terminal of 80 columns: panel, tables, plain lines; decides nothing."""
+"""How runs look on a terminal: panel, tables, plain lines; decides nothing."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from container.contract.records import RunStatus, StageStatus
+from runs.same_place import in_same_place
 from runs.terminal import formats
 from runs.view.layout import FromWidth, Records
 from runs.view.standing import ENDED, Standing, View, stages_left
@@ -68,7 +69,7 @@ def silence(view: View) -> str:
 
 
 def panel(view: View) -> RenderableType:
-    """Draw one run: stages, progress, numbers; fits 80 × 24."""
+    """Draw one run: stages, progress, numbers; fits 80 × 24, and any width."""
     rows: list[RenderableType] = []
     status = view.status
     if status is None:
@@ -114,7 +115,8 @@ def picture(views: Sequence[View], *, height: int, width: int = 80) -> Renderabl
     shown = sorted(views, key=lambda view: view.standing in ENDED)
     parts: list[RenderableType] = [_counts(views), table_of_runs(shown[:most])]
     if len(shown) > most:
-        parts.append(Text(f"… and {len(shown) - most} more: python -m runs status", style="dim"))
+        more = in_same_place(f"… and {len(shown) - most} more: python -m runs status")
+        parts.append(Text(more, style="dim"))
     troubles = sorted({view.trouble for view in views if view.trouble})
     return Group(*parts, *(Text(trouble, style="yellow") for trouble in troubles[:2]))
 

@@ -1,4 +1,4 @@
-"""Tables and JSON of what is rented and given out: machines, rentals, tokens; fits 80 columns."""
+"""Tables and JSON of what is rented and given out: machines, rentals, tokens."""
 
 from __future__ import annotations
 

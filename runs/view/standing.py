@@ -5,6 +5,7 @@ Pure functions and frozen values; no I/O, no clock of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -164,9 +165,10 @@ def stage_eta_s(samples: Sequence[Sample], status: RunStatus) -> float | None:
 
 def losses_seen(losses: Sequence[float], status: RunStatus) -> list[float]:
     """Return the losses seen while looking, this one added; thinned out, never cut off."""
-    if status.loss is None or (losses and losses[-1] == status.loss):
+    loss = status.loss
+    if loss is None or not math.isfinite(loss) or (losses and losses[-1] == loss):
         return [*losses]
-    kept = [*losses, status.loss]
+    kept = [*losses, loss]
     return kept if len(kept) <= LOSSES_KEPT else [*kept[:-1:2], kept[-1]]
 
 

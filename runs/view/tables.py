@@ -1,4 +1,4 @@
-"""Tables and JSON of lists: runs in a bucket, artefacts, costs, checks; fits 80 columns.
+"""Tables and JSON of lists: runs in a bucket, artefacts, costs, checks.
 
 What `reap` shows is in rental_tables.py.
 """

@@ -269,7 +269,7 @@ def test_another_runs_settings_on_the_prefix_are_refused_without_a_verdict(
 def test_bad_recipe_settings_are_a_verdict_that_names_all_of_them(launch: Launch):
     verdict = launch(settings={"steps": "many", "depht": 3}).verdict()
     assert verdict.outcome == "failed"
-    assert "steps: 'many' is a str, must be a int" in verdict.reason
+    assert "steps: 'many' must be a whole number" in verdict.reason
     assert "depht: unknown setting" in verdict.reason
 
 

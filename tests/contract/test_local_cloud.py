@@ -209,8 +209,7 @@ def test_an_interrupted_start_is_cleared_away_by_stop(
 ) -> None:
     cloud = Cloud(tmp_path)
     starting = subprocess.Popen(
-        # Tests that run in the background ignore SIGINT, and so would what they start.
-        ["env", "--default-signal=INT", sys.executable, "-m", "localcloud", "start"],
+        [sys.executable, "-m", "localcloud", "start"],
         cwd=CHECKOUT,
         env=cloud.env,
         stderr=subprocess.PIPE,

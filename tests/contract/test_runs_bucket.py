@@ -477,8 +477,9 @@ def test_a_wrong_key_no_bucket_and_no_server_are_three_different_answers(
         bucket(server, R2_SECRET_ACCESS_KEY="wrong").read("x")
     with pytest.raises(AccessRefusedError, match="refused the key"):
         bucket(server, R2_ACCESS_KEY_ID="stranger").folders()
-    with pytest.raises(NoSuchRunError, match="no bucket"):
-        bucket(server, name="no-such-bucket").folders()
+    with pytest.raises(NoSuchRunError, match="There are, the nearest first: ") as told:
+        bucket(server, name=f"{bucket(server).name}x").folders()
+    assert f"first: {bucket(server).name}" in str(told.value)
     with pytest.raises(UnreachableError, match="nothing answers"):
         bucket(server, R2_ENDPOINT_URL="http://127.0.0.1:9").folders()
     assert bucket(server).read("not-there") is None
@@ -495,6 +496,8 @@ def test_a_bucket_that_is_not_at_the_address_is_told_by_every_command(
     assert "R2_ENDPOINT_URL" in runs("list", expect=2).stderr
     assert "R2_ENDPOINT_URL" in runs("rm", "--prefix", "dev-x", expect=2).stderr
     assert "R2_ENDPOINT_URL" in runs("doctor", expect=1).stdout.replace("\n", " ")
+    monkeypatch.setenv("R2_ENDPOINT_URL", server.endpoint)  # the address of the whole account
+    runs("list")
 
 
 def test_a_run_that_cannot_be_read_does_not_hide_the_others(

@@ -75,7 +75,9 @@ def another_image(env: dict[str, str], image: str, folder: Path) -> str:
     client = daemon.connect(timeout_s=300)
     try:
         client.images.pull(image, auth_config=login)
-        client.images.build(path=str(folder), tag=f"{repository}:c8138bbf52740c28")
+        client.images.build(
+            path=str(folder), tag=f"{repository}:c8138bbf52740c28", rm=True, forcerm=True
+        )
         pushed = client.images.push(
             repository, tag="c8138bbf52740c28", auth_config=login, stream=True, decode=True
         )

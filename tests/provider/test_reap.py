@@ -340,6 +340,13 @@ def test_who_does_not_answer_is_told_and_hides_no_machine(world: World, away: st
     assert world.states() == ["given back"]
 
 
+def test_a_mistyped_id_is_answered_with_the_nearest_there_is(world: World) -> None:
+    machine = world.machine()
+    done = world.reap(f"{machine[:-1]}x", "--bucket", BUCKET, "--yes", expect=2)
+    assert f"did you mean {machine}?" in done.stderr
+    assert world.caas.details(machine)["status"] != "destroyed"
+
+
 def test_a_bucket_that_is_not_there_is_no_empty_ledger(world: World) -> None:
     world.r2.refuse = "NoSuchBucket"
     done = world.reap("--bucket", "mistyped")

@@ -4,195 +4,284 @@ from __future__ import annotations
 
 from tests.remedies.row import Row
 
-_CONFIG = "tests/unit/components/config/test_remedies.py"
-_ENGINE = "tests/program/test_interrupted.py"
-_MACHINES = "tests/provider/test_no_machine_is_lost.py"
-_PREFLIGHT = "tests/unit/components/test_preflight.py"
-_PROVIDER = "tests/provider/test_remedies_of_the_provider.py"
-_RENTALS = "tests/provider/test_remedies.py"
-_TYPED = f"{_CONFIG}::test_the_commands_of_a_refused_config_mend_it"
-_DONE = f"{_RENTALS}::test_what_a_refusal_says_is_done_and_the_next_update_works"
-_AGAIN = f"{_RENTALS}::test_an_update_that_is_said_to_be_run_again_works_then"
-_FLAG = "an argument of the program that a stage starts"
+CONFIG = "tests/unit/components/config/test_config_commands.py::"
+E2E = "tests/e2e/test_main_job.py::"
+REAP = "tests/provider/test_reap.py::"
+REMEDY = "tests/provider/test_remedies.py::"
+RENTAL = "tests/provider/test_remedies_of_rentals.py::"
+SHELL = "tests/unit/components/config/test_remedies.py::"
+KILLED = "tests/program/test_interrupted.py::"
+PREFLIGHT = "tests/unit/components/test_preflight.py::"
+
+DONE = f"{RENTAL}test_what_a_refusal_says_is_done_and_the_next_update_works"
+RUN_AGAIN = f"{RENTAL}test_an_update_that_is_said_to_be_run_again_works_then"
+MENDED_BY_ITS_COMMAND = f"{CONFIG}test_the_command_that_a_refused_config_names_mends_it"
+
+WORDS = "tests/unit/components/test_remedies_in_words.py::"
+EDGE = "tests/unit/container/contract/test_edge.py::"
+ASKED_AGAIN = f"{WORDS}test_a_vendor_that_could_not_be_asked_is_asked_again"
+OPENED = (
+    "tests/contract/test_runs_bucket.py::"
+    "test_a_wrong_key_no_bucket_and_no_server_are_three_different_answers"
+)
 
 
-def _of(package: str, *rows: tuple[str, str, str]) -> tuple[Row, ...]:
-    return tuple(
-        Row(module=f"{package}.{module}", words=words, carried_out_by=test)
-        for module, words, test in rows
-    )
+def row(module: str, words: str, test: str) -> Row:
+    return Row(module=module, words=words, carried_out_by=test)
 
 
-_OF_CONFIG = _of(
-    "components.config",
-    (
-        "endpoints",
+ROWS: tuple[Row, ...] = (
+    row(
+        "components.config.endpoints",
         "run `trainstack_leave`",
-        f"{_CONFIG}::test_a_paid_stack_works_in_a_shell_that_left_the_local_world",
+        f"{SHELL}test_a_paid_stack_works_in_a_shell_that_left_the_local_world",
     ),
-    (
-        "endpoints",
-        "run `source .local/env` first",
-        f"{_CONFIG}::test_a_local_stack_works_in_a_shell_that_sourced_the_file",
+    row(
+        "components.config.endpoints",
+        "run `source .local/env`",
+        f"{SHELL}test_a_local_stack_works_in_a_shell_that_sourced_the_file",
     ),
-    ("endpoints", "is not set; set it, or", _TYPED),
-    ("refusals", "removes it, and what lies within", _TYPED),
-    ("refusals", "unknown namespace", _TYPED),
-    ("settings", "make another token", _TYPED),
-    ("settings", "must be stored encrypted: pulumi config set --secret {}\n", _TYPED),
-    ("settings", "needs a key", _TYPED),
-)
-_OF_PLANS = _of(
-    "components.ionet",
-    (
-        "change",
-        "Put the old value back",
-        f"{_PROVIDER}::test_a_secret_that_a_live_machine_cannot_take_is_put_back_or_handed_to_another",
+    row(
+        "components.config.endpoints",
+        "is not set; set it, or",
+        f"{CONFIG}test_a_key_that_is_not_in_the_environment_may_be_set_in_the_config",
     ),
-    ("change", "Set trainstack:durationHours back", _DONE),
-    (
-        "client",
-        "refused the API key",
-        f"{_PROVIDER}::test_a_refused_key_is_mended_by_the_variable_whatever_the_stacks_config_has",
+    row("components.config.refusals", "unknown namespace", MENDED_BY_ITS_COMMAND),
+    row(
+        "components.config.refusals",
+        "what lies within",
+        f"{CONFIG}test_what_lies_within_a_key_is_set_by_its_path",
     ),
-    ("cost", "above the cap", _DONE),
-    (
-        "credentials",
+    row(
+        "components.config.settings",
+        "must be stored encrypted",
+        MENDED_BY_ITS_COMMAND,
+    ),
+    row("components.config.settings", "--secret {}:wandbApiKey", MENDED_BY_ITS_COMMAND),
+    row(
+        "components.ionet.change",
+        "Put the old value back; or raise",
+        f"{REMEDY}test_a_secret_that_a_live_machine_cannot_take_is_put_back_or_handed_to_another",
+    ),
+    row("components.ionet.change", "Set trainstack:durationHours back", DONE),
+    row(
+        "components.ionet.client",
+        "io.net refused the API key",
+        f"{REMEDY}test_a_refused_key_is_mended_by_the_variable_whatever_the_stacks_config_has",
+    ),
+    row("components.ionet.cost", "Raise trainstack:maxCostUsd", DONE),
+    row(
+        "components.ionet.credentials",
         "Ask for fewer hours",
-        f"{_PROVIDER}::test_credentials_that_end_too_early_last_for_fewer_hours_or_are_renewed",
+        f"{REMEDY}test_credentials_that_end_too_early_last_for_fewer_hours_or_are_renewed",
     ),
-    ("ending", "raise trainstack:renew", _DONE),
-    (
-        "engine_watchdog",
-        "`pulumi cancel`",
-        f"{_ENGINE}::test_an_engine_that_was_killed_leaves_a_lock_which_the_told_commands_open",
+    row("components.ionet.ending", "h are over, and its run has not ended", DONE),
+    row(
+        "components.ionet.engine_watchdog",
+        "run `pulumi up` again",
+        f"{KILLED}test_an_engine_that_was_killed_leaves_a_lock_which_the_told_commands_open",
     ),
-    (
-        "market",
+    row(
+        "components.ionet.market",
         "was chosen and is gone",
-        f"{_PROVIDER}::test_an_offer_that_is_gone_is_chosen_anew_by_the_next_update",
+        f"{REMEDY}test_an_offer_that_is_gone_is_chosen_anew_by_the_next_update",
     ),
-    (
-        "market",
+    row(
+        "components.ionet.market",
         "quotes no price",
-        f"{_RENTALS}::test_hours_that_nobody_quotes_are_set_back_or_bought_later",
+        f"{RENTAL}test_hours_that_nobody_quotes_are_set_back_or_bought_later",
     ),
-    (
-        "plan",
-        "its state does not tell",
-        f"{_PROVIDER}::test_hours_of_a_rental_that_the_state_does_not_tell_are_set_back_or_bought_by_hand",
+    row(
+        "components.ionet.plan",
+        "does not tell what was rented",
+        f"{REMEDY}test_hours_of_a_rental_that_the_state_does_not_tell_are_set_back_or_bought_by_hand",
     ),
-    (
-        "plan",
-        "To have it at once",
-        f"{_PROVIDER}::test_what_a_live_machine_keeps_is_had_at_once_by_a_renewal",
+    row(
+        "components.ionet.plan",
+        "To have it at once raise trainstack:renew",
+        f"{REMEDY}test_what_a_live_machine_keeps_is_had_at_once_by_a_renewal",
     ),
-    (
-        "plan",
-        "has its verdict",
-        f"{_RENTALS}::test_a_run_that_has_its_verdict_is_trained_again_when_rerun_is_raised",
+    row(
+        "components.ionet.plan",
+        "To train again: raise trainstack:rerun",
+        f"{RENTAL}test_a_run_that_has_its_verdict_is_trained_again_when_rerun_is_raised",
     ),
-    (
-        "provider",
+    row(
+        "components.ionet.provider",
         "`pulumi up` rents it anew",
-        f"{_RENTALS}::test_a_machine_that_refresh_found_ended_is_rented_anew_by_a_plain_update",
+        f"{RENTAL}test_a_machine_that_refresh_found_ended_is_rented_anew_by_a_plain_update",
     ),
-    (
-        "provider",
-        "python -m runs rm",
-        f"{_PROVIDER}::test_the_farewell_names_the_command_that_deletes_what_is_kept",
+    row(
+        "components.ionet.provider",
+        "Nothing deletes it but you",
+        f"{REMEDY}test_the_farewell_names_the_command_that_deletes_what_is_kept",
     ),
-    (
-        "readiness",
-        "gave no heartbeat",
-        f"{_PROVIDER}::test_a_machine_without_heartbeat_is_waited_for_again_looked_into_or_given_back",
+    row(
+        "components.ionet.readiness",
+        "`pulumi up` waits again",
+        f"{REMEDY}test_a_machine_without_heartbeat_is_waited_for_again_looked_into_or_given_back",
     ),
-    (
-        "readiness",
-        "does not train",
-        f"{_PROVIDER}::test_a_machine_that_answers_and_does_not_train_is_given_back_by_destroy",
+    row(
+        "components.ionet.readiness",
+        "answers, and does not train",
+        f"{REMEDY}test_a_machine_that_answers_and_does_not_train_is_given_back_by_destroy",
     ),
-    (
-        "readiness",
+    row(
+        "components.ionet.readiness",
         "before its first heartbeat",
-        f"{_PROVIDER}::test_a_machine_that_ended_before_its_first_heartbeat_is_rented_again_by_a_plain_update",
+        f"{REMEDY}test_a_machine_that_ended_before_its_first_heartbeat_is_rented_again_by_a_plain_update",
     ),
-    (
-        "run_tokens",
-        "python -m runs reap",
-        f"{_PROVIDER}::test_a_token_that_could_not_be_revoked_is_found_by_the_command_that_is_told",
+    row(
+        "components.ionet.rental.close",
+        "look what bills",
+        f"{REMEDY}test_what_a_silent_bucket_hid_is_found_by_the_command_that_is_told",
     ),
-    (
-        "session",
+    row("components.ionet.rental.extend", "too busy to extend", RUN_AGAIN),
+    row("components.ionet.rental.extend", "no clear answer to the extension", RUN_AGAIN),
+    row("components.ionet.rental.extend", "Check the network", RUN_AGAIN),
+    row(
+        "components.ionet.rental.give_back",
+        "may still bill. It stays",
+        f"{RENTAL}test_a_machine_that_is_slow_to_end_is_gone_after_another_destroy",
+    ),
+    row(
+        "components.ionet.rental.give_back",
+        "of the account that rented it",
+        f"{REMEDY}test_a_machine_that_no_account_shows_is_forgotten_by_what_is_told",
+    ),
+    row(
+        "components.ionet.rental.others",
+        "python -m runs reap {} --stack {} --yes",
+        f"{REAP}test_the_command_that_up_tells_when_another_machine_lives_can_be_typed",
+    ),
+    row("components.ionet.rental.others", "it may live in another account", DONE),
+    row(
+        "components.ionet.rental.rent",
+        "--clear-pending-creates",
+        f"{KILLED}test_what_is_told_with_an_adopted_machine_ends_the_warning_of_an_interrupted_creation",
+    ),
+    row("components.ionet.rental.rent", "is not paid for again", DONE),
+    row("components.ionet.rental.send", "looks for the name before it rents", RUN_AGAIN),
+    row("components.ionet.rental.send", "Finish it, then start anew", DONE),
+    row("components.ionet.rental.send", "not recorded could be lost", DONE),
+    row("components.ionet.rental.send", "When the other one is done", RUN_AGAIN),
+    row("components.ionet.rental.send", "too busy to rent", RUN_AGAIN),
+    row(
+        "components.ionet.run_tokens",
+        "may be left, valid until they expire",
+        f"{REMEDY}test_a_token_that_could_not_be_revoked_is_found_by_the_command_that_is_told",
+    ),
+    row(
+        "components.ionet.session",
         "there is no io.net key",
-        f"{_PROVIDER}::test_a_missing_key_is_set_in_the_environment",
+        f"{REMEDY}test_a_missing_key_is_set_in_the_environment",
     ),
-)
-_OF_RENTALS = _of(
-    "components.ionet.rental",
-    (
-        "close",
-        "python -m runs reap",
-        f"{_PROVIDER}::test_what_a_silent_bucket_hid_is_found_by_the_command_that_is_told",
+    row(
+        "components.preflight",
+        "refused the run's own credentials",
+        f"{PREFLIGHT}test_refused_credentials_are_mended_as_it_is_told",
     ),
-    ("extend", "asleep or too busy", _AGAIN),
-    ("extend", "no clear answer", _AGAIN),
-    ("extend", "Check the network", _AGAIN),
-    (
-        "give_back",
-        "run `pulumi destroy` again, and look",
-        f"{_RENTALS}::test_a_machine_that_is_slow_to_end_is_gone_after_another_destroy",
+    row(
+        "components.preflight",
+        "W&B refused the key",
+        f"{PREFLIGHT}test_a_refused_wandb_key_is_replaced_or_not_needed",
     ),
-    (
-        "give_back",
-        "Set IONET_API_KEY to a key of the account",
-        f"{_PROVIDER}::test_a_machine_that_no_account_shows_is_forgotten_by_what_is_told",
+    row(
+        "components.r2.verdict_reader",
+        "CLOUDFLARE_API_TOKEN is not set. Set it",
+        "tests/unit/components/r2/test_verdict_reader.py::"
+        "test_without_a_token_it_is_not_known_and_with_the_one_that_is_told_it_is",
     ),
-    (
-        "others",
-        "python -m runs reap",
-        "tests/provider/test_reap.py::test_the_command_that_up_tells_when_another_machine_lives_can_be_typed",
+    row(
+        "container.contract.edge",
+        "`make setup` makes .venv",
+        "tests/unit/test_setup.py::test_what_an_installer_fails_by_is_one_line_and_the_next_one_repairs_it",
     ),
-    ("others", "Use that account's key", _DONE),
-    (
-        "rent",
-        "adopted deployment",
-        f"{_ENGINE}::test_what_is_told_with_an_adopted_machine_ends_the_warning_of_an_interrupted_creation",
-    ),
-    ("rent", "Raise trainstack:rerun", _DONE),
-    ("send", "no clear answer", _AGAIN),
-    ("send", "is being deleted", _DONE),
-    ("send", "not recorded", _DONE),
-    ("send", "another `pulumi up`", _AGAIN),
-    ("send", "asleep or too busy", _AGAIN),
-)
-_OF_CHECKS = (
-    *_of(
-        "components",
-        (
-            "preflight",
-            "refused the run's own credentials",
-            f"{_PREFLIGHT}::test_refused_credentials_are_mended_as_it_is_told",
-        ),
-        (
-            "preflight",
-            "W&B refused the key",
-            f"{_PREFLIGHT}::test_a_refused_wandb_key_is_replaced_or_not_needed",
-        ),
-        (
-            "r2.verdict_reader",
-            "Set it, or",
-            "tests/unit/components/r2/test_verdict_reader.py::"
-            "test_without_a_token_it_is_not_known_and_with_the_one_that_is_told_it_is",
-        ),
-    ),
-)
-_OF_CONTAINER = (
     Row(
         module="container.recipes._nanochat_flags",
-        words="--run",
-        no_remedy=_FLAG,
+        words="--run=",
+        no_remedy="a flag of nanochat's programs",
+    ),
+    row("components.ionet.client", "gave no answer to", ASKED_AGAIN),
+    row("components.ionet.client", "gave no usable answer", ASKED_AGAIN),
+    row(
+        "components.ionet.offers",
+        "widen trainstack:locations",
+        f"{WORDS}test_where_there_is_no_room_wider_locations_have_some",
+    ),
+    row(
+        "components.ledger.ledger",
+        "Use the version",
+        f"{WORDS}test_a_page_of_a_newer_release_is_read_by_the_release_that_wrote_it",
+    ),
+    row(
+        "components.preflight",
+        "could not be used for",
+        f"{WORDS}test_a_bucket_that_was_not_reached_passes_the_preflight_once_it_is",
+    ),
+    row(
+        "components.preflight",
+        "Check trainstack:imageRepository",
+        f"{WORDS}test_an_image_that_is_pushed_passes_the_preflight",
+    ),
+    row(
+        "components.r2.cloudflare",
+        "Choose another trainstack:bucket",
+        f"{WORDS}test_a_name_that_is_taken_elsewhere_gives_way_to_another",
+    ),
+    row("components.r2.cloudflare", "Check the network, then try again", ASKED_AGAIN),
+    row("components.r2.cloudflare", "with {}. Try again.", ASKED_AGAIN),
+    row(
+        "components.r2.cloudflare",
+        "Check trainstack:cloudflareAccountId",
+        f"{WORDS}test_a_token_with_the_rights_that_are_named_is_taken",
+    ),
+    row(
+        "components.r2.verdict_reader",
+        "Use the version",
+        f"{WORDS}test_a_verdict_is_read_by_the_release_that_wrote_it_and_with_a_key_that_may",
+    ),
+    row(
+        "components.r2.verdict_reader",
+        "Check CLOUDFLARE_API_TOKEN",
+        f"{WORDS}test_a_verdict_is_read_by_the_release_that_wrote_it_and_with_a_key_that_may",
+    ),
+    row(
+        "container.contract.edge",
+        "Make room there",
+        f"{EDGE}test_where_there_is_room_again_the_same_ends_well",
+    ),
+    Row(
+        module="container.contract.edge",
+        words="Make room within the quota",
+        no_remedy="a quota takes root to set, and a file system that has them",
+    ),
+    row(
+        "container.contract.edge",
+        "ulimit -n",
+        f"{EDGE}test_with_more_of_what_was_short_the_same_ends_well",
+    ),
+    row(
+        "container.contract.edge",
+        "not enough free memory",
+        f"{EDGE}test_with_more_of_what_was_short_the_same_ends_well",
+    ),
+    row(
+        "container.transport.network",
+        "must be the address of an HTTP proxy",
+        "tests/unit/components/test_http_session.py::test_what_can_be_followed_is_no_problem",
+    ),
+    row("container.transport.r2", "check the token and the bucket's name", OPENED),
+    row("container.transport.r2", "its account and its jurisdiction", OPENED),
+    row(
+        "container.transport.r2",
+        "set it, best by NTP",
+        "tests/unit/container/transport/test_clock_of_the_operator.py::"
+        "test_once_the_clock_is_right_the_same_is_answered",
+    ),
+    row(
+        "container.web.chat_page",
+        "some seconds after the verdict",
+        f"{E2E}test_a_run_trains_lands_in_the_bucket_and_is_given_back",
     ),
 )
-
-ROWS: tuple[Row, ...] = (*_OF_CONFIG, *_OF_PLANS, *_OF_RENTALS, *_OF_CHECKS, *_OF_CONTAINER)

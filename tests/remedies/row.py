@@ -11,7 +11,7 @@ class Row:
 
     `carried_out_by` is the test, as pytest names it without parameters, that does what the message
     says and sees that it helps. `no_remedy` says instead why there is nothing to carry out, as for
-    a heading or an example.
+    a heading or an example, or why no test may do it, as for what takes root.
     """
 
     module: str

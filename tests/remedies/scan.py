@@ -16,6 +16,11 @@ _REMEDY = re.compile(
     r"|\bsource (?:\.local|this|the)\b|trainstack_leave"
     r"|\b(?:[Rr]aise|[Ss]et|[Uu]nset|[Ss]ay|[Nn]ame) (?:the |`|it, )?"
     r"(?:trainstack:|--|[A-Z][A-Z0-9_]{5,})"
+    r"|[Tt]ry (?:the same |it )?again|[Tt]he same again"
+    r"|\b(?:[Cc]opy|[Aa]sk|[Rr]un|[Ll]ook) (?:the same )?again"
+    r"|\b(?:[Cc]heck (?:the|that|trainstack:|[A-Z]{4,})|[Uu]se the version|[Cc]hoose another)"
+    r"|[Uu]pdate this|[Bb]ring the stack up|must be the address|[Ww]ait until it|[Ll]eave the VPN"
+    r"|\bsudo |\bdocker (?:ps|network|info|version)\b|\b[Ii]nstall (?:Go|Docker|Pulumi|it)\b"
     r"|(?<![\w-])--(?:stack|bucket|yes|force|forget|run|prefix|to|only|without-manifest)\b"
 )
 

@@ -12,6 +12,7 @@ import docker
 from docker.errors import APIError, DockerException, NotFound
 from docker.utils import parse_repository_tag
 
+from container.contract.redacted import without_secrets
 from localcloud.pulumi.plugins.resource import Call, PluginError
 
 ENGINE_TIMEOUT_S = 600
@@ -154,7 +155,10 @@ def _follow_build(call: Call, name: str, talk: Iterable[dict[str, Any]]) -> str 
                 # Every step, and a sign of life within it: apt-get alone says a thousand lines.
                 if line.startswith("Step ") or time.monotonic() - told >= PROGRESS_S:
                     told = time.monotonic()
-                    call.log(shorten(line, SHOWN_CHARACTERS, placeholder=" ..."), passing=True)
+                    call.log(
+                        shorten(without_secrets(line), SHOWN_CHARACTERS, placeholder=" ..."),
+                        passing=True,
+                    )
     return image_id
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from container.contract.redacted import RedactedError
+
 
 @dataclass(frozen=True)
 class Plugin:
@@ -26,7 +28,7 @@ PLUGINS = (
 )
 
 
-class PluginInstallError(Exception):
+class PluginInstallError(RedactedError):
     """The engine did not take a plugin; the message has what it said."""
 
 

@@ -6,13 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from container.contract.redacted import RedactedError
+
 Shape = Mapping[str, Any] | list[Any] | None
 """What an input may hold: known keys with their shapes, [shape of each item], None for anything."""
 
 Properties = dict[str, Any]
 
 
-class PluginError(Exception):
+class PluginError(RedactedError):
     """Why an operation failed; the engine shows the message as it is, so it holds no secret."""
 
 

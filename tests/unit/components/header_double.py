@@ -1,4 +1,4 @@
-"""A stand-in for any HTTP service or proxy: answers 404 to all and keeps what it was asked."""
+"""A stand-in for any HTTP service or proxy: answers all alike and keeps what it was asked."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class HeaderDouble:
     """Listens on loopback; `requests` grows with each one."""
 
     def __init__(self) -> None:
+        self.status = 404
         self.requests: list[Asked] = []
         double = self
 
@@ -27,8 +28,10 @@ class HeaderDouble:
             def answer(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 double.requests.append(Asked(path=self.path, headers=dict(self.headers)))
-                self.send_response(404)
+                self.send_response(double.status)
                 self.send_header("Content-Length", "2")
+                if double.status in (301, 302, 307, 308):
+                    self.send_header("Location", double.url)
                 self.end_headers()
                 if self.command != "HEAD":
                     self.wfile.write(b"{}")

@@ -1,6 +1,6 @@
 """What a client of ours takes from its surroundings: a proxy and a CA bundle, no other tool's key.
 
-https://github.com/psf/requests/issues/3929, https://github.com/boto/boto3/issues/2745
+https://github.com/psf/requests/issues/3929, https://github.com/boto/boto3/issues/4121
 """
 
 from __future__ import annotations
@@ -161,6 +161,14 @@ def test_an_aws_profile_changes_no_call(
     monkeypatch.delenv("AWS_CONFIG_FILE", raising=False)
     ask(s3, service.url)
     assert service.requests[0].path.startswith("/some-bucket?")
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_what_redirects_everything_is_asked_once(status: int, service: HeaderDouble) -> None:
+    """As a hotel's login page does: the S3 client asked it for a region without an end."""
+    service.status = status
+    ask(s3, service.url)
+    assert len(service.requests) == 1
 
 
 @pytest.mark.parametrize("variable", CA_BUNDLES)

@@ -32,6 +32,17 @@ def env(r2: FakeR2) -> dict[str, str]:
     }
 
 
+def test_a_key_that_no_header_can_carry_is_refused_at_once(
+    env: dict[str, str], r2: FakeR2, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It cost 71 seconds of trying, and then the network was blamed."""
+    assert main({**env, "R2_SECRET_ACCESS_KEY": "planted\nplanted"}) == 1
+    said = capsys.readouterr().err
+    assert "refused: R2_SECRET_ACCESS_KEY: character 8 is U+000A" in said
+    assert "planted" not in said
+    assert r2.calls == []
+
+
 class Waiting:
     """A clock that moves by waiting; `meanwhile` happens at the first wait."""
 

@@ -145,6 +145,9 @@ def test_the_file_of_a_world_that_is_gone_says_so_and_sets_nothing(
     assert "`make up` writes this anew" in said.splitlines()[0]
     assert "refused" in said.splitlines()
     assert "PULUMI_HOME" not in said
+    write_env_file(load_place(moved))  # as `make up` does before it starts anything
+    said = _run(shell, f". {moved / 'env'} && env")
+    assert f"TRAINSTACK_LOCAL_CLOUD={moved}" in said.splitlines()
 
 
 def test_what_the_file_names_for_pulumis_state_is_there(place: Place) -> None:

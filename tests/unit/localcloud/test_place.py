@@ -106,3 +106,16 @@ def test_a_place_by_another_name_of_its_folder_is_no_copy(tmp_path: Path) -> Non
     place = load_place(tmp_path / "a")
     (tmp_path / "link").symlink_to(tmp_path / "a")
     assert load_place(tmp_path / "link").ports == place.ports
+
+
+def test_ports_are_found_once_less_is_listening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held(*_: object) -> None:
+        raise OSError("held")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(socket.socket, "bind", held)
+        with pytest.raises(LocalCloudError, match="stop some of it and try again"):
+            load_place(tmp_path)
+    assert load_place(tmp_path).ports

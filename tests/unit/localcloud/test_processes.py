@@ -172,6 +172,7 @@ def test_a_taken_port_names_who_holds_it(supervised: Supervised, service: Servic
         pytest.raises(PortTakenError, match=f"process {os.getpid()}"),
     ):
         supervised.start(service)
+    assert supervised.start(service), "once the holder has ended"
 
 
 def test_one_that_ignores_the_request_is_killed(supervised: Supervised) -> None:
@@ -201,6 +202,9 @@ def test_a_cancelled_start_leaves_nothing(supervised: Supervised) -> None:
     with pytest.raises(ServiceFailedError, match="stopped while it was starting"):
         supervised.start(slow, cancelled=cancelled)
     assert supervised.process("demo") is None
+    again = replace(_service(SERVES), name=slow.name)
+    assert supervised.start(again), "the same again goes on"
+    supervised.stop(again)
 
 
 def test_a_large_log_is_set_aside_at_the_next_start(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
+from botocore.response import StreamingBody
 
 from runs.source.bucket import ReadOnlyBucket
 
@@ -25,10 +26,17 @@ class InMemoryBucket:
         client: Any = self
         return ReadOnlyBucket(client, name=name, endpoint="http://127.0.0.1:9")
 
-    def get_object(self, *, Key: str, **_: Any) -> dict[str, Any]:  # noqa: N803 - S3's own
+    def get_object(self, *, Key: str, Range: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803 - S3's own
         if Key not in self.objects:
             raise ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject")
-        return {"Body": io.BytesIO(self.objects[Key]), "ETag": '"e"'}
+        whole = self.objects[Key]
+        first, _dash, last = (Range.removeprefix("bytes=") or f"0-{len(whole)}").partition("-")
+        body = whole[int(first) : int(last) + 1]
+        return {
+            "Body": StreamingBody(io.BytesIO(body), len(body)),
+            "ETag": '"e"',
+            "ContentRange": f"bytes {Range.removeprefix('bytes=')}/{len(whole)}",
+        }
 
     def list_objects_v2(
         self,

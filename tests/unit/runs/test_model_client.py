@@ -130,6 +130,13 @@ def test_an_answer_that_breaks_off_is_not_taken_for_a_whole_one() -> None:
         next(came)
 
 
+def test_a_question_that_is_asked_again_is_answered() -> None:
+    broken = [event("Be"), b'data: {"error": {"message": "the engine ended"}}']
+    with pytest.raises(NoChatError, match="Ask again"):
+        list(pieces(broken))
+    assert list(pieces([event("Because."), b"data: [DONE]"])) == ["Because."]
+
+
 def test_a_model_cannot_steer_the_terminal() -> None:
     assert harmless("a\x1b]0;t\x07b\n\tc é") == "a]0;tb\n\tc é"
 

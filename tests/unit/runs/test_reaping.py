@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -126,6 +127,14 @@ def test_what_is_refused(wanted: str, options: dict[str, bool], why: str) -> Non
         chosen("lives", wanted, "left", **options)
     assert why in str(refused.value)
     assert "Nothing was changed" in str(refused.value)
+
+
+def test_an_intent_is_looked_at_again_once_no_machine_can_come_of_it() -> None:
+    with pytest.raises(RunsError, match=r"for 2 min 40 s more\. Look again then"):
+        choose(["asked-just-now"], INVENTORY, force=False, forget=True)
+    later = dataclasses.replace(INVENTORY, now=NOW + timedelta(minutes=3))
+    (forgotten,) = choose(["asked-just-now"], later, force=False, forget=True).forget
+    assert forgotten.id == "asked-just-now"
 
 
 def test_an_id_that_nothing_names_is_refused_and_so_is_a_token_when_none_was_listed() -> None:

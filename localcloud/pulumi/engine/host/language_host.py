@@ -25,8 +25,8 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(
         f"{sys.executable} has no {missing.name}, so it cannot run the Pulumi program.\n"
-        "Make the project's environment (.venv beside Pulumi.yaml; here: make setup), or name an "
-        "interpreter that has the Pulumi SDK in TRAINSTACK_PYTHON."
+        "Make the project's environment (.venv beside Pulumi.yaml; here: make setup); or, where "
+        "there is none, name an interpreter that has the Pulumi SDK in TRAINSTACK_PYTHON."
     )
 
 REPORTED = 32

@@ -36,12 +36,13 @@ RUN_NAME = (
 )
 SETTING = "must be a number, a text, true or false: settings are one level deep"
 IN_ADDRESS = (
-    "has a user, a password or a token in it, which stays in the image's history; must be an "
-    "address without one"
+    "has a user, a password or a token in it, which others could read; must be an address "
+    "without one"
 )
 
 EXACT: list[tuple[str, Any, str]] = [
     ("durationHours", "2.5", f"durationHours = 2.5: {HOURS}"),
+    ("durationHours", "1_0", f"durationHours = 1_0: {HOURS}"),
     ("durationHours", "0", f"durationHours = 0: {HOURS}"),
     ("durationHours", "169", f"durationHours = 169: {HOURS}"),
     ("durationHours", "true", f"durationHours = true: {HOURS}"),

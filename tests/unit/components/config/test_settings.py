@@ -201,7 +201,7 @@ def test_a_bad_value_is_named_with_what_is_allowed(key: str, value: Any, allowed
 
 
 def test_the_first_bad_key_does_not_hide_the_others_nor_a_missing_one() -> None:
-    """https://github.com/pulumi/pulumi/issues/10424: the engine tells one, without its value."""
+    """The engine's own check tells one, without its value."""
     text = problems(
         durationHours="2.5",
         maxCostUsd="0.001",
@@ -215,7 +215,7 @@ def test_the_first_bad_key_does_not_hide_the_others_nor_a_missing_one() -> None:
 
 
 def test_what_yaml_changed_is_told_with_the_remedy() -> None:
-    """https://github.com/pulumi/pulumi/issues/3361"""
+    """https://github.com/pulumi/pulumi/issues/11518"""
     file = "config:\n  trainstack:nanochatCommit: 0123456\n  trainstack:durationHours: 010\n"
     text = problems(stack_file=file, nanochatCommit="42798", durationHours="8", gpuType="?")
     told = "which YAML reads as another value; put it in quotes"
@@ -274,6 +274,41 @@ def test_a_registry_within_the_repository_must_not_contradict(
         own = repository.split("/")[0]
         said = f"names the registry {own}, but trainstack:registryServer is {server}; must be "
         assert said in problems(PAID_ENV, **changes)
+
+
+def test_white_space_around_a_pasted_value_is_dropped_and_changes_no_training() -> None:
+    """A token with a blank at its end passes Cloudflare's API and fails S3's signature."""
+    env = {name: f"{value}\u00a0\n" for name, value in PAID_ENV.items()}
+    secret = ("wandbApiKey", "registrySecret")
+    given: dict[str, Any] = {
+        "cloud": "io.net",
+        "wandbApiKey": "k\n",
+        "registrySecret": "\ufeffs ",
+        "rerun": " 1 ",
+    }
+    settings = load(env, secret=secret, **given, registryUsername="u\n", bucket="my-runs\n")
+    assert settings.cloudflare_api_token == "token"
+    assert settings.wandb_api_key == "k"
+    assert (settings.image.username, settings.image.secret) == ("u", "s")
+    assert (settings.bucket, settings.runs[0].rerun) == ("my-runs", 1)
+    assert settings.runs[0].training_hash == load(PAID_ENV, cloud="io.net").runs[0].training_hash
+
+
+@pytest.mark.parametrize(
+    "key", ["ionetApiKey", "wandbApiKey", "registrySecret", "registryUsername"]
+)
+def test_a_key_that_no_header_can_carry_is_named_and_not_shown(key: str) -> None:
+    given: dict[str, Any] = {key: "planted\u2019planted"}
+    with pytest.raises(SettingsError) as failed:
+        load(secret=(key,), **given)
+    text = str(failed.value)
+    assert f"trainstack:{key}: character 8 is U+2019, not printable ASCII; copy the key" in text
+    assert "planted" not in text
+
+
+def test_a_password_in_a_recipes_setting_is_refused_as_all_records_show_it() -> None:
+    text = problems(recipeSettings={"depth": "https://me:planted@host"})
+    assert "planted" not in text
 
 
 def test_a_secret_is_never_shown() -> None:

@@ -117,6 +117,34 @@ def test_a_full_disk_behind_the_output_is_said_once(body: str, unbuffered: str) 
     assert (done.stderr.count("\n"), done.returncode) == (1, 1), done.stderr
 
 
+def test_where_there_is_room_again_the_same_ends_well(tmp_path: Path) -> None:
+    body = "with open(sys.argv[1], 'w') as file: file.write('a')"
+    full = subprocess.run(
+        [*program(body), str(FULL)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert "Make room there, then the same again" in full.stderr
+    subprocess.run([*program(body), str(tmp_path / "file")], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "few", "many", "body", "told"),
+    [
+        ("RLIMIT_NOFILE", 16, 256, "kept = [open('/dev/null') for _ in range(64)]", "ulimit -n"),
+        ("RLIMIT_AS", 2**28, 2**32, "bytearray(2**29)", "not enough free memory"),
+    ],
+    ids=["files", "memory"],
+)
+def test_with_more_of_what_was_short_the_same_ends_well(
+    limit: str, few: int, many: int, body: str, told: str
+) -> None:
+    begin = f"import resource\nhard = resource.getrlimit(resource.{limit})[1]\n"
+    set_to = f"{begin}resource.setrlimit(resource.{limit}, (%d, hard))\n{body}"
+    short = ended(set_to % few)
+    assert told in short.stderr
+    assert short.returncode == 1
+    assert ended(set_to % many).returncode == 0
+
+
 def test_output_and_talk_that_are_both_full_leave_the_exit_code() -> None:
     with FULL.open("wb") as full:
         done = subprocess.run(

@@ -122,3 +122,29 @@ def test_the_meaning_of_amounts_and_texts_is_plain_json() -> None:
     kinds = {type(value) for value in meaning({}).values()}
     assert kinds <= {str, int, bool, dict, type(None)}
     assert Decimal not in kinds
+
+
+GOOD = {
+    "RUN_PREFIX": "p",
+    "RECIPE": "rehearsal",
+    "R2_ENDPOINT": "https://host",
+    "R2_BUCKET": "b",
+    "R2_ACCESS_KEY_ID": "a",
+    "R2_SECRET_ACCESS_KEY": "s",
+}
+
+
+def test_white_space_around_a_variable_is_dropped() -> None:
+    """A line end after its key ends W&B with a UsageError, and with it the stage."""
+    pasted = {name: f" {value}\n" for name, value in {**GOOD, "WANDB_API_KEY": "k"}.items()}
+    assert RunEnvironment.from_env(pasted) == RunEnvironment.from_env(
+        {**GOOD, "WANDB_API_KEY": "k"}
+    )
+
+
+def test_a_key_that_no_header_can_carry_is_named_and_not_shown() -> None:
+    with pytest.raises(BadEnvironmentError) as failed:
+        RunEnvironment.from_env({**GOOD, "WANDB_API_KEY": "planted\nplanted", "RECIPE": ""})
+    assert "WANDB_API_KEY: character 8 is U+000A" in str(failed.value)
+    assert "RECIPE is not set" in str(failed.value)
+    assert "planted" not in str(failed.value)

@@ -22,8 +22,9 @@ def test_a_good_value_stays_what_it_is() -> None:
         assert flaw("KEY", value) == ""
 
 
-def test_all_values_are_cleaned_but_those_that_are_named() -> None:
-    assert cleaned_all({"A": " a\n", "B": " b\n"}, but=("B",)) == {"A": "a", "B": " b\n"}
+def test_all_values_are_cleaned_or_those_that_are_named() -> None:
+    assert cleaned_all({"A": " a\n", "B": " b\n"}) == {"A": "a", "B": "b"}
+    assert cleaned_all({"A": " a\n", "B": " b\n"}, only=("A",)) == {"A": "a", "B": " b\n"}
 
 
 @pytest.mark.parametrize(

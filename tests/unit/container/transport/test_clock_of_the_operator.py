@@ -25,6 +25,7 @@ from runs.errors import RunsError
 from runs.source.bucket import ReadOnlyBucket
 
 SKEWED = b"<Error><Code>RequestTimeTooSkewed</Code><Message>too large</Message></Error>"
+ABSENT = b"<Error><Code>NoSuchKey</Code><Message>not there</Message></Error>"
 ACCESS = S3Access(access_key_id="key", secret_access_key="secret")
 ONCE = Limits(connect_s=2, read_s=5, tries=1, connections=1)
 
@@ -36,10 +37,12 @@ def late_bucket() -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self.send_response(403)
-            self.send_header("Content-Length", str(len(SKEWED)))
+            right = self.path.startswith("/set-right")
+            body = ABSENT if right else SKEWED
+            self.send_response(404 if right else 403)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(SKEWED)
+            self.wfile.write(body)
 
         do_GET = do_PUT = answer  # noqa: N815
 
@@ -86,3 +89,10 @@ def test_whose_clock_is_off_by_how_much_is_told_at_once(
     with pytest.raises((TrainstackError, RunsError)) as told:
         reader(late_bucket)
     assert "this machine's clock is 21 min ahead; set it" in str(told.value)
+
+
+@pytest.mark.parametrize("reader", [verdict, terminal])
+def test_once_the_clock_is_right_the_same_is_answered(
+    reader: Callable[[str], object], late_bucket: str
+) -> None:
+    assert reader(f"{late_bucket}/set-right") is None

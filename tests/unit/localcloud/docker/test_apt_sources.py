@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from localcloud.docker.apt_sources import PUBLIC_ARCHIVE, PUBLIC_SECURITY, bookworm_sources
+from localcloud.docker.apt_sources import bookworm_sources
 
 MIRROR = "http://mirror.example/debian"
 SECURITY = "http://mirror.example/debian-security"
@@ -69,9 +69,9 @@ def test_a_disabled_source_does_not_count(apt: Path) -> None:
     assert MIRROR not in _uris(apt)
 
 
-def test_a_machine_that_is_no_debian_uses_the_public_archive(apt: Path) -> None:
+def test_a_machine_that_is_no_debian_leaves_the_archive_to_mmdebstrap(apt: Path) -> None:
     (apt / "sources.list").write_text("deb http://archive.example/ubuntu noble main universe\n")
-    assert _uris(apt) == [PUBLIC_ARCHIVE, PUBLIC_SECURITY]
+    assert bookworm_sources(apt) == ""
 
 
 def _uris(apt: Path) -> list[str]:

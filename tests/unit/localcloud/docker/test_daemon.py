@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingUnixStreamServer
 from typing import Any
 
 import pytest
@@ -199,6 +201,81 @@ def test_a_daemon_whose_bridge_is_not_on_this_machine_is_refused_with_the_remedy
         network.ensure_network(place)
     assert place.gateway in str(caught.value)
     assert docker.rows == {}, "what was made for nothing is removed"
+
+
+def test_addresses_that_another_network_holds_are_free_after_either_remedy(
+    docker: FakeDocker, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anothers = {place.subnet}
+
+    def create(name: str, *, ipam: Any, **_: Any) -> None:
+        (pool,) = ipam["Config"]
+        if pool["Subnet"] in anothers:
+            raise conflict()
+        docker.rows[name] = {"Id": name, "IPAM": ipam, "Containers": {}}
+
+    monkeypatch.setattr(docker.networks, "create", create)  # type: ignore[attr-defined]
+    monkeypatch.setattr(network, "_own_addresses", lambda: {place.gateway, anew.gateway})
+    anew = load_place(tmp_path / "after-a-purge")
+    with pytest.raises(LocalCloudError, match=r"remove it .*, or `make purge` to choose others"):
+        network.ensure_network(place)
+    assert network.ensure_network(anew), "others were chosen"
+    anothers.clear()
+    assert network.ensure_network(place), "it was removed"
+
+
+@pytest.fixture
+def engine_socket(tmp_path: Path) -> Iterator[Path]:
+    """A Docker engine that answers, and does nothing."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b'{"ApiVersion": "1.44", "Version": "25.0"}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def address_string(self) -> str:
+            return ""
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            return
+
+    with ThreadingUnixStreamServer(str(tmp_path / "engine.sock"), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        yield tmp_path / "engine.sock"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_docker_host_that_does_not_answer_is_unset_and_this_machines_engine_taken(
+    engine_socket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/dead.sock")
+    with pytest.raises(DockerUnavailableError, match="or unset DOCKER_HOST"):
+        daemon.ensure_running(print)
+    monkeypatch.setattr(daemon, "DEFAULT_SOCKET", engine_socket)
+    monkeypatch.delenv("DOCKER_HOST")
+    assert daemon.ensure_running(print) == "found"
+
+
+def test_a_machine_that_cannot_run_an_engine_takes_one_that_is_named_or_mounted(
+    engine_socket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/dockerd").write_text("#!/bin/sh\necho operation not permitted; exit 1\n")
+    (tmp_path / "bin/dockerd").chmod(0o755)
+    monkeypatch.setattr(daemon.os, "geteuid", lambda: 0)
+    with pytest.raises(DockerUnavailableError, match="mount a Docker socket or set DOCKER_HOST"):
+        daemon.ensure_running(print)
+    with monkeypatch.context() as named:
+        named.setenv("DOCKER_HOST", f"unix://{engine_socket}")
+        assert daemon.ensure_running(print) == "found"
+    daemon.DEFAULT_SOCKET.symlink_to(engine_socket)
+    assert daemon.ensure_running(print) == "found"
 
 
 def test_a_network_with_a_gateway_here_is_made_once(

@@ -180,6 +180,9 @@ def test_purge_waits_for_a_person_while_an_engine_works_on_the_stack(
     with pytest.raises(SystemExit, match="Ctrl-C"):
         main_job.purge(yes=True)
     assert folder.exists()
+    monkeypatch.setattr(Stack, "is_being_changed", lambda _: False)  # it has ended
+    main_job.purge(yes=True)
+    assert not folder.exists()
 
 
 def test_purge_deletes_no_folder_that_holds_no_local_cloud(folder: Path) -> None:

@@ -41,13 +41,12 @@ class ScratchProject:
         """Replace the program."""
         (self.folder / "__main__.py").write_text(textwrap.dedent(text))
 
-    def pulumi(self, *arguments: str, status: int = 0, typed: str = "") -> str:
+    def pulumi(self, *arguments: str, status: int = 0) -> str:
         """Run one command; return what it printed, both streams. It must end with the status."""
         done = subprocess.run(
             ["pulumi", *arguments, "--non-interactive", "--color=never"],
             cwd=self.folder,
             env=self.environment,
-            input=typed,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -12,7 +12,16 @@ from pathlib import Path
 import psutil
 import pytest
 
-from localcloud.pulumi.stack import Lock, is_engines_child, judge_lock, orphans_of
+from localcloud.pulumi.stack import (
+    PROJECT,
+    STACK,
+    Lock,
+    Stack,
+    StackError,
+    is_engines_child,
+    judge_lock,
+    orphans_of,
+)
 
 HERE = "here"
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
@@ -110,3 +119,14 @@ def test_a_provider_is_an_orphan_once_its_engine_is_dead_whoever_adopts_it(
         running.wait()
         child.kill()
         child.wait(10)
+
+
+def test_a_lock_that_cannot_be_read_is_none_once_it_is_deleted(tmp_path: Path) -> None:
+    stack = Stack(tmp_path, env={"PULUMI_BACKEND_URL": f"file://{tmp_path}"})
+    lock = tmp_path / ".pulumi/locks/organization" / PROJECT / STACK / "half.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text('{"pid": 1')
+    with pytest.raises(StackError, match="delete it and try again"):
+        stack.heal()
+    lock.unlink()
+    assert not stack.heal()

@@ -39,9 +39,8 @@ def test_the_outputs_of_a_stack_with_one_run_are_plain_values() -> None:
             "status_url": "http://127.0.0.1:8000/",
             "deployment_id": "d-1",
             "estimated_cost_usd": "0.40",
-            "run": "main",
         },
-        name_of=unnamed,
+        name_of={PREFIX: "main"}.__getitem__,
     ) == [
         Target(
             run="main",
@@ -110,6 +109,19 @@ def test_a_jurisdiction_is_part_of_the_endpoint(tmp_path: Path) -> None:
     assert found.endpoint == "https://acc.eu.r2.cloudflarestorage.com"
 
 
+def test_white_space_that_was_pasted_with_a_key_is_dropped() -> None:
+    told = source(CLOUDFLARE_API_TOKEN="token\u00a0\n", IONET_API_KEY=" key\r\n")
+    assert (told.cloudflare_token, told.ionet_key) == ("token", "key")
+
+
+@pytest.mark.parametrize("name", ["CLOUDFLARE_API_TOKEN", "R2_SECRET_ACCESS_KEY", "IONET_API_KEY"])
+def test_a_key_that_no_header_can_carry_is_told_before_anyone_is_asked(name: str) -> None:
+    with pytest.raises(SettingMissingError) as failed:
+        Source(Selector(bucket="b"), environ={name: "planted\nplanted"})
+    assert str(failed.value).startswith(f"{name}: character 8 is U+000A (a line end)")
+    assert "planted" not in str(failed.value)
+
+
 def test_an_explicit_pair_of_keys_needs_no_cloudflare() -> None:
     found = source(R2_ENDPOINT_URL="http://x", R2_ACCESS_KEY_ID="a", R2_SECRET_ACCESS_KEY="s")
     assert found.bucket.name == "b"
@@ -171,7 +183,7 @@ def test_a_pulumi_that_answers_no_json_is_told(tmp_path: Path) -> None:
         _ = source(Selector(), PATH=fake_pulumi(tmp_path, "echo hello")).outputs
 
 
-def test_a_single_run_of_older_outputs_is_named_by_the_stacks_config(tmp_path: Path) -> None:
+def test_a_single_run_is_named_by_the_stacks_config(tmp_path: Path) -> None:
     path = fake_pulumi(
         tmp_path,
         """case "$*" in *output*) echo '{"r2_prefix": "prod-eu-main-0a1b2c3d-deadbeef"}';;
@@ -288,6 +300,8 @@ def test_the_token_is_checked_in_the_stacks_account(
     asked: list[tuple[str, str]] = []
 
     class Client:
+        answers_within_s = 1.0
+
         def __init__(self, token: str, *, account_id: str, **_: object) -> None:
             asked.append((token, account_id))
 

@@ -193,3 +193,8 @@ def test_a_launcher_becomes_the_interpreter_of_the_nearest_environment(
     )
     said, _ = started.communicate(timeout=30)
     assert said.split(maxsplit=1) == [str(started.pid), f"{interpreter}\n"], "it has to exec"
+    interpreter.rename(tmp_path / "another")
+    named = environment | {"TRAINSTACK_PYTHON": str(tmp_path / "another")}
+    command = [str(bin_dir / launcher), "127.0.0.1:1"]
+    said = subprocess.check_output(command, cwd=inner, env=named, text=True)
+    assert said.endswith(f"{tmp_path / 'another'}\n"), "where there is no .venv, what is named"

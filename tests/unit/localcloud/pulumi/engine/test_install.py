@@ -248,6 +248,24 @@ def test_a_build_tells_how_far_it_is_and_why_it_failed(
     assert any("1 of up to 1700 packages compiled" in line for line in said)
 
 
+def test_a_download_that_is_refused_is_made_from_the_proxy_that_is_set(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(
+        tmp_path / "bin" / "go",
+        f"""case $1 in
+          env) echo go1.99.0;;
+          build) [ "$GOPROXY" = http://reachable.example ] || {{ echo 403 >&2; exit 1; }}
+                 while [ "$1" != -o ]; do shift; done
+                 printf '#!/bin/sh\\necho v{VERSION}\\n' >"$2"; chmod +x "$2";;
+        esac""",
+    )
+    with pytest.raises(EngineError, match="set GOPROXY to a Go module proxy"):
+        install.ensure_engine(lambda _: None)
+    monkeypatch.setenv("GOPROXY", "http://reachable.example")
+    assert install.ensure_engine(lambda _: None) == home
+
+
 def test_the_build_is_pinned_and_stamped_with_the_version(tmp_path: Path) -> None:
     command = build.build_command(VERSION, tmp_path / "pulumi")
     assert "-mod=readonly" in command and command[-1] == build.PACKAGE

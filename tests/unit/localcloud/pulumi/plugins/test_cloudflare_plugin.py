@@ -198,6 +198,9 @@ def test_without_a_token_nothing_is_sent(double: CloudflareDouble) -> None:
     with pytest.raises(PluginError, match="Set CLOUDFLARE_API_TOKEN"):
         R2Bucket(api).create(CALL, BUCKET)
     assert double.sent == []
+    environment = {"CLOUDFLARE_BASE_URL": double.url, "CLOUDFLARE_API_TOKEN": TOKEN}
+    R2Bucket(CloudflareApi(environment=environment)).create(CALL, BUCKET)
+    assert len(double.sent) > 0
 
 
 def test_provider_config_wins_over_the_environment(double: CloudflareDouble) -> None:
