@@ -51,20 +51,17 @@ def require_within_cap(
     `so_far` says what holds after the refusal.
     """
     if spent_usd + cost_usd > cap_usd:
-        room = _fitting(hours, cost_usd, left_usd=cap_usd - spent_usd)
+        left_usd = max(cap_usd - spent_usd, Decimal(0))
+        fitting = int(left_usd * hours / cost_usd)
+        room = f" At this price {fitting or 'none'} of the {hours} h fit under it." if hours else ""
+        fewer = ", or ask for fewer hours" if fitting or not hours else ""
+        cheaper = ", or wait for a cheaper offer" if left_usd else ""
         before = f" after {dollars(spent_usd)} that this run cost so far" if spent_usd else ""
         raise TooDearError(
             f"{what} would cost {dollars(cost_usd)}{before}, above the cap of "
-            f"{dollars(Decimal(cap_usd))}. {so_far}{room} Raise trainstack:maxCostUsd, ask "
-            "for fewer hours, or wait for a cheaper offer."
+            f"{dollars(Decimal(cap_usd))}. {so_far}{room} Raise trainstack:maxCostUsd{fewer}"
+            f"{cheaper}."
         )
-
-
-def _fitting(hours: int, cost_usd: Decimal, *, left_usd: Decimal) -> str:
-    if not hours:
-        return ""
-    fitting = int(max(left_usd, Decimal(0)) * hours / cost_usd)
-    return f" At this price {fitting or 'none'} of the {hours} h fit under it."
 
 
 def hours_of(minutes: int, *, total_gpus: int) -> set[float]:

@@ -41,7 +41,7 @@ def require_alive(arguments: Sequence[str] | None = None) -> None:
     except OSError:
         raise EngineGoneError(
             "the Pulumi engine has ended in the middle of this call. Nothing was rented by it: run "
-            "`pulumi up` again."
+            "`pulumi up` again, after `pulumi cancel` where it left the stack locked."
         ) from None
 
 

@@ -51,8 +51,9 @@ def wait(
             raise NotReadyError(
                 f"deployment {deployment_id} of run {run} gave no heartbeat in "
                 f"{timeout_s / 60:.0f} minutes (last seen: {step}). It is still rented and stays "
-                "in the state: `pulumi up` waits again, `python -m runs logs` shows its output, "
-                "`pulumi destroy` gives it back. trainstack:readyTimeoutMinutes sets the time."
+                "in the state: `pulumi up` waits again, `python -m runs logs` shows what it wrote "
+                "to the bucket, `pulumi destroy` gives it back. trainstack:readyTimeoutMinutes "
+                "sets the time."
             )
         clock.sleep(POLL_S)
 
@@ -95,7 +96,7 @@ def _unknown(client: Client, deployment_id: str, *, run: str) -> str:
 def _ended(deployment_id: str, *, run: str, how: str) -> NotReadyError:
     return NotReadyError(
         f"deployment {deployment_id} of run {run} is {how} before its first heartbeat. `python -m "
-        "runs logs` shows what it wrote; `pulumi up` rents it again."
+        "runs logs` shows what it wrote to the bucket; `pulumi up` rents it again, or says why not."
     )
 
 

@@ -47,7 +47,7 @@ def test_an_old_key_put_back_is_no_change_and_a_new_one_goes_with_renew(process,
 def test_a_raised_cap_or_fewer_hours_are_rented(process, caas, r2, way):
     dear = deployment(r2.url, durationHours=9.0)
     _, (said,) = process.check(dear)
-    assert "Raise trainstack:maxCostUsd, ask for fewer hours" in said
+    assert "Raise trainstack:maxCostUsd, or ask for fewer hours" in said
     inputs, failures = process.check({**dear, **way})
     assert not failures
     process.create(inputs)
