@@ -18,10 +18,11 @@ from typing import Literal
 
 from components import registry
 from components.config.endpoints import entered, flaws
+from components.config.one_run import RUN_OF_SWEEP, with_own_keys
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
 from container.contract.clock import moment
-from container.contract.environment import NAMES
+from container.contract.environment import NAMES, NO_WANDB_RUN
 from container.contract.redacted import without_secrets
 from container.transport import wandb_login
 from container.transport.r2 import clock_problem, kind_of, why
@@ -49,7 +50,7 @@ def main(env: Mapping[str, str] = os.environ) -> int:
     findings = findings or _asked(env)
     for finding in findings:
         stream = sys.stderr if finding.outcome == "refused" else sys.stdout
-        text = without_secrets(finding.text)
+        text = with_own_keys(without_secrets(finding.text), run=env.get(RUN_OF_SWEEP, ""))
         print(f"preflight: {finding.outcome}: {text}", file=stream)
     return 1 if any(finding.outcome == "refused" for finding in findings) else 0
 
@@ -151,7 +152,8 @@ def check_wandb(env: Mapping[str, str]) -> Finding:
         return Finding(
             outcome="refused",
             text=f"W&B refused the key: {answer.why}. Nothing was rented. Set another, `pulumi "
-            "config set --secret trainstack:wandbApiKey`, or take trainstack:wandbRun away.",
+            "config set --secret trainstack:wandbApiKey`, or set "
+            f"trainstack:wandbRun to {NO_WANDB_RUN}, which reports nothing.",
         )
     return Finding(
         outcome="unknown",

@@ -8,6 +8,7 @@ import pulumi_command as command
 from pulumi import ComponentResource, Input, Output, Resource, ResourceOptions
 
 from components.artifact_store import ArtifactStore
+from components.config.one_run import RUN_OF_SWEEP
 from components.config.run_settings import RunSettings
 from components.config.settings import Settings
 from components.ionet import change, properties, run_tokens
@@ -178,6 +179,8 @@ class TrainingRun(ComponentResource):
             "REGISTRY_SECRET": Output.secret(args["registrySecret"]),
             "RENTAL": rental_hash,  # read by nobody: another rental is checked before it is made
         }
+        if self._run.in_sweep:
+            environment[RUN_OF_SWEEP] = self._run.name
         if self._run.wandb_run != NO_WANDB_RUN:
             environment[NAMES["wandb_api_key"]] = Output.secret(args["wandbApiKey"])
         return environment

@@ -17,6 +17,7 @@ class RunSettings:
     """One training run, all defaults and overrides applied."""
 
     name: str
+    in_sweep: bool  # declared under `runs`: what it overrides is its own
     recipe: str
     recipe_settings: Mapping[str, SettingValue]
     trained: Mapping[str, SettingValue]  # all settings of the recipe, with those above

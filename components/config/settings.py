@@ -217,6 +217,7 @@ def _runs(
         targets.add(_target(recipe))
         run = RunSettings(
             name=name,
+            in_sweep=bool(keys.runs),
             recipe=recipe.name,
             recipe_settings=chosen.recipeSettings,
             trained=recipe.values(),

@@ -118,6 +118,7 @@ class CaasDeploymentProvider(ResourceProvider):
         """Remember the stack's secrets for this process."""
         session.remember(req)
 
+    @session.about_its_run
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Choose the offer, once: a moving market never changes a machine that is rented."""
         kept = _olds.get(properties.OFFER)
@@ -135,11 +136,13 @@ class CaasDeploymentProvider(ResourceProvider):
             spent_usd = plan.spent_usd(news)
             offer = market.choose(client, wish, cap_usd=cap_usd, spent_usd=spent_usd)
         except TrainstackError as error:
-            return CheckResult(news, [CheckFailure("", str(error))])
+            reason = session.with_own_keys_of_its_run(str(error))
+            return CheckResult(news, [CheckFailure("", reason)])
         summary = market.summary(offer, wish, cap_usd=cap_usd, spent_usd=spent_usd)
         session.say(f"{news['run']}: {summary}")
         return CheckResult({**news, properties.OFFER: offer.to_text()}, [])
 
+    @session.about_its_run
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Keep, extend, replace, or refuse; a run that has its verdict is kept, unless rerun."""
         planned = plan.plan(_id, _olds, _news)
@@ -149,6 +152,7 @@ class CaasDeploymentProvider(ResourceProvider):
             delete_before_replace=planned.kind == "replace",
         )
 
+    @session.about_its_run
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Rent, or adopt what an earlier attempt rented; return as soon as there is an id."""
         wanted = properties.rental(props)
@@ -193,6 +197,7 @@ class CaasDeploymentProvider(ResourceProvider):
         }
         return CreateResult(rented.id, outs)
 
+    @session.about_its_run
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Keep the state, unless the machine has ended early and left its run unfinished."""
         if plan.ended_early(id_, props):
@@ -203,6 +208,7 @@ class CaasDeploymentProvider(ResourceProvider):
             return ReadResult(None, {})
         return ReadResult(id_, props, properties.inputs_of(props, outputs=DEPLOYMENT_OUTPUTS))
 
+    @session.about_its_run
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Extend: the one change that a live machine can take."""
         kept = {key: _olds[key] for key in AS_RENTED if key in _olds}
@@ -223,6 +229,7 @@ class CaasDeploymentProvider(ResourceProvider):
         outs["estimatedCostUsd"] = cost.rounded(paid_usd)
         return UpdateResult(outs)
 
+    @session.about_its_run
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Give the machine back; return when the vendor shows that it has ended."""
         place, hours = properties.place(_props), properties.known(_props)["durationHours"]
@@ -260,16 +267,19 @@ class DeploymentReadyProvider(ResourceProvider):
         """Remember the stack's secrets for this process."""
         session.remember(req)
 
+    @session.about_its_run
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Accept everything: the program makes these inputs."""
         return CheckResult(news, [])
 
+    @session.about_its_run
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Wait again for another deployment; another time limit changes nothing."""
         old, new = properties.known(_olds), properties.known(_news)
         changed = old.get("deploymentId") != new.get("deploymentId")
         return DiffResult(changes=changed, replaces=["deploymentId"] if changed else [])
 
+    @session.about_its_run
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Wait, bounded; a run that has its verdict already needs no heartbeat."""
         deployment_id = str(props["deploymentId"])
@@ -288,13 +298,16 @@ class DeploymentReadyProvider(ResourceProvider):
             address = ""
         return CreateResult(deployment_id, {**props, "statusUrl": address})
 
+    @session.about_its_run
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return the state as it is: the deployment's own read finds what ended."""
         return ReadResult(id_, props, properties.inputs_of(props, outputs=READY_OUTPUTS))
 
+    @session.about_its_run
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Keep the outputs."""
         return UpdateResult({**_olds, **_news})
 
+    @session.about_its_run
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget it."""

@@ -10,14 +10,17 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from pulumi.dynamic import ConfigureRequest
 
 from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY, World, entered, mixed_worlds
+from components.config.one_run import RUNS_KEY, sweep_of, with_own_keys
 from components.errors import TrainstackError
 from components.ionet import engine_watchdog, properties
 from components.ionet.client import DEFAULT_BASE_URL, Client
@@ -31,6 +34,9 @@ from container.contract.pasted import cleaned, flaw
 from container.contract.records import Verdict
 from container.contract.redacted import without_secrets
 
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
 STARTED = time.monotonic()
 PLACE_KEYS = (
     "trainstack:cloudflareAccountId",
@@ -42,17 +48,43 @@ _stack_config: dict[str, str] = {}
 _watched: list[bool] = []
 _known: dict[str, tuple[str, Decimal]] = {}
 _lists: dict[str, ListOnce] = {}
+_run_of_sweep: ContextVar[str] = ContextVar("_run_of_sweep", default="")
 
 
 def remember(request: ConfigureRequest) -> None:
     """Keep what matters of the stack's config, which the engine hands over in clear."""
-    for key in (IONET_KEY, CLOUDFLARE_TOKEN, *PLACE_KEYS):
+    for key in (IONET_KEY, CLOUDFLARE_TOKEN, RUNS_KEY, *PLACE_KEYS):
         value: Any = request.config.get(key)
         if isinstance(value, str):
             _stack_config[key] = cleaned(value)
     if not _watched:
         _watched.append(True)
         engine_watchdog.end_after_engine()
+
+
+def about_its_run(method: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Make a provider's method, which takes a run's properties last, name that run's own keys."""
+
+    @wraps(method)
+    def told(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        props: Any = args[-1]
+        run = properties.known_text(props, "run")
+        in_sweep = run in sweep_of(_stack_config.get(RUNS_KEY, ""))
+        before = _run_of_sweep.set(run if in_sweep else "")
+        try:
+            return method(*args, **kwargs)
+        except TrainstackError as error:
+            error.args = (with_own_keys_of_its_run(str(error)),)
+            raise
+        finally:
+            _run_of_sweep.reset(before)
+
+    return told
+
+
+def with_own_keys_of_its_run(text: str) -> str:
+    """Return a text about the run whose properties are at hand, with the keys that are its own."""
+    return with_own_keys(text, run=_run_of_sweep.get())
 
 
 def client(cloud: str) -> Client:
@@ -158,7 +190,8 @@ def verdict(props: Mapping[str, Any]) -> Verdict | None:
 
 def say(text: str) -> None:
     """Tell the user: the engine shows this process's stderr as it comes."""
-    sys.stderr.write(f"{without_secrets(text)}\n")  # in one piece: four calls run at a time
+    text = with_own_keys_of_its_run(without_secrets(text))
+    sys.stderr.write(f"{text}\n")  # in one piece: four calls run at a time
     sys.stderr.flush()
 
 

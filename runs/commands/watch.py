@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
+from components.config.one_run import with_own_keys
 from runs.errors import EXIT_FAILED, EXIT_OK
 from runs.source.selector import Selector
 from runs.source.source import Source
@@ -66,12 +67,13 @@ def follow(follower: Follower, *, as_json: bool) -> int:
 
 def say_gone(view: View) -> None:
     """Say what a silent machine may mean, and what to do."""
-    say(
+    text = (
         f"{view.run}: {panel.silence(view)}, and there is no verdict. The machine may be gone "
         "while it is still billed.\nSee `python -m runs logs`; `pulumi up` asks io.net, and "
         "resumes the run on a new machine where this one has ended. Where it lives and hangs: "
         "raise trainstack:renew for a new machine, or `pulumi destroy` gives it back."
     )
+    say(with_own_keys(text, run=view.run_of_sweep))
 
 
 def _live(looks: Iterator[list[View]]) -> list[View]:

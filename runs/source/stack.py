@@ -37,6 +37,16 @@ class Target:
     status_url: str = ""
     deployment_id: str = ""
     estimated_cost_usd: str = ""
+    is_one_of_several: bool = False
+
+    @property
+    def run_of_sweep(self) -> str:
+        """The run whose own config keys count; "" where the stack's do, or nobody knows.
+
+        A bucket alone does not tell whether a run of the default name stands among others.
+        """
+        named = self.run != self.prefix
+        return self.run if named and (self.is_one_of_several or self.run != DEFAULT_RUN) else ""
 
 
 def pulumi_json(
@@ -97,7 +107,8 @@ def targets_of(outputs: Mapping[str, Any], *, name_of: Callable[[str], str]) -> 
     prefixes = outputs.get("r2_prefix")
     if not prefixes:
         return []
-    if not isinstance(prefixes, dict):
+    several = isinstance(prefixes, dict)
+    if not several:
         prefix = str(prefixes).strip("/")
         prefixes = {name_of(prefix): prefix}
     return [
@@ -107,6 +118,7 @@ def targets_of(outputs: Mapping[str, Any], *, name_of: Callable[[str], str]) -> 
             status_url=of_run(outputs.get("status_url"), run).rstrip("/"),
             deployment_id=of_run(outputs.get("deployment_id"), run),
             estimated_cost_usd=of_run(outputs.get("estimated_cost_usd"), run),
+            is_one_of_several=several,
         )
         for run, prefix in cast("dict[str, Any]", prefixes).items()
     ]

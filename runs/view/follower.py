@@ -180,6 +180,7 @@ class Follower:
             losses=tuple(run.losses),
             estimated_cost_usd=run.target.estimated_cost_usd,
             trouble=run.trouble,
+            run_of_sweep=run.target.run_of_sweep,
         )
         return run.view
 

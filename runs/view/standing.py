@@ -193,6 +193,7 @@ class View:
     estimated_cost_usd: str = ""
     losses: Sequence[float] = ()  # seen while looking, of the running stage
     trouble: str = ""  # why the last look was incomplete
+    run_of_sweep: str = ""  # whose own config keys count; "" where the stack's do
 
     @property
     def reason(self) -> str:

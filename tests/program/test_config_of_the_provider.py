@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from components.config.one_run import sweep_of
 from tests.unit.localcloud.pulumi.scratch_project import ScratchProject
 
 pytestmark = pytest.mark.engine
@@ -18,10 +19,11 @@ TELLING = """
 
         def configure(self, request):
             self.key = request.config.get("scratch:key")
+            self.runs = request.config.get("scratch:runs")
 
         def tell(self, what):
             with open({told!r}, "a") as file:
-                print(what, self.key, file=file)
+                print(what, self.runs or self.key, file=file)
 
         def create(self, props):
             self.tell("create")
@@ -58,3 +60,13 @@ def test_a_key_that_is_set_after_an_update_reaches_the_next_one_and_no_destroy(
     project.pulumi("config", "set", "--secret", "key", "third")
     project.pulumi("destroy", "--yes", "--skip-preview")
     assert told.read_text().splitlines() == ["create first", "diff second", "delete second"]
+
+
+def test_the_runs_of_a_sweep_reach_the_update_as_json(tmp_path: Path) -> None:
+    """By them the provider knows whose config keys a message is about."""
+    told = tmp_path / "told"
+    project = ScratchProject(tmp_path)
+    project.program(TELLING.format(told=str(told)))
+    project.pulumi("config", "set", "--path", "runs.big.renew", "1")
+    project.up()
+    assert sweep_of(told.read_text().removeprefix("create ")) == {"big"}

@@ -13,6 +13,9 @@ from typing import Any, cast
 
 import pytest
 
+from components.config.keys import RunKeys
+from components.config.one_run import RUNS_KEY, SET_BY_PATH
+from components.ionet import session
 from components.ionet.client import Client
 from components.ionet.errors import NotGoneError, RequestRefusedError
 from components.ionet.rental import give_back
@@ -182,7 +185,7 @@ CHEAPER = Remedy(
 )
 
 
-@pytest.mark.parametrize(
+REFUSALS = pytest.mark.parametrize(
     ("situation", "words", "remedy"),
     [
         (half_destroyed, "is being deleted by a `pulumi destroy`", DESTROY),
@@ -202,6 +205,9 @@ CHEAPER = Remedy(
         (too_dear_to_extend, "above the cap", CHEAPER),
     ],
 )
+
+
+@REFUSALS
 def test_what_a_refusal_says_is_done_and_the_next_update_works(
     new_story: NewStory, situation: Situation, words: str, remedy: Remedy
 ) -> None:
@@ -212,6 +218,27 @@ def test_what_a_refusal_says_is_done_and_the_next_update_works(
     remedy.carry_out(story, told)
     assert not up(story)
     assert len(story.world.live()) == 1
+
+
+@REFUSALS
+def test_what_a_refusal_says_to_a_run_of_a_sweep_is_of_that_run_alone(
+    new_story: NewStory,
+    monkeypatch: pytest.MonkeyPatch,
+    situation: Situation,
+    words: str,
+    remedy: Remedy,
+) -> None:
+    """`pulumi config set trainstack:renew` would rent every machine of the sweep anew, or none."""
+    monkeypatch.setitem(session._stack_config, RUNS_KEY, '{"main": {"renew": 0}, "other": {}}')
+    story = new_story()
+    situation(story)
+    told = up(story)
+    assert words in told
+    assert not re.search(rf"trainstack:({'|'.join(RunKeys.model_fields)})\b", told)
+    assert told.count("--path") == (1 if "trainstack:" in told else 0)
+    told = told.replace(f"{RUNS_KEY}.main.", "trainstack:").replace("--path ", "")
+    remedy.carry_out(story, told.removesuffix(f" {SET_BY_PATH.replace('--path ', '')}"))
+    assert not up(story)
 
 
 def at_call(form: str, *, for_s: float = 70.0) -> Callable[[Story, int], None]:

@@ -197,6 +197,16 @@ ROWS: tuple[Row, ...] = (
         "`make setup` makes .venv",
         "tests/unit/test_setup.py::test_what_an_installer_fails_by_is_one_line_and_the_next_one_repairs_it",
     ),
+    row(
+        "components.config.one_run",
+        "`pulumi config set --path` sets the keys of one run.",
+        f"{CONFIG}test_a_key_of_one_run_is_set_by_its_path",
+    ),
+    Row(
+        module="components.config.one_run",
+        words="(?P<set>",
+        no_remedy="the pattern by which keys in messages are found",
+    ),
     Row(
         module="container.recipes._nanochat_flags",
         words="--run=",

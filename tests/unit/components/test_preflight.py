@@ -182,11 +182,11 @@ def test_a_wandb_key_that_is_wrong_is_told_before_anything_is_rented(
     assert KEY not in said.out + said.err
 
 
-@pytest.mark.parametrize("way", ["Set another", "or take trainstack:wandbRun away"])
+@pytest.mark.parametrize("way", ["Set another", "or set trainstack:wandbRun to dummy"])
 def test_a_refused_wandb_key_is_replaced_or_not_needed(
     env: dict[str, str], wandb: Vendor, way: str
 ) -> None:
-    """Without `wandbRun` the program hands the check no key: tests/program/test_program.py."""
+    """For the run `dummy` the program hands the check no key: tests/program/test_program.py."""
     wandb.will(401, {})
     env |= {"WANDB_BASE_URL": wandb.url}
     reporting = {**env, "WANDB_API_KEY": KEY}

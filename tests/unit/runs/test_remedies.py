@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from container.contract.records import RunRecord
-from runs.errors import EXIT_INTERRUPTED
+from runs.errors import EXIT_GONE, EXIT_INTERRUPTED
 from runs.view import panel
 from runs.view.follower import Follower
 from runs.view.standing import View
@@ -63,7 +63,8 @@ def retyped(objects: Mapping[str, bytes], said: str, *, expect: int = 0) -> list
 
 
 FAILED = verdict(outcome="failed", stage="base", exit_code=1, reason="it broke").to_json()
-GONE = status(beat_at="2026-11-23T09:00:00+00:00").to_json()
+OLD = "2026-11-23T09:00:00+00:00"
+GONE = status(beat_at=OLD).to_json()
 
 
 @pytest.mark.parametrize(
@@ -101,6 +102,20 @@ def test_a_command_that_a_message_names_answers_about_the_same_bucket(
     assert said in ended.err
     assert [command[0] for command in named_in(ended.err)] == names.split()
     retyped(objects, ended.err)
+
+
+@pytest.mark.parametrize(
+    ("name", "prefix", "key"),
+    [("main", PREFIX, "trainstack:renew"), ("wide", OTHER, "trainstack:runs.wide.renew")],
+)
+def test_a_run_of_a_sweep_that_hangs_is_given_another_machine_by_its_own_key(
+    name: str, prefix: str, key: str
+) -> None:
+    objects = {f"{prefix}/status.json": status(run=name, beat_at=OLD).to_json()}
+    ended = typed(objects, "watch", *HERE, "--prefix", prefix, "--gone-after", "0.1")
+    assert ended.code == EXIT_GONE
+    told = " ".join(ended.err.split())
+    assert re.findall(r"raise (trainstack:\S+) for a new machine", told) == [key]
 
 
 def test_more_runs_than_fit_are_all_in_the_status_that_is_named() -> None:

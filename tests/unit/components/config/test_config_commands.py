@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from components.config.one_run import with_own_keys
 from components.config.settings import SettingsError, load_settings
 from localcloud.pulumi import engine
 from tests import ROOT
@@ -149,3 +150,21 @@ def test_what_lies_within_a_key_is_set_by_its_path(
     pulumi(removal)
     pulumi(f"{setting} {key} {value}")
     assert refused(pulumi, LOCAL_ENV) == ""
+
+
+@pytest.mark.parametrize(
+    "message", ["raise trainstack:renew", "pulumi config set trainstack:renew 4"]
+)
+def test_a_key_of_one_run_is_set_by_its_path(pulumi: Pulumi, tmp_path: Path, message: str) -> None:
+    """`trainstack:renew` would rent the machines of all runs anew, or do nothing for this one."""
+    write(tmp_path, **{"trainstack:renew": 1, "trainstack:runs": {"a": {}, "b": {"renew": 3}}})
+    told = with_own_keys(message, run="b")
+    (key,) = re.findall(r"trainstack:runs\.b\.\w+", told)
+    typed = re.search(r"pulumi config set --path trainstack\S+ \d", told)
+    pulumi(typed[0] if typed else f"pulumi config set --path {key} 4")
+    found = json.loads(pulumi("pulumi config --json"))
+    config = {name: str(entry["value"]) for name, entry in found.items() if "value" in entry}
+    settings = load_settings(
+        config, secret_keys=frozenset(), env=LOCAL_ENV, project="trainstack", stack="dev"
+    )
+    assert {run.name: run.renew for run in settings.runs} == {"a": 1, "b": 4}

@@ -61,6 +61,13 @@ def test_the_outputs_of_a_stack_with_several_runs_are_maps() -> None:
         ("main", PREFIX, ""),
         ("wide", OTHER, "http://w"),
     ]
+    assert [t.run_of_sweep for t in found] == ["main", "wide"]
+
+
+def test_the_only_run_of_a_stack_has_keys_of_its_own_where_it_bears_a_name() -> None:
+    names = {PREFIX: "main", OTHER: "wide", "unnamed": "unnamed"}
+    only = [targets_of({"r2_prefix": one}, name_of=names.__getitem__)[0] for one in names]
+    assert [one.run_of_sweep for one in only] == ["", "wide", ""]
 
 
 @pytest.mark.parametrize("outputs", [{}, {"r2_prefix": None}, {"r2_prefix": {}}])
