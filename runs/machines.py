@@ -60,17 +60,18 @@ def check_world(source: Source) -> None:
 
 def open_client(source: Source, *, read_timeout_s: float, retry_for_s: float) -> Client:
     """Return a client of the operator's account; raises SettingMissingError without a key."""
+    key, base_url = account_of(source)
+    return Client(key, base_url=base_url, read_timeout_s=read_timeout_s, retry_for_s=retry_for_s)
+
+
+def account_of(source: Source) -> tuple[str, str]:
+    """Return the operator's key and the vendor's address; raises SettingMissingError without."""
     if not source.ionet_key:
         raise SettingMissingError(
             f"no io.net key: IONET_API_KEY is not set, nor is {IONET_KEY} in a stack's config.\n"
             "Set one, name the stack (--stack), or in the local world: source .local/env"
         )
-    return Client(
-        source.ionet_key,
-        base_url=source.environ.get("IONET_BASE_URL") or DEFAULT_BASE_URL,
-        read_timeout_s=read_timeout_s,
-        retry_for_s=retry_for_s,
-    )
+    return source.ionet_key, source.environ.get("IONET_BASE_URL") or DEFAULT_BASE_URL
 
 
 def known_ids(source: Source) -> frozenset[str] | None:

@@ -42,6 +42,7 @@ OF_COMPONENTS_IN_RUNS = {
     # second client would have its own idea of what "gone" means.
     "components.ionet.client": "the calls",
     "components.ionet.errors": "what each call can say",
+    "components.ionet.json_shapes": "what an answer holds that no wire type knows, for the report",
     "components.ionet.models": "the vendor's wire types",
     "components.ionet.rental": "gone, as this account shows it",
     "components.ionet.run_tokens": "by which name a run's token is told",
@@ -124,7 +125,7 @@ LAYERS = {
         ("runs.rentals",),
         ("runs.machines", "runs.model_client", "runs.remove"),
         ("runs.download", "runs.view"),
-        ("runs.checks", "runs.tokens"),
+        ("runs.checks", "runs.tokens", "runs.vendor_report"),
         ("runs.inventory",),
         ("runs.reaping",),
         # Two places know how everything looks as a table.

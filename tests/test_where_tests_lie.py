@@ -200,6 +200,11 @@ ELSEWHERE: Mapping[str, Elsewhere] = {
         "the client that it talks through", "unit/runs/test_model_client.py"
     ),
     "runs.commands.doctor": elsewhere("the checks that it shows", "unit/runs/test_checks.py"),
+    "runs.vendor_report": elsewhere(
+        "written against the local vendor; what is pure has a file of its own",
+        "contract/test_vendor_report.py",
+        "unit/runs/vendor_report/test_outline.py",
+    ),
     "runs.download": elsewhere("needs a real bucket", "contract/test_runs_bucket.py"),
     "runs.source": elsewhere(
         "which source is asked, and what a real bucket answers",

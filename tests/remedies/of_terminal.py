@@ -90,6 +90,12 @@ ROWS: tuple[Row, ...] = (
         words="Look again",
         carried_out_by=_MEMORY + "::test_after_ctrl_c_the_command_that_is_named_looks_on",
     ),
+    Row(
+        module="runs.commands.doctor",
+        words="say --report too",
+        carried_out_by="tests/contract/test_vendor_report.py"
+        "::test_a_report_is_written_to_another_file_when_that_is_said",
+    ),
     Row(module="runs.cli", words="Delete what a run left", no_remedy="a line of the help"),
     Row(
         module="runs.cli",
