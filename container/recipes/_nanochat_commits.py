@@ -1,8 +1,8 @@
 """nanochat's commits that recipes may be run with, and what each generation of them is like.
 
 Only what was looked at stands here: each recipe's command lines were given to the parsers of each
-of these commits. What was run: dc54a1a whole (`nanochat-cpu`), 92d63d4 stage by stage. Left out of
-a generation's span on purpose:
+of these commits. What was run: dc54a1a whole (`nanochat-cpu`), 92d63d4 and d58fcd9 program by
+program. Left out of a generation's span on purpose:
 
 - before b62a5bc (2026-01-16): Flash Attention 3 is a must or nowhere, before that flags have
   underscores, and a Rust toolchain is needed;
