@@ -17,6 +17,7 @@ LENGTH_SETTINGS = frozenset(
         "target_param_data_ratio",
         "num_iterations",
         "total_batch_size",
+        "mid_iterations",
         "sft_iterations",
         "eval_problems",
         "core_max_per_task",
@@ -26,7 +27,7 @@ LENGTH_SETTINGS = frozenset(
 
 WITHOUT_FP8 = frozenset({"A100", "A40", "A10", "A6000", "V100", "T4", "3090"})
 WITHOUT_FA3 = WITHOUT_FP8 | {"B200", "B300", "L40", "L40S", "L4", "4090", "5090"}
-"""The pinned nanochat has Flash Attention 3 on Hopper only; without it sliding windows are slow."""
+"""Most of nanochat has Flash Attention 3 on Hopper only; without it sliding windows are slow."""
 
 
 def unfit(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
@@ -82,8 +83,9 @@ def _attention_problems(run: RunSettings, recipe: Recipe, *, gpu: str) -> list[s
     wrong: dict[str, SettingValue] = {}
     if run.trained.get("fp8") is True and is_one_of(run.gpu_type, WITHOUT_FP8):
         wrong["fp8"] = False
-    pinned = run.nanochat_commit == recipe.nanochat_commit  # later commits have other kernels
-    slow = pinned and is_one_of(run.gpu_type, WITHOUT_FA3)
+    held = recipe.nanochat.range_of(run.nanochat_commit) if recipe.nanochat else None
+    hopper_only = held is not None and held.attention == "Hopper"
+    slow = hopper_only and is_one_of(run.gpu_type, WITHOUT_FA3)
     if slow and "S" in str(run.trained.get("window_pattern", "")):
         wrong["window_pattern"] = "L"
     if not wrong:

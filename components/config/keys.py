@@ -192,7 +192,10 @@ class StackKeys(RunValues):
     nanochatCommit: Annotated[  # noqa: N815
         str,
         Field(
-            pattern=r"^([0-9a-f]{7,40})?\Z", description="7 to 40 hex digits in quotes, or nothing"
+            # Digits alone are what YAML made of a hash. What else is no hash is answered with the
+            # commits that work (container/contract/commits.py).
+            pattern=r"^([0-9a-f]{7,40}|[0-9]*[A-Za-z._/-][A-Za-z0-9._/-]{0,99})?\Z",
+            description="7 to 40 hex digits in quotes, or nothing",
         ),
     ] = ""
     cudaBase: Annotated[  # noqa: N815

@@ -13,6 +13,7 @@ from components import registry
 from components.config.compatibility import CPU, unfit
 from components.config.endpoints import CLOUDFLARE_TOKEN, World, entered, flaws, world_problems
 from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
+from components.config.one_image import REHEARSAL, target, unbuildable
 from components.config.refusals import foreign_keys, parse, texts_in
 from components.config.run_settings import RunSettings
 from components.config.yaml_traps import Trap, traps
@@ -27,7 +28,6 @@ IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
 SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
 HEADER_KEYS = (*SECRET_KEYS, "registryUsername")
 MIN_SECRET_LENGTH = 4  # a shorter one would take words out of the message
-REHEARSAL = "rehearsal"
 FITTING = frozenset(
     {
         "recipe",
@@ -202,7 +202,7 @@ def _runs(
     keys: StackKeys, *, project: str, stack: str, problems: list[str], bad: frozenset[str]
 ) -> tuple[RunSettings, ...]:
     runs: list[RunSettings] = []
-    targets: set[str] = set()
+    recipes: dict[str, Recipe] = {}
     for name, overrides in (keys.runs or {DEFAULT_RUN: RunKeys()}).items():
         where = f"{PROJECT_NAMESPACE}:" + (f"runs.{name}." if keys.runs else "")
         chosen = values_of(keys, overrides)
@@ -214,7 +214,7 @@ def _runs(
         except RecipeError as error:
             problems.append(f"{where}{key}: {error}")
             continue
-        targets.add(_target(recipe))
+        recipes[name] = recipe
         run = RunSettings(
             name=name,
             in_sweep=bool(keys.runs),
@@ -249,22 +249,18 @@ def _runs(
                 f"{where}name: {project}-{stack}-{name} is {length - MAX_NAME_LENGTH} characters "
                 "too long for a deployment's name; use a shorter stack or run name"
             )
-    if len(targets) > 1:
-        problems.append(
-            f"{PROJECT_NAMESPACE}:runs: the runs of one stack share one image; put rehearsal and "
-            "nanochat recipes into different stacks"
-        )
+    if not bad & {"runs", "recipe", "nanochatCommit"}:
+        problems += unbuildable(recipes, commit=keys.nanochatCommit)
     return tuple(runs)
 
 
 def _image(
     keys: StackKeys, *, world: World, env: Mapping[str, str], recipe: Recipe
 ) -> ImageSettings:
-    target = _target(recipe)
     commit = keys.nanochatCommit or recipe.nanochat_commit
     args = (
         {"BASE_IMAGE": world.base_image, "PIP_INDEX_URL": keys.buildArgs.get("PIP_INDEX_URL", "")}
-        if target == REHEARSAL
+        if target(recipe) == REHEARSAL
         else {"CUDA_BASE": keys.cudaBase, "NANOCHAT_COMMIT": commit, **keys.buildArgs}
     )
     return ImageSettings(
@@ -274,10 +270,6 @@ def _image(
         ),
         username=keys.registryUsername or env.get("REGISTRY_USERNAME", ""),
         secret=keys.registrySecret or env.get("REGISTRY_SECRET", ""),
-        target=target,
+        target=target(recipe),
         build_args={name: value for name, value in args.items() if value},
     )
-
-
-def _target(recipe: Recipe) -> str:
-    return REHEARSAL if recipe.name == REHEARSAL else "nanochat"

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from container.contract.commits import Generation, misfit
 from container.contract.nearest import hint
 
 SettingValue = int | float | str | bool
@@ -139,6 +140,7 @@ class Recipe:
     min_gpu_memory_bytes: int = 0
     min_shm_bytes: int = 0
     nanochat_commit: str = ""
+    nanochat: Generation | None = None  # that it is written for; None: it runs none of its programs
     chat: Chat | None = None
 
     def times_as_long(self, *, gpu_type: str, gpus: int) -> float:
@@ -180,6 +182,14 @@ def load_recipe(name: str) -> Recipe:
     return recipe
 
 
+def commit_misfit(recipe: Recipe, commit: str) -> str:
+    """Return why a recipe cannot be run with a commit, and with which it can; "" when it can."""
+    every = {name: load_recipe(name).nanochat for name in known_recipes()}
+    every[recipe.name] = recipe.nanochat
+    known = {name: one for name, one in every.items() if one is not None}
+    return misfit(commit, recipe=recipe.name, known=known)
+
+
 def known_recipes() -> list[str]:
     """Return the names of all recipes, sorted."""
     package = importlib.import_module("container.recipes")
@@ -211,6 +221,16 @@ def apply_settings(recipe: Recipe, overrides: Mapping[str, Any]) -> Recipe:
     if problems:
         raise RecipeError(f"recipeSettings of {recipe.name}: " + "; ".join(problems))
     return dataclasses.replace(recipe, settings=settings)
+
+
+def as_asked(recipe: Recipe, *, settings: Mapping[str, Any], commit: str) -> Recipe:
+    """Return the recipe with overridden settings, for the commit of nanochat in an image.
+
+    Raises RecipeError for settings and commits that it cannot be run with; "" is no commit.
+    """
+    if commit and (wrong := commit_misfit(recipe, commit)):
+        raise RecipeError(f"the image's nanochat, {commit}: {wrong}")
+    return apply_settings(recipe, settings)
 
 
 def render(template: str, values: Mapping[str, SettingValue]) -> str:

@@ -1,9 +1,12 @@
 """Fetches what nanochat needs before a stage needs it, and fails where nanochat would go on.
 
-    python -m container.nanochat.prepare begin -n 8    first shards, attention, report header
-    python -m container.nanochat.prepare shards -n 170
+    python -m container.nanochat.prepare begin -n 8 …  first shards, attention, report header
+    python -m container.nanochat.prepare shards -n 170 --folder=base_data_climbmix …
     python -m container.nanochat.prepare eval-bundle
-    python -m container.nanochat.prepare sft           conversations, question sets, word list
+    python -m container.nanochat.prepare sft gsm8k.GSM8K:subset=main,split=train …
+                                                       question sets, identity, word list
+
+Where a commit of nanochat keeps its shards, and what its question sets are called, the recipe says.
 
 nanochat's own downloads have neither time limit nor retry, and a bundle that is there but not
 unpacked breaks later stages. The shards have a module of their own.
@@ -20,7 +23,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,25 +72,18 @@ def eval_bundle() -> None:
     print(f"Placed eval_bundle directory at {target}")
 
 
-def sft_data() -> None:
-    """Load every data set of SFT and chat_eval once, so that it lies in the cache."""
+def sft_data(question_sets: Sequence[str]) -> None:
+    """Load every data set of the chat stages once, so that it lies in the cache."""
     if importlib.util.find_spec("tasks.customjson"):
         _fetch_if_had(IDENTITY_URL, base_dir() / "identity_conversations.jsonl")
     if importlib.util.find_spec("tasks.spellingbee"):
         words = base_dir() / "words_alpha.txt"
         if not words.exists():
             download(WORDS_URL, words, check=_are_words)
-    for module, name, arguments in (
-        ("smoltalk", "SmolTalk", {"split": "train"}),
-        ("smoltalk", "SmolTalk", {"split": "test"}),
-        ("mmlu", "MMLU", {"subset": "all", "split": "auxiliary_train"}),
-        ("mmlu", "MMLU", {"subset": "all", "split": "test"}),
-        ("gsm8k", "GSM8K", {"subset": "main", "split": "train"}),
-        ("gsm8k", "GSM8K", {"subset": "main", "split": "test"}),
-        ("arc", "ARC", {"subset": "ARC-Easy", "split": "test"}),
-        ("arc", "ARC", {"subset": "ARC-Challenge", "split": "test"}),
-        ("humaneval", "HumanEval", {}),
-    ):
+    for one in question_sets:
+        path, _, given = one.partition(":")
+        module, _, name = path.partition(".")
+        arguments = dict(item.split("=", 1) for item in given.split(",") if item)
         task: Callable[..., Any] = getattr(importlib.import_module(f"tasks.{module}"), name)
         rows = again(lambda task=task, kw=arguments: len(task(**kw)), what=f"{name} {arguments}")
         print(f"{name} {arguments}: {rows:,} rows", flush=True)
@@ -139,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
         elif arguments.what == "eval-bundle":
             eval_bundle()
         else:
-            sft_data()
+            sft_data(arguments.question_sets)
     except (PrepareError, FetchError, shards.ShardsError) as error:
         print(f"{arguments.what}: {error}", file=sys.stderr, flush=True)
         return 1
@@ -150,7 +146,10 @@ def arguments_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = argparse.ArgumentParser(description="Fetch what nanochat needs")
     parser.add_argument("what", choices=["begin", "shards", "eval-bundle", "sft"])
+    parser.add_argument("question_sets", nargs="*", help="of sft: module.Class:name=value,…")
     parser.add_argument("-n", type=int, default=8, help="train shards")
+    parser.add_argument("--folder", default="", help="where this commit's shards lie")
+    parser.add_argument("--validation-shard", type=int, help="its number; else the last on disk")
     parser.add_argument("-w", dest="workers", type=int, default=8)
     parser.add_argument("--window-pattern", default="L")
     parser.add_argument("--fp8", action="store_true", help="base training will use fp8")
@@ -158,8 +157,18 @@ def arguments_parser() -> argparse.ArgumentParser:
 
 
 def _shards(arguments: argparse.Namespace) -> None:
-    hub_url = str(importlib.import_module("nanochat.dataset").BASE_URL)
-    shards.fetch(base_dir(), arguments.n, workers=arguments.workers, hub_url=hub_url)
+    dataset = importlib.import_module("nanochat.dataset")
+    wanted = shards.Shards(
+        arguments.folder, train=arguments.n, validation=arguments.validation_shard
+    )
+    theirs = Path(getattr(dataset, "DATA_DIR", wanted.folder)).name
+    if theirs != wanted.folder:
+        raise PrepareError(
+            f"this image's nanochat keeps its shards in {theirs}, the recipe expects them in "
+            f"{wanted.folder}: they are not of the same commits. No network is to blame"
+        )
+    hub_url = str(dataset.BASE_URL)
+    shards.fetch(base_dir(), wanted, workers=arguments.workers, hub_url=hub_url)
 
 
 def _begin_report() -> None:

@@ -14,12 +14,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO
 
-VALIDATION_SHARD = 6542  # of ClimbMix; always fetched, it validates
-FOLDER = "base_data_climbmix"
 CHECKED = "checked_shards.txt"  # beside the folder, which nanochat lists
 ATTEMPTS = 4
 TIMEOUT_S = 30
@@ -31,9 +30,24 @@ class ShardsError(Exception):
     """Not all shards are there as they were published."""
 
 
-def shard_names(count: int) -> list[str]:
-    """Return the file names of `count` train shards and of the validation shard."""
-    return [f"shard_{i:05d}.parquet" for i in [*range(count), VALIDATION_SHARD]]
+@dataclass(frozen=True)
+class Shards:
+    """So many train shards of a data set, and the one that validates."""
+
+    folder: str  # below the base folder
+    train: int
+    validation: int | None  # always fetched; None: nanochat takes the last one on disk for it
+
+    @property
+    def names(self) -> list[str]:
+        """The file names."""
+        last = self.train if self.validation is None else self.validation
+        return [f"shard_{i:05d}.parquet" for i in [*range(self.train), last]]
+
+    @property
+    def asked(self) -> int:
+        """The number of shards to ask nanochat for; a fixed validation shard it adds by itself."""
+        return self.train + (self.validation is None)
 
 
 def cut_shards(folder: Path, names: Sequence[str]) -> list[str]:
@@ -41,22 +55,23 @@ def cut_shards(folder: Path, names: Sequence[str]) -> list[str]:
     return [name for name in names if not _is_parquet(folder / name)]
 
 
-def fetch(base_dir: Path, count: int, *, workers: int, hub_url: str) -> None:
+def fetch(base_dir: Path, wanted: Shards, *, workers: int, hub_url: str) -> None:
     """Have nanochat download shards, again for those that did not arrive whole.
 
     `hub_url` is where nanochat gets them; its hashes are compared where it publishes them.
     """
-    names = shard_names(count)
-    folder = base_dir / FOLDER
+    names = wanted.names
+    folder = base_dir / wanted.folder
+    number = str(wanted.asked)
     bad: list[str] = []
     for attempt in range(1, ATTEMPTS + 1):
         for name in cut_shards(folder, names):
             (folder / name).unlink(missing_ok=True)
-        command = [sys.executable, "-m", "nanochat.dataset", "-n", str(count), "-w", str(workers)]
+        command = [sys.executable, "-m", "nanochat.dataset", "-n", number, "-w", str(workers)]
         code = subprocess.run(command, check=False).returncode
         bad = cut_shards(folder, names)
         if not bad:
-            bad = _other_content(base_dir, names, hub_url=hub_url, workers=workers)
+            bad = _other_content(folder, names, hub_url=hub_url, workers=workers)
         if not bad:
             return
         print(f"attempt {attempt}: exit code {code}, {len(bad)} shards missing, first {bad[0]}")
@@ -84,13 +99,12 @@ def published_sha256(url: str) -> str:
     return etag if _SHA256.fullmatch(etag) else ""
 
 
-def _other_content(
-    base_dir: Path, names: Sequence[str], *, hub_url: str, workers: int
-) -> list[str]:
+def _other_content(folder: Path, names: Sequence[str], *, hub_url: str, workers: int) -> list[str]:
     """Remove shards whose hash is not the published one, and return their names."""
-    checked = _read_checked(base_dir)
+    seen = folder.with_name(CHECKED)
+    checked = _read_checked(seen)
     silent = threading.Event()  # a hub that does not answer is asked once, not 170 times
-    new = [name for name in names if _signature(base_dir / FOLDER / name) not in checked]
+    new = [name for name in names if _signature(folder / name) not in checked]
 
     def look(name: str) -> tuple[str, bool | None]:
         wanted = ""
@@ -101,7 +115,7 @@ def _other_content(
                 silent.set()
         if not wanted:
             return name, None
-        return name, _sha256(base_dir / FOLDER / name) == wanted
+        return name, _sha256(folder / name) == wanted
 
     with ThreadPoolExecutor(workers) as pool:
         results = dict(pool.map(look, new))
@@ -109,17 +123,17 @@ def _other_content(
     wrong = [name for name, same in results.items() if same is False]
     unknown = len(results) - len(right) - len(wrong)
     print(f"{len(right)} shards have their published hash, {unknown} have none", flush=True)
-    with (base_dir / CHECKED).open("a") as file:
-        file.writelines(f"{_signature(base_dir / FOLDER / name)}\n" for name in right)
+    with seen.open("a") as file:
+        file.writelines(f"{_signature(folder / name)}\n" for name in right)
     for name in wrong:
         print(f"{name} has another content than was published: once more", flush=True)
-        (base_dir / FOLDER / name).unlink(missing_ok=True)
+        (folder / name).unlink(missing_ok=True)
     return wrong
 
 
-def _read_checked(base_dir: Path) -> set[str]:
+def _read_checked(seen: Path) -> set[str]:
     try:
-        return set((base_dir / CHECKED).read_text().splitlines())
+        return set(seen.read_text("utf-8").splitlines())
     except FileNotFoundError:
         return set()
 

@@ -12,9 +12,9 @@ save at the very end).
 
 from __future__ import annotations
 
-from container.contract.recipe import Recipe, Setting, SettingValue
-from container.recipes._nanochat_flags import PINNED_COMMIT
-from container.recipes._nanochat_stages import CHAT, gpu_stages
+from container.contract.recipe import Recipe, Setting, SettingValue, Stage
+from container.recipes import _nanochat_stages as stages
+from container.recipes._nanochat_commits import PINNED_COMMIT, TODAY
 
 
 def settings(**given: SettingValue) -> dict[str, Setting]:
@@ -94,5 +94,54 @@ def gpu_recipe(
         # NVLink, and nanochat's loader has no worker processes. More must not be asked for.
         min_shm_bytes=60 << 20,
         nanochat_commit=PINNED_COMMIT,
-        chat=CHAT,
+        nanochat=TODAY,
+        chat=stages.CHAT,
+    )
+
+
+def gpu_stages(*, base_hours: float) -> tuple[Stage, ...]:
+    """Return the stages on GPUs; `base_hours` is what base training takes on eight H100."""
+    shared = ("tag", "device_batch_size", "wandb_run")
+    return (
+        *stages.data_stages(fp8=True),
+        stages.tokenizer_stage(),
+        stages.base_stage(
+            stages.on_gpus(
+                TODAY,
+                "base_train",
+                "depth",
+                "max_seq_len",
+                "window_pattern",
+                "target_param_data_ratio",
+                "num_iterations",
+                "total_batch_size",
+                "fp8",
+                "eval_every",
+                "save_every",
+                "core_metric_every=-1",
+                "sample_every=-1",
+                *shared,
+            ),
+            # One GPU takes eight times as long; the ordered hours are the limit that counts.
+            time_limit_s=base_hours * 3600 * 10,
+            first_step_limit_s=1800,  # shards are listed, the model is compiled
+        ),
+        stages.base_eval_stage(
+            stages.on_gpus(
+                TODAY,
+                "base_eval",
+                "tag",
+                "device_batch_size",
+                "eval=core,bpb,sample",
+                "core_max_per_task",
+            )
+        ),
+        stages.sft_stage(
+            stages.on_gpus(TODAY, "chat_sft", *shared, "sft_iterations", "chatcore_every=-1"),
+            time_limit_s=6 * 3600,
+        ),
+        stages.chat_eval_stage(
+            stages.on_gpus(TODAY, "chat_eval", "source=sft", "tag", "eval_problems")
+        ),
+        stages.report_stage(),
     )

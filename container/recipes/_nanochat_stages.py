@@ -1,16 +1,23 @@
-"""The stages that all nanochat recipes share: nanochat's programs, one stage each, data only."""
+"""The stages that nanochat recipes share: nanochat's programs, one stage each, data only.
+
+Where generations of nanochat differ, a stage takes its own from the one that it is made for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
+from container.contract.commits import Generation
 from container.contract.recipe import Chat, Stage, Upload
+from container.recipes._nanochat_commits import TODAY
 from container.recipes._nanochat_flags import arguments
 
 SOURCE: Final = "/opt/nanochat"
 PYTHON: Final = f"{SOURCE}/.venv/bin/python"
 TORCHRUN: Final = f"{SOURCE}/.venv/bin/torchrun"
+_SHARD_READERS: Final = frozenset({"base", "base_loss", "base_eval"})
+_CONVERSATION_READERS: Final = frozenset({"mid", "mid_eval", "sft", "eval"})
 FIRST_SHARDS: Final = 8  # 2e9 characters, what the tokenizer reads; speedrun.sh has the same number
 
 ENV: Final[Mapping[str, str]] = {
@@ -22,48 +29,12 @@ ENV: Final[Mapping[str, str]] = {
 }
 
 
-def gpu_stages(*, base_hours: float) -> tuple[Stage, ...]:
-    """Return the stages on GPUs; `base_hours` is what base training takes on eight H100."""
-    shared = ("tag", "device_batch_size", "wandb_run")
-    return (
-        *data_stages(fp8=True),
-        tokenizer_stage(),
-        base_stage(
-            _torchrun(
-                "base_train",
-                "depth",
-                "max_seq_len",
-                "window_pattern",
-                "target_param_data_ratio",
-                "num_iterations",
-                "total_batch_size",
-                "fp8",
-                "eval_every",
-                "save_every",
-                "core_metric_every=-1",
-                "sample_every=-1",
-                *shared,
-            ),
-            # One GPU takes eight times as long; the ordered hours are the limit that counts.
-            time_limit_s=base_hours * 3600 * 10,
-            first_step_limit_s=1800,  # shards are listed, the model is compiled
-        ),
-        base_eval_stage(
-            _torchrun(
-                "base_eval", "tag", "device_batch_size", "eval=core,bpb,sample", "core_max_per_task"
-            )
-        ),
-        sft_stage(
-            _torchrun("chat_sft", *shared, "sft_iterations", "chatcore_every=-1"),
-            time_limit_s=6 * 3600,
-        ),
-        chat_eval_stage(_torchrun("chat_eval", "source=sft", "tag", "eval_problems")),
-        report_stage(),
-    )
-
-
 def data_stages(
-    *, first_shards: str = str(FIRST_SHARDS), eval_bundle: bool = True, fp8: bool = False
+    *,
+    generation: Generation = TODAY,
+    first_shards: str = str(FIRST_SHARDS),
+    eval_bundle: bool = True,
+    fp8: bool = False,
 ) -> tuple[Stage, ...]:
     """Return the downloads: first shards before anything, the rest while other stages run.
 
@@ -72,6 +43,11 @@ def data_stages(
     None names outputs: what it fetches stays on the disk of one machine, and each start looks anew
     whether all of it is there. One file would not tell that the others are.
     """
+    shards = (f"--folder={generation.shards}",)
+    if generation.validation_shard is not None:
+        shards += (f"--validation-shard={generation.validation_shard}",)
+    readers = tuple(one for one in generation.stages if one in _SHARD_READERS)
+    talkers = tuple(one for one in generation.stages if one in _CONVERSATION_READERS)
     return (
         Stage(
             name="data",
@@ -79,6 +55,7 @@ def data_stages(
                 "container.nanochat.prepare",
                 "begin",
                 f"-n{first_shards}",
+                *shards,
                 "--window-pattern={window_pattern}",
                 *(("{fp8:--fp8}",) if fp8 else ()),
             ),
@@ -89,22 +66,22 @@ def data_stages(
         ),
         Stage(
             name="shards",
-            argv=_python("container.nanochat.prepare", "shards", "-n", "{shards}"),
+            argv=_python("container.nanochat.prepare", "shards", "-n", "{shards}", *shards),
             cwd=SOURCE,
             env=ENV,
             time_limit_s=2 * 3600,
-            needed_by="base",
-            only_for=("base", "base_eval"),
+            needed_by=readers[0],
+            only_for=readers,
         ),
         *((_eval_bundle_stage(),) if eval_bundle else ()),
         Stage(
             name="sft_data",
-            argv=_python("container.nanochat.prepare", "sft"),
+            argv=_python("container.nanochat.prepare", "sft", *generation.question_sets),
             cwd=SOURCE,
             env=ENV,
             time_limit_s=2 * 3600,
-            needed_by="sft",
-            only_for=("sft", "eval"),
+            needed_by=talkers[0],
+            only_for=talkers,
         ),
     )
 
@@ -113,14 +90,14 @@ def tokenizer_stage() -> Stage:
     """Return the stage that trains the tokenizer on the first shards."""
     return Stage(
         name="tokenizer",
-        argv=on_one_process("tok_train", "tokenizer_chars", "vocab_size"),
+        argv=on_one_process(TODAY, "tok_train", "tokenizer_chars", "vocab_size"),
         cwd=SOURCE,
         env=ENV,
         time_limit_s=3600,
         outputs=("tokenizer/tokenizer.pkl", "tokenizer/token_bytes.pt"),
         uploads=(
             Upload(local="tokenizer", key="tokenizer", kind="file"),
-            _section("tokenizer-training.md"),
+            report_section("tokenizer-training.md"),
         ),
     )
 
@@ -130,7 +107,7 @@ def base_stage(argv: tuple[str, ...], *, time_limit_s: float, first_step_limit_s
     return Stage(
         name="base",
         argv=argv,
-        resume_argv=arguments("base_train", "resume_step"),
+        resume_argv=arguments(TODAY.flags, "base_train", "resume_step"),
         cwd=SOURCE,
         env=ENV,
         time_limit_s=time_limit_s,
@@ -141,7 +118,7 @@ def base_stage(argv: tuple[str, ...], *, time_limit_s: float, first_step_limit_s
         outputs=("base_checkpoints/{tag}/model_*.pt", "base_checkpoints/{tag}/meta_*.json"),
         uploads=(
             Upload(local="base_checkpoints", key="checkpoints/base", kind="checkpoint"),
-            _section("base-model-training.md"),
+            report_section("base-model-training.md"),
         ),
     )
 
@@ -158,14 +135,30 @@ def base_eval_stage(argv: tuple[str, ...], *, core: bool = True) -> Stage:
         silence_limit_s=900,  # each task is a line, at its end
         optional=True,
         outputs=("base_eval/base_model_*.csv",) if core else (),
-        uploads=(*((table,) if core else ()), _section("base-model-evaluation.md")),
+        uploads=(*((table,) if core else ()), report_section("base-model-evaluation.md")),
     )
 
 
 def sft_stage(argv: tuple[str, ...], *, time_limit_s: float) -> Stage:
-    """Return supervised finetuning, which nanochat cannot resume: it starts from the base again."""
+    """Return supervised finetuning of the base model."""
+    return unresumed_stage("sft", argv, time_limit_s=time_limit_s, section="sft.md")
+
+
+def unresumed_stage(
+    name: str,
+    argv: tuple[str, ...],
+    *,
+    time_limit_s: float,
+    section: str,
+    generation: Generation = TODAY,
+) -> Stage:
+    """Return a training that nanochat cannot resume: it starts from the model before it again.
+
+    `section` is what the generation calls its page of the report.
+    """
+    folder = generation.checkpoints[name]
     return Stage(
-        name="sft",
+        name=name,
         argv=argv,
         cwd=SOURCE,
         env=ENV,
@@ -175,24 +168,24 @@ def sft_stage(argv: tuple[str, ...], *, time_limit_s: float) -> Stage:
         progress="nanochat",
         saves_once=True,
         needs_credentials=True,
-        outputs=("chatsft_checkpoints/{tag}/model_*.pt", "chatsft_checkpoints/{tag}/meta_*.json"),
+        outputs=(f"{folder}/{{tag}}/model_*.pt", f"{folder}/{{tag}}/meta_*.json"),
         uploads=(
-            # Nothing reads SFT's optimizer files, and commits differ in which ranks write them.
+            # Nothing reads its optimizer files, and commits differ in which ranks write them.
             Upload(
-                local="chatsft_checkpoints",
-                key="checkpoints/sft",
+                local=folder,
+                key=f"checkpoints/{name}",
                 kind="checkpoint",
                 optimizer_files="none",
             ),
-            _section("sft.md"),
+            report_section(section),
         ),
     )
 
 
-def chat_eval_stage(argv: tuple[str, ...]) -> Stage:
-    """Return the evaluation of the chat model, which runs programs that the model wrote."""
+def chat_eval_stage(argv: tuple[str, ...], *, name: str = "eval", source: str = "sft") -> Stage:
+    """Return the evaluation of a chat model, which runs programs that the model wrote."""
     return Stage(
-        name="eval",
+        name=name,
         argv=argv,
         cwd=SOURCE,
         env=ENV,
@@ -200,7 +193,7 @@ def chat_eval_stage(argv: tuple[str, ...]) -> Stage:
         silence_limit_s=900,
         runs_model_code=True,
         optional=True,
-        uploads=(_section("chat-evaluation-sft.md"),),
+        uploads=(report_section(f"chat-evaluation-{source}.md"),),
     )
 
 
@@ -214,16 +207,17 @@ def report_stage() -> Stage:
         time_limit_s=300,
         optional=True,
         outputs=("report/report.md",),
-        uploads=(_section("report.md"),),
+        uploads=(report_section("report.md"),),
     )
 
 
-def on_one_process(program: str, *names: str) -> tuple[str, ...]:
+def on_one_process(generation: Generation, program: str, *names: str) -> tuple[str, ...]:
     """Return the command line of one of nanochat's programs, with what it takes by name."""
-    return _python(f"scripts.{program}", *arguments(program, *names))
+    return _python(f"scripts.{program}", *arguments(generation.flags, program, *names))
 
 
-def _torchrun(program: str, *names: str) -> tuple[str, ...]:
+def on_gpus(generation: Generation, program: str, *names: str) -> tuple[str, ...]:
+    """Return the same with a process for each GPU."""
     return (
         TORCHRUN,
         "--standalone",
@@ -231,7 +225,7 @@ def _torchrun(program: str, *names: str) -> tuple[str, ...]:
         "-m",
         f"scripts.{program}",
         "--",
-        *arguments(program, *names),
+        *arguments(generation.flags, program, *names),
     )
 
 
@@ -252,14 +246,14 @@ def _eval_bundle_stage() -> Stage:
     )
 
 
-def _section(name: str) -> Upload:
+def report_section(name: str) -> Upload:
     return Upload(local=f"report/{name}", key=f"report/{name}", kind="file")
 
 
 CHAT: Final = Chat(
     argv=_python(
         "container.nanochat.chat",
-        *arguments("chat_web", "source=sft", "tag", "host=127.0.0.1", "port"),
+        *arguments(TODAY.flags, "chat_web", "source=sft", "tag", "host=127.0.0.1", "port"),
     ),
     dialect="nanochat",
     env=ENV,

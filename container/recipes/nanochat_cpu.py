@@ -12,7 +12,7 @@ from typing import Final
 from container.contract.recipe import Recipe, Setting
 from container.recipes import _nanochat
 from container.recipes import _nanochat_stages as stages
-from container.recipes._nanochat_flags import PINNED_COMMIT
+from container.recipes._nanochat_commits import PINNED_COMMIT, TODAY
 
 _ON_GPUS_ONLY: Final = ("fp8", "target_param_data_ratio", "core_max_per_task")
 _SHARED: Final = {
@@ -49,12 +49,14 @@ RECIPE: Final[Recipe] = Recipe(
     disk_bytes=10 * 10**9,
     device_batch_size=1,
     nanochat_commit=PINNED_COMMIT,
+    nanochat=TODAY,
     settings=_SETTINGS,
     stages=(
         *stages.data_stages(first_shards="{shards}", eval_bundle=False),
         stages.tokenizer_stage(),
         stages.base_stage(
             stages.on_one_process(
+                TODAY,
                 "base_train",
                 "depth",
                 "head_dim=64",
@@ -72,6 +74,7 @@ RECIPE: Final[Recipe] = Recipe(
         ),
         stages.base_eval_stage(
             stages.on_one_process(
+                TODAY,
                 "base_eval",
                 "eval=bpb,sample",
                 "device_type=cpu",
@@ -83,12 +86,13 @@ RECIPE: Final[Recipe] = Recipe(
         ),
         stages.sft_stage(
             stages.on_one_process(
-                "chat_sft", "sft_iterations", "chatcore_every=-1", *_ONE_ROW, *_SAME
+                TODAY, "chat_sft", "sft_iterations", "chatcore_every=-1", *_ONE_ROW, *_SAME
             ),
             time_limit_s=4 * 3600,
         ),
         stages.chat_eval_stage(
             stages.on_one_process(
+                TODAY,
                 "chat_eval",
                 "source=sft",
                 "tag",

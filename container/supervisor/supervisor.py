@@ -9,7 +9,7 @@ from typing import TextIO, TypeVar
 
 from container.contract.clock import Clock
 from container.contract.environment import SECRET_NAMES, RunEnvironment
-from container.contract.recipe import Recipe, RecipeError, apply_settings, load_recipe
+from container.contract.recipe import Recipe, RecipeError, as_asked, load_recipe
 from container.contract.records import RecordError, Verdict
 from container.stages.context import RunContext, StoppedError
 from container.storage.bucket import BucketClockError, BucketError, RunBucket
@@ -186,7 +186,7 @@ class Supervisor:
         """Build what the attempt needs; raises RecipeError."""
         environment = self.environment
         recipe = self._recipe or load_recipe(environment.recipe)
-        recipe = apply_settings(recipe, environment.settings)
+        recipe = as_asked(recipe, settings=environment.settings, commit=environment.nanochat_commit)
         past = self._look()
         ordered = environment.device_batch_size or recipe.device_batch_size
         shrunk = [one.device_batch_size for one in past.stages.values() if one.device_batch_size]

@@ -3,8 +3,8 @@
     standin_nanochat.py torchrun --standalone --nproc_per_node=8 -m scripts.base_train -- --depth=20
     standin_nanochat.py python -m scripts.tok_train --vocab-size=32768
 
-The flag tables are those of nanochat dc54a1a ("may") and 92d63d4 ("head"), chosen by
-STANDIN_COMMIT. A flag that a program does not have ends it with exit code 2, as argparse does.
+The flag tables are those of nanochat_parsers.py, at the commit that STANDIN_COMMIT chooses. A flag
+that a program does not have ends it with exit code 2, as argparse does.
 Nothing is trained; the lines and files look like the real ones.
 """
 
@@ -19,70 +19,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-SHOWN_STEPS = 12
-VALIDATION_SHARD = 6542
-WHOLE, NUMBER, TEXT, SWITCH = int, float, str, None
-DEVICES = ("", "cuda", "cpu", "mps")
+from nanochat_parsers import TABLES, parser
 
-RATES = {"--embedding-lr": NUMBER, "--unembedding-lr": NUMBER, "--matrix-lr": NUMBER}
-BASE_TRAIN: dict[str, Any] = {
-    "--run": TEXT, "--device-type": DEVICES, "--fp8": SWITCH,
-    "--fp8-recipe": ("tensorwise", "rowwise"), "--depth": WHOLE, "--aspect-ratio": WHOLE,
-    "--head-dim": WHOLE, "--max-seq-len": WHOLE, "--window-pattern": TEXT,
-    "--num-iterations": WHOLE, "--target-flops": NUMBER, "--target-param-data-ratio": NUMBER,
-    "--device-batch-size": WHOLE, "--total-batch-size": WHOLE, **RATES, "--weight-decay": NUMBER,
-    "--scalar-lr": NUMBER, "--warmup-steps": WHOLE, "--warmdown-ratio": NUMBER,
-    "--final-lr-frac": NUMBER, "--resume-from-step": WHOLE, "--eval-every": WHOLE,
-    "--eval-tokens": WHOLE, "--core-metric-every": WHOLE, "--core-metric-max-per-task": WHOLE,
-    "--sample-every": WHOLE, "--save-every": WHOLE, "--model-tag": TEXT,
-}  # fmt: skip
-CHAT_SFT: dict[str, Any] = {
-    "--run": TEXT, "--device-type": DEVICES, "--model-tag": TEXT, "--model-step": WHOLE,
-    "--load-optimizer": WHOLE, "--num-iterations": WHOLE, "--max-seq-len": WHOLE,
-    "--device-batch-size": WHOLE, "--total-batch-size": WHOLE, **RATES,
-    "--init-lr-frac": NUMBER, "--warmup-ratio": NUMBER, "--warmdown-ratio": NUMBER,
-    "--final-lr-frac": NUMBER, "--eval-every": WHOLE, "--eval-tokens": WHOLE,
-    "--chatcore-every": WHOLE, "--chatcore-max-cat": WHOLE, "--chatcore-max-sample": WHOLE,
-    "--mmlu-epochs": WHOLE, "--gsm8k-epochs": WHOLE,
-}  # fmt: skip
-BASE_EVAL: dict[str, Any] = {
-    "--eval": TEXT, "--model-tag": TEXT, "--step": WHOLE, "--max-per-task": WHOLE,
-    "--device-batch-size": WHOLE, "--split-tokens": WHOLE, "--device-type": DEVICES,
-}  # fmt: skip
-CHAT_EVAL: dict[str, Any] = {
-    "-i --source": TEXT, "-a --task-name": TEXT, "-t --temperature": NUMBER,
-    "-m --max-new-tokens": WHOLE, "-n --num-samples": WHOLE, "-k --top-k": WHOLE,
-    "-b --batch-size": WHOLE, "-g --model-tag": TEXT, "-s --step": WHOLE,
-    "-x --max-problems": WHOLE, "--device-type": DEVICES,
-}  # fmt: skip
-CHAT_WEB: dict[str, Any] = {
-    "-n --num-gpus": WHOLE, "-i --source": TEXT, "-t --temperature": NUMBER, "-k --top-k": WHOLE,
-    "-m --max-tokens": WHOLE, "-g --model-tag": TEXT, "-s --step": WHOLE, "-p --port": WHOLE,
-    "--device-type": DEVICES, "--host": TEXT,
-}  # fmt: skip
-TABLES: dict[str, dict[str, dict[str, Any]]] = {
-    "head": {
-        "nanochat.dataset": {"-n --num-files": WHOLE, "-w --num-workers": WHOLE},
-        "scripts.tok_train": {"--max-chars": WHOLE, "--doc-cap": WHOLE, "--vocab-size": WHOLE},
-        "scripts.base_train": BASE_TRAIN,
-        "scripts.base_eval": BASE_EVAL,
-        "scripts.chat_sft": CHAT_SFT,
-        "scripts.chat_eval": CHAT_EVAL,
-    }
-}
-TABLES["may"] = {
-    **TABLES["head"],
-    "scripts.base_eval": {**BASE_EVAL, "--hf-path": TEXT},
-    "scripts.chat_web": CHAT_WEB,
-    "nanochat.report": {"command": ("generate", "reset")},
-}
+SHOWN_STEPS = 12
+COMMIT = os.environ.get("STANDIN_COMMIT", "may")
+HAS_MID = "scripts.mid_train" in TABLES[COMMIT]
+SHARDS = "base_data" if HAS_MID else "base_data_climbmix"
+VALIDATION_SHARD = 6542
 
 
 class Program:
     """One call: the parsed flags, the world size, the base folder."""
 
     def __init__(self, module: str, arguments: list[str], *, world_size: int) -> None:
-        self.flags = parser(module).parse_args(arguments)
+        self.flags = parser_here(module).parse_args(arguments)
         self.world_size = world_size
         self.base = Path(os.environ["NANOCHAT_BASE_DIR"])
         self.base.mkdir(parents=True, exist_ok=True)
@@ -93,29 +43,19 @@ class Program:
         return default if value is None else value
 
 
-def parser(module: str) -> argparse.ArgumentParser:
+def parser_here(module: str) -> argparse.ArgumentParser:
     """Return the parser of a program of the chosen commit; exit code 1 when it has none such."""
-    commit = os.environ.get("STANDIN_COMMIT", "may")
-    table = TABLES[commit].get(module)
-    if table is None:
-        raise SystemExit(f"No module named {module!r} at nanochat {commit}")
-    made = argparse.ArgumentParser(prog=module, allow_abbrev=False)
-    for names, kind in table.items():
-        if kind is SWITCH:
-            made.add_argument(*names.split(), action="store_true")
-        elif isinstance(kind, tuple):
-            optional = names.startswith("-")
-            made.add_argument(*names.split(), choices=kind, nargs=None if optional else "?")
-        else:
-            made.add_argument(*names.split(), type=kind)
-    return made
+    try:
+        return parser(module, commit=COMMIT)
+    except KeyError:
+        raise SystemExit(f"No module named {module!r} at nanochat {COMMIT}") from None
 
 
 def dataset(program: Program) -> None:
     """Leave shards that pass for parquet files."""
-    folder = program.base / "base_data_climbmix"
+    folder = program.base / SHARDS
     folder.mkdir(exist_ok=True)
-    wanted = [*range(program.flag("num_files", -1)), VALIDATION_SHARD]
+    wanted = [*range(program.flag("num_files", -1)), *([] if HAS_MID else [VALIDATION_SHARD])]
     for number in wanted:
         (folder / f"shard_{number:05d}.parquet").write_bytes(b"PAR1 stand-in PAR1")
     print(f"Done! Downloaded: {len(wanted)}/{len(wanted)} shards to {folder}")
@@ -169,8 +109,49 @@ def base_train(program: Program) -> None:
     section(program, "base-model-training")
 
 
+def mid_train(program: Program) -> None:
+    """Go on from the base model, and save once, at the end; only rank 0 keeps its optimizer."""
+    tag = program.flags.model_tag
+    newest(program.base / "base_checkpoints" / tag)
+    per_pass = program.flag("device_batch_size", 32) * program.flag("max_seq_len", 2048)
+    assert program.flag("total_batch_size", 524288) % (per_pass * program.world_size) == 0
+    total = program.flag("num_iterations", -1)
+    total = 800 if total < 0 else total
+    for step in range(0, total, max(1, total // SHOWN_STEPS)):
+        print(
+            f"step {step:05d} ({100 * step / total:.2f}%) | loss: {3 - step / total:.6f}"
+            " | lrm: 1.00 | dt: 480.00ms | tok/sec: 1,092,266 | mfu: 47.00 | epoch: 1"
+            " | total time: 0.10m"
+        )
+    print(f"Step {total:05d} | Validation bpb: 0.4000")
+    checkpoint(program.base / "mid_checkpoints" / tag, total, ranks=1)
+    closing()
+    section(program, "midtraining")
+
+
+def sft_of_mid(program: Program) -> None:
+    """Finetune the model of midtraining, with the lines and the one saved step of that time."""
+    tag = program.flags.model_tag
+    newest(program.base / f"{program.flag('source', 'mid')}_checkpoints" / tag)
+    at_once = program.flag("device_batch_size", 4) * program.world_size
+    assert program.flag("target_examples_per_step", 32) % at_once == 0, "must be divisible"
+    total = program.flag("num_iterations", -1)
+    total = 701 if total < 0 else total
+    for step in range(0, total - 1, max(1, total // SHOWN_STEPS)):
+        print(
+            f"Step {step:05d}/{total:05d} | Training loss: {2 - step / total:.6f}"
+            f"| lrm: {1 - step / total:.6f}| num_tokens: 12,345"
+        )
+    print(f"Step {total - 1:05d} | mmlu_acc: 0.310000, arc_easy_acc: 0.390000")
+    checkpoint(program.base / "chatsft_checkpoints" / tag, total - 1, ranks=0)
+    section(program, "chat-sft")
+
+
 def chat_sft(program: Program) -> None:
     """Warm-start from the base model; count batches, of which one is fetched ahead, as upstream."""
+    if HAS_MID:
+        sft_of_mid(program)
+        return
     tag = program.flags.model_tag
     newest(program.base / "base_checkpoints" / tag)
     if program.flag("chatcore_every", 200) > 0:
@@ -198,7 +179,7 @@ def chat_sft(program: Program) -> None:
 def base_eval(program: Program) -> None:
     """Leave the CORE table when CORE is asked for."""
     step = newest(program.base / "base_checkpoints" / program.flags.model_tag)
-    modes = set(program.flag("eval", "core,bpb,sample").split(","))
+    modes = {"core"} if HAS_MID else set(program.flag("eval", "core,bpb,sample").split(","))
     assert modes <= {"core", "bpb", "sample"}, f"unknown evaluation in {modes}"
     if "core" in modes:
         if not (program.base / "eval_bundle" / "core.yaml").exists():
@@ -209,8 +190,16 @@ def base_eval(program: Program) -> None:
             "Task, Accuracy, Centered\nCORE, , 0.25\n"
         )
         print("CORE metric: 0.2567")
-    print("train bpb: 0.700000\nval bpb: 0.721000")
+    if not HAS_MID:
+        print("train bpb: 0.700000\nval bpb: 0.721000")
     section(program, "base-model-evaluation")
+
+
+def base_loss(program: Program) -> None:
+    """Print the losses of the base model, which later commits leave to base_eval."""
+    newest(program.base / "base_checkpoints" / program.flags.model_tag)
+    print("train bpb: 0.7000\nval bpb: 0.7210")
+    section(program, "base-model-loss")
 
 
 def chat_eval(program: Program) -> None:
@@ -218,7 +207,8 @@ def chat_eval(program: Program) -> None:
     seen = [name for name in os.environ if "SECRET" in name or name.endswith(("_KEY", "_TOKEN"))]
     assert not seen, f"credentials in the environment of HumanEval: {seen}"
     source = program.flags.source
-    newest(program.base / f"chat{source}_checkpoints" / program.flags.model_tag)
+    folder = "mid_checkpoints" if source == "mid" else f"chat{source}_checkpoints"
+    newest(program.base / folder / program.flags.model_tag)
     print("ARC-Easy accuracy: 55.00%\nChatCORE metric: 0.3000")
     section(program, f"chat-evaluation-{source}")
 
@@ -237,9 +227,9 @@ def prepare(base: Path, what: str) -> None:
     """Leave what our own preparation fetches; its arguments are checked elsewhere."""
     base.mkdir(parents=True, exist_ok=True)
     if what in ("begin", "shards"):
-        for number in (0, VALIDATION_SHARD):
-            (base / "base_data_climbmix").mkdir(exist_ok=True)
-            (base / "base_data_climbmix" / f"shard_{number:05d}.parquet").write_bytes(b"PAR1PAR1")
+        for number in (0, 1 if HAS_MID else VALIDATION_SHARD):
+            (base / SHARDS).mkdir(exist_ok=True)
+            (base / SHARDS / f"shard_{number:05d}.parquet").write_bytes(b"PAR1PAR1")
     elif what == "eval-bundle":
         (base / "eval_bundle").mkdir(exist_ok=True)
         (base / "eval_bundle" / "core.yaml").touch()
@@ -250,7 +240,9 @@ PROGRAMS: dict[str, Callable[[Program], None]] = {
     "nanochat.report": report,
     "scripts.tok_train": tok_train,
     "scripts.base_train": base_train,
+    "scripts.base_loss": base_loss,
     "scripts.base_eval": base_eval,
+    "scripts.mid_train": mid_train,
     "scripts.chat_sft": chat_sft,
     "scripts.chat_eval": chat_eval,
     "scripts.chat_web": lambda _: None,
@@ -283,7 +275,7 @@ def newest(folder: Path) -> int:
 
 def section(program: Program, name: str) -> None:
     """Leave a section of the report, at the commit that has one."""
-    if os.environ.get("STANDIN_COMMIT", "may") == "may":
+    if "nanochat.report" in TABLES[COMMIT]:
         folder = program.base / "report"
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.md").write_text(f"## {name}\n")

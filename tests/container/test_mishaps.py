@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from container.contract.recipe import load_recipe
 from container.contract.records import Attempt, Verdict
 from container.storage.bucket import RunBucket
 from tests.container.conftest import Launch, wait_for
@@ -271,6 +272,16 @@ def test_bad_recipe_settings_are_a_verdict_that_names_all_of_them(launch: Launch
     assert verdict.outcome == "failed"
     assert "steps: 'many' must be a whole number" in verdict.reason
     assert "depht: unknown setting" in verdict.reason
+
+
+def test_an_image_with_a_commit_that_the_recipe_is_not_for_ends_before_anything_is_fetched(
+    launch: Launch,
+):
+    """Its flags would have failed hours later, or its shards have arrived in another folder."""
+    verdict = launch(load_recipe("nanochat-speedrun"), NANOCHAT_COMMIT="dc54a1a").verdict()
+    assert (verdict.outcome, verdict.stage) == ("failed", "verify")
+    assert verdict.reason.startswith("the image's nanochat, dc54a1a: is nanochat without midtra")
+    assert "nanochat-speedrun works with b62a5bc" in verdict.reason
 
 
 def test_training_goes_on_while_the_bucket_is_away_and_all_arrives_in_the_end(

@@ -13,6 +13,7 @@ import pytest
 from container.nanochat import shards
 
 WHOLE = b"PAR1...PAR1"
+WANTED = shards.Shards("base_data_climbmix", train=3, validation=6542)
 NO_HUB = "http://127.0.0.1:9"  # nothing listens there: no hash is known
 
 # What nanochat's downloader does with the first shard, the first time.
@@ -76,18 +77,18 @@ def calls(base: Path) -> int:
 
 def test_a_shard_that_arrived_in_part_is_fetched_again(base: Path) -> None:
     nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1..."'))
-    shards.fetch(base, 3, workers=2, hub_url=NO_HUB)
+    shards.fetch(base, WANTED, workers=2, hub_url=NO_HUB)
     assert calls(base) == 2
-    assert not shards.cut_shards(base / shards.FOLDER, shards.shard_names(3))
+    assert not shards.cut_shards(base / WANTED.folder, WANTED.names)
 
 
 def test_a_shard_of_other_content_than_was_published_is_fetched_again(
     base: Path, hub: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1.!.PAR1"'))
-    shards.fetch(base, 3, workers=2, hub_url=hub)
+    shards.fetch(base, WANTED, workers=2, hub_url=hub)
     assert calls(base) == 2
-    assert (base / shards.FOLDER / "shard_00001.parquet").read_bytes() == WHOLE
+    assert (base / WANTED.folder / "shard_00001.parquet").read_bytes() == WHOLE
     assert "shard_00001.parquet has another content" in capsys.readouterr().out
 
 
@@ -98,7 +99,7 @@ def test_a_hash_is_compared_where_python_is_3_10_too(
     monkeypatch.delattr(hashlib, "file_digest")
     monkeypatch.setattr(shards, "READ_BYTES", 4)
     nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1...PAR1"'))
-    shards.fetch(base, 3, workers=2, hub_url=hub)
+    shards.fetch(base, WANTED, workers=2, hub_url=hub)
     assert "4 shards have their published hash" in capsys.readouterr().out
 
 
@@ -106,8 +107,8 @@ def test_shards_that_were_checked_are_not_read_again_at_the_next_start(
     base: Path, hub: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1...PAR1"'))
-    shards.fetch(base, 3, workers=2, hub_url=hub)
-    shards.fetch(base, 3, workers=2, hub_url=hub)
+    shards.fetch(base, WANTED, workers=2, hub_url=hub)
+    shards.fetch(base, WANTED, workers=2, hub_url=hub)
     said = capsys.readouterr().out
     assert "4 shards have their published hash, 0 have none" in said
     assert "0 shards have their published hash, 0 have none" in said
@@ -117,11 +118,21 @@ def test_a_hash_that_cannot_be_had_does_not_stop_the_run(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1...PAR1"'))
-    shards.fetch(base, 3, workers=2, hub_url=NO_HUB)
+    shards.fetch(base, WANTED, workers=2, hub_url=NO_HUB)
     assert "0 shards have their published hash, 4 have none" in capsys.readouterr().out
+
+
+def test_without_a_fixed_shard_for_it_the_last_one_validates_and_is_asked_for(base: Path) -> None:
+    """FineWeb-Edu's way; ClimbMix has shard 6542 for it, which nanochat adds by itself."""
+    text = ARRIVES.replace("base_data_climbmix", "base_data").replace(", 6542]", "]")
+    nanochat_dataset(base, text.replace("FIRST", 'b"PAR1...PAR1"'))
+    last = shards.Shards("base_data", train=3, validation=None)
+    shards.fetch(base, last, workers=2, hub_url=NO_HUB)
+    names = [f"shard_0000{number}.parquet" for number in range(4)]
+    assert sorted(file.name for file in (base / "base_data").iterdir()) == names == last.names
 
 
 def test_shards_that_never_arrive_fail_although_nanochat_exits_with_0(base: Path) -> None:
     nanochat_dataset(base, "print('Done! Downloaded: 0/4 shards')")
     with pytest.raises(shards.ShardsError, match="4 of 4 shards did not arrive"):
-        shards.fetch(base, 3, workers=2, hub_url=NO_HUB)
+        shards.fetch(base, WANTED, workers=2, hub_url=NO_HUB)

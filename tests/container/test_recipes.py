@@ -29,6 +29,7 @@ def test_all_recipes_of_the_plan_are_there() -> None:
         "nanochat-d24",
         "nanochat-d26",
         "nanochat-d32",
+        "nanochat-speedrun",
         "rehearsal",
     ]
 
@@ -63,20 +64,24 @@ def test_nothing_that_may_hang_or_fail_stands_between_the_last_step_and_the_save
 
 
 @pytest.mark.parametrize("name", NANOCHAT)
-def test_only_the_evaluation_of_the_chat_model_runs_its_code_and_without_credentials(
+def test_only_the_evaluations_of_chat_models_run_their_code_and_without_credentials(
     name: str,
 ) -> None:
     recipe = load_recipe(name)
-    assert [one.name for one in recipe.stages if one.runs_model_code] == ["eval"]
-    assert not stage(recipe, "eval").needs_credentials
-    assert "--chatcore-every=-1" in stage(recipe, "sft").argv
+    runs_it = [one for one in recipe.stages if one.runs_model_code]
+    evaluations = {one for one in ("mid_eval", "eval") if one in {s.name for s in recipe.stages}}
+    assert {one.name for one in runs_it} == evaluations
+    assert not any(one.needs_credentials for one in runs_it)
+    # The SFT of old asks questions with given answers only.
+    has_chatcore = name != "nanochat-speedrun"
+    assert ("--chatcore-every=-1" in stage(recipe, "sft").argv) == has_chatcore
 
 
 @pytest.mark.parametrize("name", NANOCHAT)
 def test_the_model_tag_is_given_to_every_stage_that_reads_or_writes_a_model(name: str) -> None:
     """Without it nanochat takes the tag with the largest number."""
     for one in load_recipe(name).stages:
-        if one.name in ("base", "base_eval", "sft", "eval"):
+        if one.name in ("base", "base_loss", "base_eval", "mid", "mid_eval", "sft", "eval"):
             assert "{tag}" in " ".join(one.argv), one.name
 
 
@@ -95,13 +100,14 @@ def test_larger_models_ask_for_more_hours_and_room_for_three_checkpoints(name: s
         "nanochat-d24": 10.0,
         "nanochat-d26": 12.7,
         "nanochat-d32": 20.5,
+        "nanochat-speedrun": 5.0,
     }
     recipe = load_recipe(name)
     shards = recipe.values()["shards"]
     assert isinstance(shards, int)
     assert recipe.disk_bytes >= (3 * step_gb[name] + 0.1 * shards) * 1e9
     assert (recipe.gpu_type, recipe.gpus) == ("H100", 8)
-    hours = [load_recipe(one).expected_hours for one in ON_GPUS]
+    hours = [load_recipe(one).expected_hours for one in ON_GPUS if one != "nanochat-speedrun"]
     assert hours == sorted(hours)
 
 

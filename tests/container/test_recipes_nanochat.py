@@ -24,6 +24,13 @@ from container.recipes._nanochat_stages import PYTHON, TORCHRUN
 
 STANDIN = Path(__file__).with_name("standin_nanochat.py")
 NANOCHAT = [name for name in known_recipes() if name.startswith("nanochat")]
+COMMITS = {
+    name: ("guide", "last_mid") if name == "nanochat-speedrun" else ("may", "head")
+    for name in NANOCHAT
+}
+"""The ends of what each may be run with, as tests/container/nanochat_parsers.py calls them; the
+first is the one that it is written for."""
+OF_TODAY = [name for name in NANOCHAT if COMMITS[name][0] == "may"]
 
 
 def values(recipe: Recipe, workdir: Path, *, world_size: int) -> dict[str, SettingValue]:
@@ -70,8 +77,9 @@ def is_ours(stage: Stage) -> bool:
     return any(item.startswith("container.") for item in stage.argv)
 
 
-@pytest.mark.parametrize("commit", ["may", "head"])
-@pytest.mark.parametrize("name", NANOCHAT)
+@pytest.mark.parametrize(
+    ("name", "commit"), [(name, commit) for name in NANOCHAT for commit in COMMITS[name]]
+)
 def test_every_stage_has_the_flags_of_the_commit_and_leaves_what_it_promises(
     name: str, commit: str, tmp_path: Path
 ) -> None:
@@ -93,14 +101,26 @@ def test_base_training_resumes_with_the_flags_of_the_recipe(name: str, tmp_path:
     recipe = load_recipe(name)
     base = next(one for one in recipe.stages if one.name == "base")
     save_every = int(recipe.values()["save_every"])
-    assert run_stage(recipe, base, tmp_path, commit="may").returncode == 0
-    again = run_stage(recipe, base, tmp_path, commit="may", resume_step=save_every)
-    assert again.returncode == 0, again.stderr
-    missing = run_stage(recipe, base, tmp_path, commit="may", resume_step=save_every + 1)
-    assert missing.returncode == 1
+    for commit in COMMITS[name]:
+        assert run_stage(recipe, base, tmp_path, commit=commit).returncode == 0
+        again = run_stage(recipe, base, tmp_path, commit=commit, resume_step=save_every)
+        assert again.returncode == 0, again.stderr
+        missing = run_stage(recipe, base, tmp_path, commit=commit, resume_step=save_every + 1)
+        assert missing.returncode == 1
 
 
-@pytest.mark.parametrize("name", NANOCHAT)
+def test_a_recipe_does_not_run_at_a_commit_of_the_other_generation(tmp_path: Path) -> None:
+    """This is what a commit without a look cost: each fails after hours that were paid for."""
+    for name, commit, stage in (
+        ("nanochat-speedrun", "may", "mid"),
+        ("nanochat-d20", "last_mid", "base"),
+    ):
+        recipe = load_recipe(name)
+        chosen = next(one for one in recipe.stages if one.name == stage)
+        assert run_stage(recipe, chosen, tmp_path, commit=commit).returncode > 0
+
+
+@pytest.mark.parametrize("name", OF_TODAY)
 def test_the_learning_rate_of_sft_ends_at_zero_and_never_below(name: str, tmp_path: Path) -> None:
     """nanochat counts batches, not steps; below zero the last steps would unteach."""
     recipe = load_recipe(name)
@@ -120,7 +140,7 @@ def test_the_chat_has_the_flags_of_the_pinned_commit_and_of_our_own(
     argv = render_argv(recipe.chat.argv, values(recipe, tmp_path, world_size=1))
     assert argv[1:3] == ["-m", "container.nanochat.chat"]
     theirs = [argv[0], "-m", "scripts.chat_web", *argv[3:]]
-    assert run(theirs, tmp_path, commit="may").returncode == 0
+    assert run(theirs, tmp_path, commit=COMMITS[name][0]).returncode == 0
     assert chat.arguments_parser().parse_args(argv[3:]).host == "127.0.0.1"
 
 
@@ -133,7 +153,13 @@ def test_our_own_programs_take_the_arguments_that_the_recipe_gives(
     for stage in recipe.stages:
         if "container.nanochat.prepare" in stage.argv:
             arguments = render_argv(stage.argv[3:], given)
-            assert prepare.arguments_parser().parse_args(arguments).what
+            taken = prepare.arguments_parser().parse_args(arguments)
+            assert recipe.nanochat is not None
+            if taken.what in ("begin", "shards"):
+                assert taken.folder == recipe.nanochat.shards
+                assert taken.validation_shard == recipe.nanochat.validation_shard
+            if taken.what == "sft":
+                assert taken.question_sets == list(recipe.nanochat.question_sets)
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,7 @@ class cuda:
     def is_available(): return True
     def get_device_capability(): return CAPABILITY
 """
+CLIMBMIX = ("--folder=base_data_climbmix", "--validation-shard=6542")
 NO_GPU = "class cuda:\n    def is_available(): return False"
 SHARDS = """
 import os, pathlib, sys
@@ -146,7 +147,7 @@ def test_the_data_stage_refuses_before_it_downloads(
 ) -> None:
     environment = source_with(base, torch=torch, flash_attention="HAS_FA3 = False", dataset=SHARDS)
     done = subprocess.run(
-        [sys.executable, "-m", "container.nanochat.prepare", "begin", "-n2", *arguments],
+        [sys.executable, "-m", "container.nanochat.prepare", "begin", "-n2", *CLIMBMIX, *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -155,6 +156,46 @@ def test_the_data_stage_refuses_before_it_downloads(
     assert (done.returncode, done.stderr[: len(told)]) == (code, told)
     assert len(done.stderr.splitlines()) == code  # one message, no traceback
     assert (base / "base_data_climbmix").exists() == (code == 0)
+
+
+def test_shards_that_nanochat_puts_elsewhere_are_no_fault_of_the_network(base: Path) -> None:
+    """An older commit has another folder: the network was blamed, after four rounds of download."""
+    dataset = SHARDS + 'DATA_DIR = "/somewhere/base_data"\n'
+    environment = source_with(base, dataset=dataset)
+    done = subprocess.run(
+        [sys.executable, "-m", "container.nanochat.prepare", "shards", "-n2", *CLIMBMIX],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "keeps its shards in base_data, the recipe expects them in base_data_cl" in done.stderr
+    assert not (base / "base_data_climbmix").exists()
+
+
+def test_the_question_sets_that_the_recipe_names_are_loaded_once(
+    base: Path,
+) -> None:
+    tasks = base / "source" / "tasks"
+    tasks.mkdir(parents=True)
+    (tasks / "__init__.py").touch()
+    (tasks / "mmlu.py").write_text("class MMLU(list):\n  def __init__(s, **k): super().__init__(k)")
+    environment = source_with(base)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "container.nanochat.prepare", "sft"),
+            *("mmlu.MMLU:subset=all,split=test", "mmlu.MMLU:"),
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == [
+        "MMLU {'subset': 'all', 'split': 'test'}: 2 rows",
+        "MMLU {}: 0 rows",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,31 @@ FOR_A100 = {"fp8": False, "window_pattern": "L"}
         (A100, 'set recipeSettings {"fp8": false, "window_pattern": "L"} too'),
         ({**A100, "gpuType": "NVIDIA A100-SXM4-80GB"}, '{"fp8": false, "window_pattern": "L"}'),
         ({**A100, "recipeSettings": {"fp8": False}}, 'set recipeSettings {"window_pattern": "L"}'),
+        (
+            {**A100, "recipeSettings": {"fp8": False}, "nanochatCommit": "dc54a1a"},
+            'set recipeSettings {"window_pattern": "L"}',
+        ),
+        (
+            {**A100, "recipeSettings": {"fp8": False}, "nanochatCommit": "dbe6e2a"},
+            'set recipeSettings {"window_pattern": "L"}',
+        ),
+        (
+            {
+                **A100,
+                "recipe": "nanochat-speedrun",
+                "recipeSettings": {"window_pattern": "SSSL"},
+            },
+            'set recipeSettings {"window_pattern": "L"}',
+        ),
+        ({"recipe": "nanochat-speedrun", "durationHours": 3}, "takes about 4.0 h on 8 x H100"),
+        (
+            {"recipe": "nanochat-speedrun", "recipeSettings": {"fp8": True}},
+            "nanochat-speedrun: fp8: unknown setting",
+        ),
+        (
+            {"recipe": "nanochat-speedrun", "deviceBatchSize": 64},
+            "64 rows x 2048 tokens x 8 devices do not divide a step of 524288",
+        ),
         ({"gpuType": "B200"}, 'set recipeSettings {"window_pattern": "L"} too'),
         ({"recipeSettings": {"max_seq_len": 512}}, "max_seq_len: 512 must be at least 2048"),
         (
@@ -74,6 +99,10 @@ def test_what_would_fail_on_the_paid_machine_is_told_before(
         {**A100, "recipeSettings": FOR_A100},
         {**A100, "recipeSettings": {"fp8": False}, "nanochatCommit": "92d63d4"},
         {"gpuType": "H200"},
+        {**A100, "recipeSettings": {"fp8": False}, "nanochatCommit": "2fc63c9"},
+        {**A100, "recipe": "nanochat-speedrun"},
+        {"recipe": "nanochat-speedrun"},
+        {"recipe": "nanochat-speedrun", "nanochatCommit": "348fbb3"},
         {"gpuType": "a GPU of tomorrow"},
         {"recipe": "nanochat-d32", "recipeSettings": {"num_iterations": 100}},
         {"recipe": "nanochat-cpu", "gpuType": "CPU", "gpusPerContainer": 1},

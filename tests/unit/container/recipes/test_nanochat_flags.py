@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from container.contract.recipe import render_argv
-from container.recipes._nanochat_flags import FLAGS, arguments
+from container.recipes._nanochat_flags import TODAY, WITH_MIDTRAINING, arguments
 from tests import ROOT
 
 VALUES = {"depth": 4, "fp8": True, "tag": "d4", "eval_problems": 8, "max_seq_len": 2048}
@@ -27,26 +27,33 @@ VALUES = {"depth": 4, "fp8": True, "tag": "d4", "eval_problems": 8, "max_seq_len
 def test_a_name_becomes_the_flag_of_that_program_with_the_value_of_the_setting(
     program: str, name: str, argv: list[str]
 ) -> None:
-    assert render_argv(arguments(program, name), VALUES) == argv
+    assert render_argv(arguments(TODAY, program, name), VALUES) == argv
 
 
 def test_a_switch_that_is_off_is_left_out() -> None:
-    assert render_argv(arguments("base_train", "fp8"), VALUES | {"fp8": False}) == []
+    assert render_argv(arguments(TODAY, "base_train", "fp8"), VALUES | {"fp8": False}) == []
 
 
 def test_the_order_is_that_of_the_names() -> None:
-    argv = render_argv(arguments("chat_eval", "eval_problems", "tag", "source=sft"), VALUES)
+    argv = render_argv(arguments(TODAY, "chat_eval", "eval_problems", "tag", "source=sft"), VALUES)
     assert argv == ["-x", "8", "-g", "d4", "-i", "sft"]
 
 
 def test_a_name_that_the_program_does_not_take_fails_at_import_not_on_a_paid_machine() -> None:
     with pytest.raises(KeyError, match="save_every"):
-        arguments("chat_sft", "save_every")
+        arguments(TODAY, "chat_sft", "save_every")
+    with pytest.raises(KeyError, match="fp8"):
+        arguments(WITH_MIDTRAINING, "base_train", "fp8")
 
 
 def test_no_recipe_of_nanochat_spells_a_flag_of_its_programs_itself() -> None:
     """Two copies of the flags were two places to change when nanochat renames one."""
-    flags = {text.split("=")[0] for table in FLAGS.values() for text in table.values()}
+    flags = {
+        text.split("=")[0]
+        for generation in (TODAY, WITH_MIDTRAINING)
+        for table in generation.values()
+        for text in table.values()
+    }
     ours = {"--window-pattern", "--model-tag"}  # of container/nanochat's own programs, same words
     spelled = [
         f"{path.name}:{node.lineno}: {node.value}"
