@@ -32,6 +32,12 @@ def row(module: str, words: str, test: str) -> Row:
 
 ROWS: tuple[Row, ...] = (
     row(
+        "components.image_context",
+        "could not be copied to",
+        "tests/unit/components/test_image_context.py::"
+        "test_a_context_that_cannot_be_written_is_one_message_whose_remedy_helps",
+    ),
+    row(
         "components.config.endpoints",
         "run `trainstack_leave`",
         f"{SHELL}test_a_paid_stack_works_in_a_shell_that_left_the_local_world",
