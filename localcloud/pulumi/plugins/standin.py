@@ -39,6 +39,9 @@ from localcloud.pulumi.plugins.values import (
     with_marks_of,
 )
 
+NAME = "{package}: trainstack's stand-in for the plugin, not the official one"
+"""What each update, preview, refresh and destroy shows once a plugin."""
+
 Values = dict[str, PropertyValue]
 R = TypeVar("R")
 
@@ -79,6 +82,8 @@ class StandIn(Provider):
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:
         prefix = f"{self._package}:config:"
         self.config.update({k.removeprefix(prefix): v for k, v in request.variables.items()})
+        # Of the stack as a whole: nobody is to take a rehearsal's plugin for the official one.
+        await self._in_thread(self.log.of(""), NAME.format(package=self._package))
         return ConfigureResponse(accept_secrets=True, supports_preview=True, accept_outputs=False)
 
     async def check(self, request: CheckRequest) -> CheckResponse:
@@ -100,6 +105,8 @@ class StandIn(Provider):
     async def diff(self, request: DiffRequest) -> DiffResponse:
         resource = self._of(request.type)
         old, new = plain_map(request.old_state), plain_map(request.new_inputs)
+        if resource.keeps_inputs_as:
+            old = old.get(resource.keeps_inputs_as, {})
         differing: dict[str, PropertyDiff] = {}
         for key in resource.inputs:
             if key in request.ignore_changes or (key in resource.filled_in and key not in new):
@@ -147,6 +154,8 @@ class StandIn(Provider):
     async def update(self, request: UpdateRequest) -> UpdateResponse:
         resource = self._of(request.type)
         old, new = plain_map(request.olds), plain_map(request.news)
+        if request.preview and resource.keeps_inputs_as:
+            return UpdateResponse(self._outputs(resource, request.news, resource.preview(new)))
         if request.preview:
             kept = {k: v for k, v in request.olds.items() if k not in resource.inputs}
             outputs = {k: v for k, v in kept.items() if k not in resource.unsettled}
@@ -195,7 +204,10 @@ class StandIn(Provider):
         return Call(urn, self.log.of(urn), self._cancelled, timeout_s)
 
     def _outputs(self, resource: Resource, inputs: Values, outputs: Properties) -> Values:
-        values = {**inputs, **_marked(outputs, inputs)}
+        kept = inputs
+        if name := resource.keeps_inputs_as:
+            kept = {name: property_value(plain_map(inputs), secret=True)}
+        values = {**kept, **_marked(outputs, inputs)}
         return self._secret(resource, values, inputs)
 
     @staticmethod

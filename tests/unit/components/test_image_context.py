@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from components import image_context, run_image
-from localcloud.pulumi.plugins.image_context import context_digest
+from localcloud.pulumi.plugins.context_digest import context_digest
 from tests import ROOT
 
 FILES = {
