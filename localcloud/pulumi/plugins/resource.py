@@ -48,8 +48,6 @@ class Resource(ABC):
     """Inputs whose change makes a new resource."""
     secrets: ClassVar[frozenset[str]] = frozenset()
     """Outputs that are secret whatever the inputs are."""
-    secret_if_inputs: ClassVar[frozenset[str]] = frozenset()
-    """Outputs that are secret when any input is."""
     unsettled: ClassVar[frozenset[str]] = frozenset()
     """Outputs that a preview of an update cannot know."""
     keeps_inputs_as: ClassVar[str] = ""

@@ -31,7 +31,6 @@ from pulumi.provider.experimental.provider import (
 from localcloud.pulumi.plugins.engine_log import EngineLog
 from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource, refusals
 from localcloud.pulumi.plugins.values import (
-    contains_secret,
     differences,
     plain_map,
     property_value,
@@ -162,9 +161,7 @@ class StandIn(Provider):
             outputs.update({k: unknown() for k in kept.keys() & resource.unsettled})
             outputs.update({k: request.olds[k] for k in resource.filled_in & request.olds.keys()})
             known = _marked(resource.preview(new), {})
-            return UpdateResponse(
-                self._secret(resource, {**outputs, **request.news, **known}, request.news)
-            )
+            return UpdateResponse(self._secret(resource, {**outputs, **request.news, **known}))
         call = self._call(request.urn, timeout_s=request.timeout)
         outputs = await self._in_thread(resource.update, call, request.resource_id, old, new)
         return UpdateResponse(self._outputs(resource, request.news, outputs))
@@ -208,16 +205,12 @@ class StandIn(Provider):
         if name := resource.keeps_inputs_as:
             kept = {name: property_value(plain_map(inputs), secret=True)}
         values = {**kept, **_marked(outputs, inputs)}
-        return self._secret(resource, values, inputs)
+        return self._secret(resource, values)
 
     @staticmethod
-    def _secret(resource: Resource, values: Values, inputs: Values | None = None) -> Values:
-        names = set(resource.secrets)
-        # Read keeps the marks that the state has, so it gives no inputs.
-        if inputs is not None and contains_secret(inputs):
-            names |= resource.secret_if_inputs
+    def _secret(resource: Resource, values: Values) -> Values:
         return {
-            k: v.with_secret(True) if k in names and v.value is not None else v
+            k: v.with_secret(True) if k in resource.secrets and v.value is not None else v
             for k, v in values.items()
         }
 
