@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pulumi
 import pulumi_docker as docker
-from pulumi import ComponentResource, Output, ResourceOptions
+from pulumi import (
+    ComponentResource,
+    ErrorHook,
+    ErrorHookArgs,
+    Output,
+    ResourceHook,
+    ResourceHookArgs,
+    ResourceHookBinding,
+    ResourceHookOptions,
+    ResourceOptions,
+)
 
-from components import image_context
+from components import build_failure, docker_daemon, image_context
 from components.config.run_settings import short_hash
 from components.config.settings import ImageSettings
 
@@ -52,10 +63,35 @@ class RunImage(ComponentResource):
                 username=args.username,
                 password=Output.secret(args.secret),
             ),
-            opts=ResourceOptions(parent=self),
+            opts=ResourceOptions(parent=self, hooks=_hooks(f"{name}-build", target=args.target)),
         )
         self.digest = image.repo_digest
         self.register_outputs({"digest": self.digest})
+
+
+def _hooks(name: str, *, target: str) -> ResourceHookBinding:
+    """Look at the daemon before it builds, and say in our words why a build failed."""
+    by_hand = f"docker build --platform {PLATFORM} --target {target} {CONTEXT}"
+
+    async def before(_args: ResourceHookArgs) -> None:
+        found = await asyncio.to_thread(docker_daemon.look)
+        if found.outcome == "ok":
+            return
+        if pulumi.runtime.is_dry_run() or found.outcome == "unknown":
+            pulumi.log.warn(f"The image may not be built: {found}.")
+            return
+        raise docker_daemon.DaemonRefusedError(f"The image cannot be built: {found}.")
+
+    def failed(args: ErrorHookArgs) -> bool:
+        image = str((args.new_inputs or {}).get("imageName", name))
+        if args.failed_operation != "delete":
+            pulumi.log.error(build_failure.explain(args.errors, image=image, by_hand=by_hand))
+        return False
+
+    look = ResourceHook(f"{name}-daemon", before, ResourceHookOptions(on_dry_run=True))
+    return ResourceHookBinding(
+        before_create=[look], before_update=[look], on_error=[ErrorHook(f"{name}-failed", failed)]
+    )
 
 
 def image_files(source: Path) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
-"""A BuildKit session: the engine asks its client through it with which login to pull.
+"""A BuildKit session: the daemon asks its client through it with which login to pull.
 
 The client is the server here: it upgrades `POST /session` and then answers gRPC calls of the
-engine's on that connection. gRPC cannot serve a connection that it did not accept, so a server on a
+daemon's on that connection. gRPC cannot serve a connection that it did not accept, so a server on a
 socket in a private folder gets each byte passed on.
 https://github.com/moby/moby/blob/v28.5.2/api/server/router/session/session_routes.go
 """
@@ -37,13 +37,13 @@ _PART = 1 << 16
 
 
 @contextmanager
-def session(engine: str, *, login: Login) -> Iterator[str]:
-    """Hold a session at the engine (its address, as in DOCKER_HOST); yield its ID."""
+def session(daemon: str, *, login: Login) -> Iterator[str]:
+    """Hold a session at the daemon (its address, as in DOCKER_HOST); yield its ID."""
     id_ = secrets.token_hex(12)
     with (
         tempfile.TemporaryDirectory(prefix="ts-") as folder,
         _server(folder, login) as socket_path,
-        closing(_connected(engine)) as theirs,
+        closing(_connected(daemon)) as theirs,
         closing(_connected(f"unix://{socket_path}")) as ours,
     ):
         ours.sendall(_upgraded(theirs, id_))
@@ -91,8 +91,8 @@ class _Answers(grpc.GenericRpcHandler):
         return HealthCheckResponse(status=_SERVING)
 
 
-def _connected(engine: str) -> socket.socket:
-    address = urlsplit(engine)
+def _connected(daemon: str) -> socket.socket:
+    address = urlsplit(daemon)
     if address.scheme in {"unix", "http+unix"}:
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(_ANSWER_WITHIN_S)

@@ -1,4 +1,4 @@
-"""What building and pushing share: the Docker engine's client, a login, words, cancellation."""
+"""What building and pushing share: the daemon's client, a login, words, cancellation."""
 
 import os
 import time
@@ -28,7 +28,7 @@ class Registry:
     password: str = field(repr=False)
 
     def auth(self) -> dict[str, str]:
-        """Return the engine's form of it."""
+        """Return the daemon's form of it."""
         return {
             "username": self.username,
             "password": self.password,
@@ -55,13 +55,13 @@ class Progress:
         self._call.log(text, passing=True)
 
 
-def engine_address() -> str:
-    """Return where the engine is: `http+unix://…`, `http://…`."""
+def daemon_address() -> str:
+    """Return where the daemon is: `http+unix://…`, `http://…`."""
     return str(parse_host(os.environ.get("DOCKER_HOST")))
 
 
-def engine_client() -> docker.DockerClient:
-    """Return a client of the engine that answers; raises PluginError."""
+def daemon_client() -> docker.DockerClient:
+    """Return a client of the daemon that answers; raises PluginError."""
     try:
         return docker.from_env(timeout=ENGINE_TIMEOUT_S)
     except DockerException as error:
@@ -71,11 +71,11 @@ def engine_client() -> docker.DockerClient:
 
 
 def stop_if_cancelled(call: Call, what: str) -> None:
-    """Raise PluginError when the engine of Pulumi has interrupted this operation."""
+    """Raise PluginError when the engine has interrupted this operation."""
     if call.cancelled.is_set():
         raise PluginError(f"{what} was cancelled")
 
 
 def reason(error: Exception) -> str:
-    """Return what an error of the engine says."""
+    """Return what an error of the daemon says."""
     return str(getattr(error, "explanation", None) or error)

@@ -20,8 +20,8 @@ from localcloud.pulumi.plugins.context_digest import seen_files
 from localcloud.pulumi.plugins.docker_client import (
     Progress,
     Registry,
-    engine_address,
-    engine_client,
+    daemon_address,
+    daemon_client,
     reason,
     stop_if_cancelled,
 )
@@ -49,12 +49,12 @@ def build_image(
 
     `options` are query parameters of `POST /build` of the engine's API.
     """
-    api = engine_client().api
+    api = daemon_client().api
     begin = time.monotonic()
     try:
         with (
             tempfile.TemporaryFile() as file,
-            session(engine_address(), login=_logins(registry)) as session_id,
+            session(daemon_address(), login=_logins(registry)) as session_id,
         ):
             found_at = _pack(file, context=context, dockerfile=dockerfile)
             file.seek(0)

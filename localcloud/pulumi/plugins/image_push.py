@@ -11,7 +11,7 @@ from docker.utils import parse_repository_tag
 from localcloud.pulumi.plugins.docker_client import (
     Progress,
     Registry,
-    engine_client,
+    daemon_client,
     reason,
     stop_if_cancelled,
 )
@@ -23,7 +23,7 @@ def log_in(registry: Registry | None) -> None:
     if registry is None:
         return
     try:
-        engine_client().login(
+        daemon_client().login(
             registry.username, registry.password, registry=registry.server, reauth=True
         )
     except (DockerException, requests.RequestException, OSError) as error:
@@ -37,7 +37,7 @@ def push_image(call: Call, name: str, registry: Registry | None) -> str:
     repository, tag = parse_repository_tag(name)
     begin = time.monotonic()
     try:
-        talk = engine_client().api.push(
+        talk = daemon_client().api.push(
             repository,
             tag=tag or "latest",
             stream=True,
