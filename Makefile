@@ -2,7 +2,8 @@
 # make test  set everything up and pass the tests
 # make down  give everything back; the artefacts stay in .local/s3 until `make purge`
 .DEFAULT_GOAL := help
-.PHONY: help setup up down purge test lint types check-tests bench campaign campaign-engine lock
+.PHONY: help setup up down purge test lint types check-tests bench campaign campaign-engine lock \
+  image-files
 python := .venv/bin/python
 
 help: ## Show this list
@@ -43,6 +44,9 @@ campaign-engine: setup ## Plant faults between the real engine and its vendors; 
 	@$(python) -m localcloud.pulumi.engine install
 	@$(python) -m tests.campaign_engine $(if $(N),--stories $(N)) $(if $(SEED),--seed $(SEED)) \
 	  $(if $(KIND),--kind $(KIND)) $(CAMPAIGN_ARGS)
+
+image-files: setup ## Name anew which files the image has: those of container/ that git tracks
+	@$(python) -m tests.image_files
 
 lock: setup ## Resolve requirements.lock anew from pyproject.toml
 	@uv=$$(./setup.sh uv) && "$$uv" pip compile --quiet --upgrade --generate-hashes --no-annotate \

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from components import registry
+from components import docker_daemon, registry
 from components.config.endpoints import CLOUDFLARE_TOKEN, ENTER, LEAVE, LOCAL, Shell
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
@@ -60,6 +60,7 @@ def findings(source: Source) -> Iterator[Finding]:
     if key.outcome == "ok":
         yield _told("rented machines", lambda: _rented(source))
     yield _told("registry", lambda: _registry(source))
+    yield _docker(source)
     if stack.outcome == "ok":
         yield _told("W&B key", lambda: _wandb(source))
     if stack.outcome == "ok":
@@ -240,6 +241,15 @@ def _registry(source: Source) -> Finding:
             f"`pulumi config set --secret {REGISTRY_SECRET}`",
         )
     return Finding(check=check, outcome="unknown", what=f"not checked: {server} said {status}")
+
+
+def _docker(source: Source) -> Finding:
+    """Tell of the engine that builds the image; only `pulumi up` of a changed one needs it."""
+    with waiting("Docker engine", at_most_s=docker_daemon.ANSWER_WITHIN_S):
+        found = docker_daemon.look(source.environ)
+    return Finding(
+        check="Docker engine", outcome=found.outcome, what=found.what, remedy=found.remedy
+    )
 
 
 def _wandb(source: Source) -> Finding:

@@ -63,7 +63,7 @@ def kill_in_renewal(chance: random.Random) -> Story:
 
 def kill_in_image_build(chance: random.Random) -> Story:
     """kill -9 while the image is built or pushed, before the first machine or between two."""
-    moment = chance.choice([r"Step \d+/", r"Step 12/", r"\bbuilt ", r"\bpushed "])
+    moment = chance.choice([r"\[rehearsal +\d+/", "exporting", r"\bbuilt ", r"\bpushed "])
     kill = Strike(action=Kill(chance.choice(["engine", "plugin", "all"])), says=moment)
     changed = Act(command="change image")
     if chance.random() < 0.5:

@@ -8,6 +8,7 @@ import runpy
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -162,10 +163,20 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
             "components.r2.cloudflare.Client.find_bucket", _bucket if bucket_exists else _no_bucket
         )
         monkeypatch.setattr("components.r2.cloudflare.Client.make_bucket", _bucket)
+        monkeypatch.setattr("pulumi.runtime.resource._get_callbacks", _callbacks)
         values = {**DEV_CONFIG, **(config or {})}
         return _run(values, preview=preview)
 
     return run
+
+
+async def _callbacks() -> object:
+    """Take hooks, which Pulumi's mocks do not; the engine alone calls them."""
+
+    def taken(_hook: object) -> None:
+        return None
+
+    return SimpleNamespace(register_resource_hook=taken, register_error_hook=taken)
 
 
 def _bucket(_client: object, name: str, *, jurisdiction: str) -> object:

@@ -89,8 +89,8 @@ def test_the_image_is_used_by_digest_and_tagged_by_content(program: Program) -> 
     name, tag = image.inputs["imageName"].rsplit(":", 1)
     assert name == "127.0.0.1:5000/trainstack/rehearsal"
     assert len(tag) == 16
-    assert image.inputs["build"]["context"] == "container"
-    assert image.inputs["build"]["dockerfile"] == "container/Dockerfile"
+    assert image.inputs["build"]["context"] == ".image/context"
+    assert image.inputs["build"]["dockerfile"] == ".image/context/Dockerfile"
     assert image.inputs["build"]["platform"] == "linux/amd64"
     digest = f"{name}@sha256:{'0' * 64}"
     assert declared.one("CaasDeployment").inputs["image"] == digest

@@ -14,6 +14,10 @@ KILLED = "tests/program/test_interrupted.py::"
 PREFLIGHT = "tests/unit/components/test_preflight.py::"
 
 DONE = f"{RENTAL}test_what_a_refusal_says_is_done_and_the_next_update_works"
+DAEMON_TOLD = (
+    "tests/unit/runs/test_remedies_of_doctor.py::"
+    "test_what_is_wrong_with_a_docker_daemon_is_told_with_its_remedy"
+)
 RUN_AGAIN = f"{RENTAL}test_an_update_that_is_said_to_be_run_again_works_then"
 MENDED_BY_ITS_COMMAND = f"{CONFIG}test_the_command_that_a_refused_config_names_mends_it"
 
@@ -31,6 +35,21 @@ def row(module: str, words: str, test: str) -> Row:
 
 
 ROWS: tuple[Row, ...] = (
+    row("components.build_failure", "its programs are of", DAEMON_TOLD),
+    row("components.build_failure", "containerd store is at fault", DAEMON_TOLD),
+    row("components.build_failure", "lets this user in", DAEMON_TOLD),
+    row(
+        "components.build_failure",
+        "refused the base image",
+        "tests/unit/runs/test_remedies_of_doctor.py::"
+        "test_a_registry_that_refuses_lets_in_after_the_commands_that_are_told",
+    ),
+    row(
+        "components.image_context",
+        "could not be copied to",
+        "tests/unit/components/test_image_context.py::"
+        "test_a_context_that_cannot_be_written_is_one_message_whose_remedy_helps",
+    ),
     row(
         "components.config.endpoints",
         "run `trainstack_leave`",

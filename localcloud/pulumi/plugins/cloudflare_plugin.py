@@ -15,6 +15,9 @@ from localcloud.pulumi.plugins.standin import StandIn
 
 VERSION = "6.23.1"
 
+META = {"__meta": '{"schema_version":"501"}'}
+"""The official plugin keeps it beside a token, and cannot read a state without it."""
+
 
 class R2Bucket(Resource):
     """A bucket. Deleting it fails while it holds objects, as it does at Cloudflare."""
@@ -103,26 +106,27 @@ class AccountToken(Resource):
     def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
         path = f"/accounts/{inputs['accountId']}/tokens"
         made = self._api.call("POST", path, body=_token_body(inputs))
-        return made["id"], {**_token(made, inputs), "value": made["value"]}
+        return made["id"], {**_token(made, inputs), **META, "value": made["value"]}
 
     def read(self, call: Call, id_: str, state: Properties) -> tuple[str, Properties] | None:
         if not state:
             account, _, id_ = id_.partition("/")
             if not id_:
                 raise PluginError("A token is imported as <account_id>/<token_id>.")
-            state = {"accountId": account}
+            state = {"accountId": account, **META}
         found = self._api.find(f"/accounts/{state['accountId']}/tokens/{id_}")
         if found is None:
             return None
         if found.get("status") in {"expired", "revoked (exposed)"}:
             call.log(f"The token {id_} is {found['status']}; the next up makes one.", warning=True)
             return None
-        return id_, _token(found, state)
+        # A state of before there was a mark gets none: a refresh is to change nothing.
+        return id_, {**_token(found, state), **{k: state[k] for k in META.keys() & state.keys()}}
 
     def update(self, call: Call, id_: str, old: Properties, new: Properties) -> Properties:
         path = f"/accounts/{new['accountId']}/tokens/{id_}"
         changed = self._api.call("PUT", path, body=_token_body(new))
-        return {**_token(changed, new), "value": old.get("value")}
+        return {**_token(changed, new), **META, "value": old.get("value")}
 
     def delete(self, call: Call, id_: str, state: Properties) -> None:
         self._api.call("DELETE", f"/accounts/{state['accountId']}/tokens/{id_}")

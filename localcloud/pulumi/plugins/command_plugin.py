@@ -31,7 +31,11 @@ _LOGGED = {
 
 
 class Command(Resource):
-    """A command that runs on create, on update (`update`, else `create`) and on delete."""
+    """A command that runs on create, on update (`update`, else `create`) and on delete.
+
+    What it prints lies in the state in plain text, whatever its inputs are, and passes by on the
+    terminal without staying under Diagnostics: both as with the official plugin.
+    """
 
     type: ClassVar[str] = "command:local:Command"
     inputs: ClassVar[Mapping[str, Shape]] = {
@@ -47,7 +51,6 @@ class Command(Resource):
         "addPreviousOutputInEnv": None,
     }
     replaces: ClassVar[frozenset[str]] = frozenset({"triggers"})
-    secret_if_inputs: ClassVar[frozenset[str]] = frozenset({"stdout", "stderr"})
     unsettled: ClassVar[frozenset[str]] = frozenset({"stdout", "stderr"})
 
     def check(self, call: Call, inputs: Properties) -> Properties:
@@ -124,7 +127,7 @@ class _Talk:
                 self.parts[name] += text
                 self.both += text
             if name in self._logged:
-                self._call.log(text.rstrip("\n"))
+                self._call.log(text.rstrip("\n"), passing=True)
 
 
 def _environment(inputs: Properties, old: Properties) -> dict[str, str]:

@@ -1,22 +1,20 @@
 """A stand-in for the docker plugin 5.2.0: `Image`, built and pushed through the engine's API.
 
-It differs in that it builds with the classic builder (a plain engine has no other without the
-buildx client) and that a refresh notices an image that its registry no longer has.
+It differs in that it builds with BuildKit only, tries the registry's login before it builds, and
+ends the error of a failed build with what that build said last.
 """
 
+import json
 import os
 import platform
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from localcloud.pulumi.plugins.image_build import (
-    Registry,
-    build_image,
-    image_in_registry,
-    push_image,
-)
-from localcloud.pulumi.plugins.image_context import context_digest
+from localcloud.pulumi.plugins.context_digest import context_digest
+from localcloud.pulumi.plugins.docker_client import Registry
+from localcloud.pulumi.plugins.image_build import build_image
+from localcloud.pulumi.plugins.image_push import log_in, push_image
 from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource, Shape
 from localcloud.pulumi.plugins.serve import serve
 from localcloud.pulumi.plugins.standin import StandIn
@@ -24,6 +22,7 @@ from localcloud.pulumi.plugins.values import has_unknown
 
 VERSION = "5.2.0"
 
+_BUILDKIT = "BuilderBuildKit"
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -52,6 +51,7 @@ class Image(Resource):
     }
     required: ClassVar[frozenset[str]] = frozenset({"imageName"})
     unsettled: ClassVar[frozenset[str]] = frozenset({"repoDigest"})
+    keeps_inputs_as: ClassVar[str] = "__inputs"
 
     def check(self, call: Call, inputs: Properties) -> Properties:
         build = inputs.get("build", {})
@@ -61,6 +61,11 @@ class Image(Resource):
             raise PluginError(
                 f"imageName {inputs['imageName']} of {call.name} names no registry. Put it in "
                 "front, as in docker.io/someone/image:tag or 127.0.0.1:5000/image:tag."
+            )
+        if build.get("builderVersion", _BUILDKIT) != _BUILDKIT:
+            raise PluginError(
+                f"builderVersion of {call.name} is {build['builderVersion']}; this stand-in builds "
+                f"with BuildKit, which is {_BUILDKIT} or nothing."
             )
         context, dockerfile = _paths(build)
         machine = platform.machine()
@@ -78,18 +83,11 @@ class Image(Resource):
             return None, None
         return old, new
 
-    def preview(self, inputs: Properties) -> Properties:
-        return {} if has_unknown(inputs.get("build", {})) else _described(inputs)
-
     def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
         return inputs["imageName"], self._make(call, inputs)
 
     def read(self, call: Call, id_: str, state: Properties) -> tuple[str, Properties] | None:
-        if state and not state.get("skipPush") and "repoDigest" in state:
-            there = image_in_registry(call, state["repoDigest"], _registry(state))
-            if there is False:
-                call.log(f"{state['repoDigest']} is not in its registry any more", warning=True)
-                return None
+        # As it was passed: an image that its registry lost is not noticed.
         return (id_, state) if state else None
 
     def update(self, call: Call, id_: str, old: Properties, new: Properties) -> Properties:
@@ -99,22 +97,32 @@ class Image(Resource):
         """Leave the image where it is, as the real plugin does: others may use its layers."""
 
     def _make(self, call: Call, inputs: Properties) -> Properties:
-        name, build = inputs["imageName"], inputs.get("build", {})
+        name, build, registry = inputs["imageName"], inputs.get("build", {}), _registry(inputs)
         context, dockerfile = _paths(build)
+        log_in(registry)
         image_id = build_image(
             call,
             name,
             context=context,
             dockerfile=dockerfile,
-            options={k: build[k] for k in ("args", "target", "platform", "network") if k in build},
-            cache_from=build.get("cacheFrom", {}).get("images", []),
-            add_hosts=build.get("addHosts", []),
-            registry=_registry(inputs),
+            options=_options(build),
+            registry=registry,
         )
-        digest = image_id
-        if not inputs.get("skipPush"):
-            digest = push_image(call, name, _registry(inputs))
+        digest = image_id if inputs.get("skipPush") else push_image(call, name, registry)
         return {**_described(inputs), "repoDigest": digest}
+
+
+def _options(build: Properties) -> dict[str, Any]:
+    """Return the build's settings as the engine's API names and writes them."""
+    options: dict[str, Any] = {
+        "buildargs": json.dumps(build["args"]) if "args" in build else None,
+        "target": build.get("target"),
+        "platform": build.get("platform"),
+        "networkmode": build.get("network"),
+        "extrahosts": build.get("addHosts"),
+        "cachefrom": json.dumps(build["cacheFrom"]["images"]) if "cacheFrom" in build else None,
+    }
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _paths(build: Properties) -> tuple[Path, Path]:
@@ -129,7 +137,7 @@ def _described(inputs: Properties) -> Properties:
         "baseImageName": inputs["imageName"],
         "context": str(context),
         "dockerfile": os.path.relpath(dockerfile, context),
-        "platform": build.get("platform"),
+        "imageName": inputs["imageName"],
         "registryServer": inputs.get("registry", {}).get("server", ""),
     }
 

@@ -48,10 +48,10 @@ class Resource(ABC):
     """Inputs whose change makes a new resource."""
     secrets: ClassVar[frozenset[str]] = frozenset()
     """Outputs that are secret whatever the inputs are."""
-    secret_if_inputs: ClassVar[frozenset[str]] = frozenset()
-    """Outputs that are secret when any input is."""
     unsettled: ClassVar[frozenset[str]] = frozenset()
     """Outputs that a preview of an update cannot know."""
+    keeps_inputs_as: ClassVar[str] = ""
+    """The secret output that holds all inputs, where the outputs do not repeat them one by one."""
 
     def check(self, call: Call, inputs: Properties) -> Properties:
         """Return the inputs with what is filled in before anything is made; UNKNOWN may occur."""

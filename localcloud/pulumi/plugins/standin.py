@@ -31,13 +31,15 @@ from pulumi.provider.experimental.provider import (
 from localcloud.pulumi.plugins.engine_log import EngineLog
 from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource, refusals
 from localcloud.pulumi.plugins.values import (
-    contains_secret,
     differences,
     plain_map,
     property_value,
     unknown,
     with_marks_of,
 )
+
+NAME = "{package}: trainstack's stand-in for the plugin, not the official one"
+"""What each update, preview, refresh and destroy shows once a plugin."""
 
 Values = dict[str, PropertyValue]
 R = TypeVar("R")
@@ -79,6 +81,8 @@ class StandIn(Provider):
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:
         prefix = f"{self._package}:config:"
         self.config.update({k.removeprefix(prefix): v for k, v in request.variables.items()})
+        # Of the stack as a whole: nobody is to take a rehearsal's plugin for the official one.
+        await self._in_thread(self.log.of(""), NAME.format(package=self._package))
         return ConfigureResponse(accept_secrets=True, supports_preview=True, accept_outputs=False)
 
     async def check(self, request: CheckRequest) -> CheckResponse:
@@ -100,6 +104,8 @@ class StandIn(Provider):
     async def diff(self, request: DiffRequest) -> DiffResponse:
         resource = self._of(request.type)
         old, new = plain_map(request.old_state), plain_map(request.new_inputs)
+        if resource.keeps_inputs_as:
+            old = old.get(resource.keeps_inputs_as, {})
         differing: dict[str, PropertyDiff] = {}
         for key in resource.inputs:
             if key in request.ignore_changes or (key in resource.filled_in and key not in new):
@@ -147,15 +153,15 @@ class StandIn(Provider):
     async def update(self, request: UpdateRequest) -> UpdateResponse:
         resource = self._of(request.type)
         old, new = plain_map(request.olds), plain_map(request.news)
+        if request.preview and resource.keeps_inputs_as:
+            return UpdateResponse(self._outputs(resource, request.news, resource.preview(new)))
         if request.preview:
             kept = {k: v for k, v in request.olds.items() if k not in resource.inputs}
             outputs = {k: v for k, v in kept.items() if k not in resource.unsettled}
             outputs.update({k: unknown() for k in kept.keys() & resource.unsettled})
             outputs.update({k: request.olds[k] for k in resource.filled_in & request.olds.keys()})
             known = _marked(resource.preview(new), {})
-            return UpdateResponse(
-                self._secret(resource, {**outputs, **request.news, **known}, request.news)
-            )
+            return UpdateResponse(self._secret(resource, {**outputs, **request.news, **known}))
         call = self._call(request.urn, timeout_s=request.timeout)
         outputs = await self._in_thread(resource.update, call, request.resource_id, old, new)
         return UpdateResponse(self._outputs(resource, request.news, outputs))
@@ -195,17 +201,16 @@ class StandIn(Provider):
         return Call(urn, self.log.of(urn), self._cancelled, timeout_s)
 
     def _outputs(self, resource: Resource, inputs: Values, outputs: Properties) -> Values:
-        values = {**inputs, **_marked(outputs, inputs)}
-        return self._secret(resource, values, inputs)
+        kept = inputs
+        if name := resource.keeps_inputs_as:
+            kept = {name: property_value(plain_map(inputs), secret=True)}
+        values = {**kept, **_marked(outputs, inputs)}
+        return self._secret(resource, values)
 
     @staticmethod
-    def _secret(resource: Resource, values: Values, inputs: Values | None = None) -> Values:
-        names = set(resource.secrets)
-        # Read keeps the marks that the state has, so it gives no inputs.
-        if inputs is not None and contains_secret(inputs):
-            names |= resource.secret_if_inputs
+    def _secret(resource: Resource, values: Values) -> Values:
         return {
-            k: v.with_secret(True) if k in names and v.value is not None else v
+            k: v.with_secret(True) if k in resource.secrets and v.value is not None else v
             for k, v in values.items()
         }
 

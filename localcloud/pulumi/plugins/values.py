@@ -84,11 +84,6 @@ def has_unknown(value: Any) -> bool:
     return value is UNKNOWN
 
 
-def contains_secret(values: Mapping[str, PropertyValue]) -> bool:
-    """Say whether any of these properties holds a secret."""
-    return any(v.contains_secret() for v in values.values())
-
-
 def differences(
     old: Any, new: Any, path: str, *, replace: bool
 ) -> Iterator[tuple[str, PropertyDiff]]:

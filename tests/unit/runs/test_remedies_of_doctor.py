@@ -19,6 +19,7 @@ from runs import checks
 from runs.source.selector import Selector
 from runs.source.source import Source
 from tests import ROOT
+from tests.unit.components.test_docker_daemon import INFO, VERSION, daemon_double
 from tests.unit.components.vendor_double import Vendor
 from tests.unit.runs.pulumi_double import PulumiDouble
 from tests.unit.runs.test_checks import Answer, server
@@ -160,6 +161,24 @@ def test_a_registry_that_refuses_lets_in_after_the_commands_that_are_told(
         assert refused.outcome == "refused"
         typed_at(refused.remedy, pulumi, "u", "right\n")
         assert finding().outcome == "ok"
+
+
+def test_what_is_wrong_with_a_docker_daemon_is_told_with_its_remedy(pulumi: PulumiDouble) -> None:
+    """A failed build names the doctor; on a newer engine the same finding is ok."""
+    pulumi.stack()
+
+    def finding(address: str) -> checks.Finding:
+        environ = {"PATH": pulumi.path, "DOCKER_HOST": address}
+        source = Source(Selector(stack="dev"), environ=environ)
+        return {one.check: one for one in checks.findings(source)}["Docker engine"]
+
+    with daemon_double(VERSION, INFO) as address:
+        refused = finding(address)
+    assert refused.outcome == "refused" and "27.3.1, containerd store" in refused.what
+    assert "Update Docker to 27.5" in refused.remedy
+    with daemon_double({**VERSION, "Version": "27.5.0"}, INFO) as address:
+        assert finding(address).outcome == "ok"
+        assert finding("tcp://127.0.0.1:1").outcome == "unknown"
 
 
 def test_a_wandb_key_that_is_refused_is_replaced_by_the_command_that_is_told(

@@ -39,13 +39,13 @@ PARENT_CHECK_S = 1.0
 class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
     """Answer the engine's calls about one program; run it in a process of its own."""
 
-    def __init__(self, engine_address: str) -> None:
-        self._engine_address = engine_address
+    def __init__(self, daemon_address: str) -> None:
+        self._daemon_address = daemon_address
         self._programs: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
 
     def Handshake(self, request, context):
-        self._engine_address = request.engine_address or self._engine_address
+        self._daemon_address = request.daemon_address or self._daemon_address
         return language_pb2.LanguageHandshakeResponse()
 
     def GetPluginInfo(self, request, context):
@@ -89,7 +89,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
             "parallel": request.parallel,
             "dry_run": request.dryRun,
             "monitor": request.monitor_address,
-            "engine": self._engine_address,
+            "engine": self._daemon_address,
             "config": dict(request.config),
             "secret_keys": list(request.configSecretKeys),
         }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker
 import pytest
+import requests
 
 from tests.unit.localcloud.pulumi.scratch_project import ScratchProject
 
@@ -69,9 +72,11 @@ def project(tmp_path: Path, local_world: dict[str, str], name: str) -> Iterator[
 def test_an_image_is_built_pushed_and_built_again_when_its_content_changes(
     project: ScratchProject, local_world: dict[str, str], name: str
 ) -> None:
+    """With BuildKit: the stage after the target, which nobody could pull, is not built."""
     assert "[unknown]" in project.pulumi("preview")
     said = project.up()
-    assert "Step 1/4" in said and "pushed" in said
+    assert "[wanted 1/1] COPY content" in said and "pushed" in said
+    assert "docker: trainstack's stand-in for the plugin, not the official one" in said
     first = project.output("digest")
     assert first.startswith(f"{local_world['REGISTRY_SERVER']}/scratch/{name}@sha256:")
     assert local_world["REGISTRY_SECRET"] not in project.everything_kept() + said
@@ -90,15 +95,88 @@ def test_an_image_is_built_pushed_and_built_again_when_its_content_changes(
     project.pulumi("destroy", "--yes", "--skip-preview")
 
 
+def image_in_state(project: ScratchProject) -> dict[str, Any]:
+    state = json.loads(project.pulumi("stack", "export", "--show-secrets"))
+    return next(
+        one for one in state["deployment"]["resources"] if one["type"].endswith("image:Image")
+    )
+
+
+def test_the_state_of_an_image_is_that_of_the_official_plugin(
+    project: ScratchProject, local_world: dict[str, str], name: str
+) -> None:
+    """Its inputs lie together and encrypted; https://github.com/pulumi/pulumi-docker/issues/715."""
+    project.up()
+    assert local_world["REGISTRY_SECRET"] not in project.everything_kept()
+    outputs = image_in_state(project)["outputs"]
+    assert outputs.keys() == {
+        "__inputs",
+        "baseImageName",
+        "context",
+        "dockerfile",
+        "imageName",
+        "registryServer",
+        "repoDigest",
+    }
+    kept = json.loads(outputs["__inputs"]["plaintext"])
+    assert {"build", "imageName", "registry"} <= kept.keys()
+    assert kept["registry"]["password"] == local_world["REGISTRY_SECRET"]
+    assert len(kept["build"]["contextDigest"]) == 64
+
+
+def test_another_mode_is_another_image_and_a_lost_one_is_not_noticed(
+    project: ScratchProject, local_world: dict[str, str]
+) -> None:
+    """https://github.com/pulumi/pulumi-docker-build/pull/979: the whole mode counts."""
+    project.up()
+    (project.folder / "image" / "content").chmod(0o664)
+    assert "image" in project.pulumi("preview", "--expect-no-changes", status=1)
+    (project.folder / "image" / "content").chmod(0o644)
+    project.up("--expect-no-changes")
+
+    digest = project.output("digest")
+    gone = requests.delete(
+        f"http://{digest.replace('/', '/v2/', 1).replace('@', '/manifests/')}",
+        auth=(local_world["REGISTRY_USERNAME"], local_world["REGISTRY_SECRET"]),
+        timeout=30,
+    )
+    project.refresh("--expect-no-changes")
+    project.up("--expect-no-changes")
+    assert gone.status_code in (202, 405), "405: this registry deletes nothing"
+
+
+def test_a_private_base_is_pulled_with_the_login_that_the_session_gives(
+    project: ScratchProject, local_world: dict[str, str]
+) -> None:
+    project.up()
+    base = project.output("digest")
+    client = docker.from_env()
+    for tag in client.images.get(base).tags:
+        client.images.remove(tag, force=True)
+    dockerfile = project.folder / "image" / "Dockerfile"
+    dockerfile.write_text(f"FROM {base} AS wanted\nLABEL on=base\n")
+    project.up()
+    labels = client.images.get(project.output("digest")).labels
+    assert labels["on"] == "base"
+
+
 def test_wrong_credentials_are_told_before_a_build(project: ScratchProject) -> None:
     project.pulumi("config", "set", "--secret", "password", "PLANTED")
     said = project.up(status=1)
     assert "did not let" in said and "401" in said
-    assert "Step 1" not in said and "PLANTED" not in said
+    assert "COPY content" not in said and "PLANTED" not in said
 
 
 def test_a_failed_build_shows_the_end_of_its_talk(project: ScratchProject) -> None:
     dockerfile = project.folder / "image" / "Dockerfile"
     dockerfile.write_text("FROM scratch AS wanted\nCOPY absent /absent\n")
     said = project.up(status=1).partition("Diagnostics:")[2]
-    assert "COPY failed" in said and "Step 2/2 : COPY absent /absent" in said
+    assert '"/absent" not found' in said and "[1/1] COPY absent /absent" in said
+
+
+def test_another_builder_is_refused_by_name(project: ScratchProject) -> None:
+    program = project.folder / "__main__.py"
+    program.write_text(
+        program.read_text().replace('target="wanted"', 'builder_version="BuilderV1"')
+    )
+    assert "builderVersion of image is BuilderV1" in project.up(status=1)

@@ -45,7 +45,6 @@ class Kettle(Resource):
     filled_in: ClassVar[frozenset[str]] = frozenset({"size"})
     replaces: ClassVar[frozenset[str]] = frozenset({"name"})
     secrets: ClassVar[frozenset[str]] = frozenset({"password"})
-    secret_if_inputs: ClassVar[frozenset[str]] = frozenset({"steam"})
     unsettled: ClassVar[frozenset[str]] = frozenset({"steam"})
 
     def preview(self, inputs: Properties) -> Properties:
@@ -159,7 +158,7 @@ def test_create_keeps_input_secrets_and_marks_outputs(stand_in: StandIn) -> None
     properties = {"name": PropertyValue("n"), "key": secret("k")}
     made = asyncio.run(stand_in.create(CreateRequest(URN, properties, 0, False)))
     assert made.resource_id == "k1"
-    assert {k for k, v in made.properties.items() if v.is_secret} == {"key", "password", "steam"}
+    assert {k for k, v in made.properties.items() if v.is_secret} == {"key", "password"}
     assert "nothing" not in made.properties
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -45,6 +47,12 @@ BUCKET_AND_TOKEN = f"""
 """
 
 
+def outputs_of(project: ScratchProject, name: str) -> dict[str, Any]:
+    """Return a resource's outputs as the state holds them, what is encrypted as it is."""
+    resources = json.loads(project.pulumi("stack", "export"))["deployment"]["resources"]
+    return next(one["outputs"] for one in resources if one["urn"].endswith(f"::{name}"))
+
+
 @pytest.fixture
 def cloudflare() -> Iterator[CloudflareDouble]:
     with CloudflareDouble() as double:
@@ -71,6 +79,7 @@ def test_bucket_and_token_live_and_die_with_the_stack(
     assert "PLANTED" not in project.everything_kept()
     project.up(NO_CHANGE)
     project.refresh(NO_CHANGE)
+    assert outputs_of(project, "token")["__meta"] == '{"schema_version":"501"}'
 
     token = project.output("token")
     project.pulumi("config", "set", "token", "renamed")
@@ -166,6 +175,33 @@ def test_a_command_runs_again_when_a_trigger_changes_and_not_before(
     assert log.read_text().split() == ["made", "made", "unmade"]
     project.pulumi("destroy", "--yes", "--skip-preview")
     assert log.read_text().split() == ["made", "made", "unmade", "unmade"]
+
+
+def test_what_a_command_prints_lies_in_the_state_in_plain_text(project: ScratchProject) -> None:
+    """As with the official plugin, whatever is secret around it: nothing secret may be printed."""
+    project.program("""
+        import pulumi, pulumi_command as command
+        key = pulumi.Config().require_secret("key")
+        command.local.Command("says", create="echo heard; echo also >&2", environment={"KEY": key})
+    """)
+    project.pulumi("config", "set", "--secret", "key", "PLANTED")
+    said = project.up()
+    outputs = outputs_of(project, "says")
+    assert (outputs["stdout"], outputs["stderr"]) == ("heard", "also")
+    assert "PLANTED" not in project.everything_kept()
+    assert "heard" not in said.partition("Diagnostics:")[2]
+
+
+def test_each_command_says_of_each_plugin_that_it_is_a_stand_in(project: ScratchProject) -> None:
+    project.program(f"""
+        import pulumi_cloudflare as cloudflare, pulumi_command as command
+        command.local.Command("says", create="true")
+        cloudflare.R2Bucket("bucket", account_id="{ACCOUNT}", name="runs")
+    """)
+    for arguments in (("preview",), ("up", "--yes", "--skip-preview"), ("refresh", "--yes")):
+        said = project.pulumi(*arguments).partition("Diagnostics:")[2]
+        for package in ("cloudflare", "command"):
+            assert f"{package}: trainstack's stand-in for the plugin, not the official one" in said
 
 
 def test_a_command_that_fails_stops_the_update_with_what_it_said(project: ScratchProject) -> None:

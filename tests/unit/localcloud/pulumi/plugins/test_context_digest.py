@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,40 @@ def test_the_context_digest_is_of_what_the_build_sees(context: Path) -> None:
         seen.add(now)
 
 
+def test_the_context_digest_is_the_official_plugins_byte_for_byte(tmp_path: Path) -> None:
+    """The digest that a program in Go of the same steps made: its `FileMode.String()` is hashed."""
+    files = (
+        ("Dockerfile", "FROM scratch\nCOPY sub /sub\n", 0o644),
+        ("sub/file", "one", 0o664),
+        ("sub/run", "run", 0o775),
+        ("sub/set", "s", 0o4755),
+        ("sub.d/x", "two", 0o1644),
+    )
+    for name, content, mode in files:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+        path.chmod(mode)
+    assert digest(tmp_path) == ("0a6255cbfff045c4bde018e0da3dbc79e3a2f275f90cb1cbe1a1a00c9856f9d8")
+
+
+@pytest.mark.parametrize("mode", [0o664, 0o640, 0o755, 0o600])
+def test_the_whole_mode_of_a_file_counts_and_no_time_does(context: Path, mode: int) -> None:
+    """https://github.com/pulumi/pulumi-docker-build/pull/979"""
+    file = context / "sub" / "file"
+    file.chmod(0o644)
+    first = digest(context)
+    os.utime(file, (1, 1))
+    (context / "sub").chmod(0o700)
+    assert digest(context) == first
+    file.chmod(mode)
+    assert digest(context) != first
+
+
 def test_an_image_waits_for_an_unknown_build_and_settles_a_known_one(context: Path) -> None:
     call = Call("a::b::c")
     unknown = {"imageName": UNKNOWN, "build": {"context": str(context), "args": {"A": UNKNOWN}}}
     assert Image().check(call, unknown) == unknown
-    assert Image().preview(unknown) == {}
     known = Image().check(call, {"imageName": UNKNOWN, "build": {"context": str(context)}})
     assert known["build"]["platform"].startswith("linux/")
 
@@ -82,8 +112,8 @@ def test_new_registry_credentials_are_no_reason_to_build_again() -> None:
     urn = "urn:pulumi:dev::scratch::docker:index/image:Image::image"
     old = {"imageName": "r/a", "registry": {"server": "r", "username": "u", "password": "1"}}
     new = {"imageName": "r/a", "registry": {"server": "r", "username": "v", "password": "2"}}
-    request = DiffRequest(urn, "id", values(**old), values(**new), [])
+    request = DiffRequest(urn, "id", values(__inputs=old), values(**new), [])
     assert asyncio.run(stand_in.diff(request)).changes is False
     new["registry"] = {**old["registry"], "server": "other"}  # type: ignore[dict-item]
-    request = DiffRequest(urn, "id", values(**old), values(**new), [])
+    request = DiffRequest(urn, "id", values(__inputs=old), values(**new), [])
     assert asyncio.run(stand_in.diff(request)).changes is True
