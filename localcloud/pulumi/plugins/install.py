@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from container.contract.redacted import RedactedError
+from localcloud.pulumi.plugins.resource import LAUNCHER
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ def launcher(plugin: Plugin) -> str:
     return (
         "#!/bin/sh\n"
         f"# A stand-in for the {plugin.name} plugin {plugin.version}: trainstack's local cloud.\n"
-        f'exec {python} -I {shlex.quote(str(start))} {plugin.module} "$@"\n'
+        f'{LAUNCHER}=$0 exec {python} -I {shlex.quote(str(start))} {plugin.module} "$@"\n'
     )
 
 

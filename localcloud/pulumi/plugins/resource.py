@@ -13,6 +13,9 @@ Shape = Mapping[str, Any] | list[Any] | None
 
 Properties = dict[str, Any]
 
+LAUNCHER = "TRAINSTACK_STAND_IN"
+"""The variable in which a stand-in's launcher says where it lies."""
+
 
 class PluginError(RedactedError):
     """Why an operation failed; the engine shows the message as it is, so it holds no secret."""
