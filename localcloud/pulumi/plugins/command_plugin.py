@@ -124,7 +124,8 @@ class _Talk:
                 self.parts[name] += text
                 self.both += text
             if name in self._logged:
-                self._call.log(text.rstrip("\n"))
+                # As the official one does: shown while it runs, and gone from what stays.
+                self._call.log(text.rstrip("\n"), passing=True)
 
 
 def _environment(inputs: Properties, old: Properties) -> dict[str, str]:
