@@ -21,6 +21,14 @@ class PluginError(RedactedError):
     """Why an operation failed; the engine shows the message as it is, so it holds no secret."""
 
 
+class InputError(PluginError):
+    """An input that the real plugin refuses by name when it checks them."""
+
+    def __init__(self, message: str, *, key: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
 @dataclass(frozen=True)
 class Call:
     """One operation that the engine asks for."""
@@ -57,7 +65,10 @@ class Resource(ABC):
     """Outputs that a preview of an update cannot know."""
 
     def check(self, call: Call, inputs: Properties) -> Properties:
-        """Return the inputs with what is filled in before anything is made; UNKNOWN may occur."""
+        """Return the inputs with what is filled in before anything is made; UNKNOWN may occur.
+
+        May raise InputError.
+        """
         return inputs
 
     def compared(self, key: str, old: Any, new: Any) -> tuple[Any, Any]:

@@ -35,6 +35,7 @@ from localcloud.pulumi.plugins.engine_log import EngineLog
 from localcloud.pulumi.plugins.resource import (
     LAUNCHER,
     Call,
+    InputError,
     PluginError,
     Properties,
     Resource,
@@ -111,7 +112,10 @@ class StandIn(Provider):
             raise PluginError(
                 f"{resource.type} needs the input{'s' * (len(missing) > 1)} {', '.join(missing)}."
             )
-        checked = await self._in_thread(resource.check, self._call(request.urn), inputs)
+        try:
+            checked = await self._in_thread(resource.check, self._call(request.urn), inputs)
+        except InputError as refused:
+            return CheckResponse(failures=[CheckFailure(refused.key, str(refused))])
         return CheckResponse(inputs=_marked(checked, request.new_inputs))
 
     async def diff(self, request: DiffRequest) -> DiffResponse:
@@ -196,11 +200,11 @@ class StandIn(Provider):
             return ""
         there = self._environment.get(LAUNCHER) or "it"
         return (
-            f"this is trainstack's stand-in for the {self._package} plugin. It serves stacks of the "
-            f"local cloud only, never a paid one, and this shell is not in the local cloud: "
-            f"{', '.join(missing)} not set. For a paid stack delete {there}, or take it out of PATH "
-            f"and PULUMI_HOME: Pulumi then gets the official plugin. For a stack of the local cloud "
-            f"{ENTER}."
+            f"this is trainstack's stand-in for the {self._package} plugin. It serves stacks of "
+            "the local cloud only, never a paid one, and this shell is not in the local cloud: "
+            f"{', '.join(missing)} not set. For a paid stack delete {there}, or take it out of "
+            "PATH and PULUMI_HOME: Pulumi then gets the official plugin. For a stack of the local "
+            f"cloud {ENTER}."
         )
 
     def _require_local_world(self) -> None:
