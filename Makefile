@@ -2,8 +2,8 @@
 # make test  set everything up and pass the tests
 # make down  give everything back; the artefacts stay in .local/s3 until `make purge`
 .DEFAULT_GOAL := help
-.PHONY: help setup up down purge test lint types check-tests bench campaign campaign-engine lock \
-  image-files
+.PHONY: help setup up down purge test lint types check-tests test-official bench campaign \
+  campaign-engine lock image-files
 python := .venv/bin/python
 
 help: ## Show this list
@@ -33,6 +33,9 @@ types: setup
 check-tests: setup
 	@$(python) -m localcloud.pulumi.engine install
 	@$(python) -m pytest -n 2 --dist loadgroup --cov --cov-report=term $(PYTEST_ARGS)
+
+test-official: setup ## Run the tests of the whole line with the provider plugins in PROVIDERS=folder
+	@$(python) -m tests.e2e.official "$(PROVIDERS)" $(PYTEST_ARGS)
 
 bench: setup ## Measure, side by side in one run; BENCH_ARGS=--cold also builds the tools anew
 	@$(python) -m benchmarks $(BENCH_ARGS)

@@ -11,6 +11,7 @@ from pulumi import ComponentResource, Input, Output, ResourceOptions
 
 from components.config.keys import MAX_HOURS
 from components.config.settings import Settings
+from components.r2 import bucket_check
 from components.r2.cloudflare import Client, ExistingBucket, secret_access_key
 
 BUCKET_ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
@@ -59,6 +60,9 @@ class ArtifactStore(ComponentResource):
                 parent=self,
                 import_=f"{account_id}/{bucket}/{jurisdiction}" if found else None,
                 retain_on_delete=True,
+                # Whatever somebody made of it stays: R2 is reported to answer 405 to the PATCH by
+                # which the provider would change it (Alos-no/Cloudflare.NET pull request 41).
+                ignore_changes=["storageClass"],
             ),
         )
         self.bucket = declared.name
@@ -120,8 +124,13 @@ def expiry(now: datetime) -> str:
 def find_or_make_bucket(
     client: Client, name: str, *, jurisdiction: str, dry_run: bool
 ) -> ExistingBucket | None:
-    """Return the bucket, made if it is missing; in a preview None stands for "will be made"."""
+    """Return the bucket, made if it is missing; in a preview None stands for "will be made".
+
+    Nothing is made that the installed provider would refuse; a preview asks it by itself.
+    """
     found = client.find_bucket(name, jurisdiction=jurisdiction)
     if found or dry_run:
         return found
+    inputs = {"accountId": client.account_id, "name": name, "jurisdiction": jurisdiction}
+    bucket_check.require_taken({**inputs, "storageClass": "Standard"})
     return client.make_bucket(name, jurisdiction=jurisdiction)

@@ -12,8 +12,8 @@ PROPERTIES = ", props="
 def hide_properties() -> None:
     """Cut serialized properties, secrets in clear among them, from what the SDK logs for debugging.
 
-    Mended upstream in pulumi/pulumi#24479 (August 2026), which 3.259.0 lacks: delete this module
-    with the next engine.
+    Mended upstream in pulumi/pulumi#24479 (August 2026), in SDKs later than 3.259.0: delete this
+    module with the next SDK.
     """
     tell = log.debug
 

@@ -34,6 +34,8 @@ PAUSE_S = 2.0
 
 Outcome = Literal["passed", "refused", "unknown"]
 
+_SAID = "preflight: {outcome}: {text}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
@@ -51,8 +53,18 @@ def main(env: Mapping[str, str] = os.environ) -> int:
     for finding in findings:
         stream = sys.stderr if finding.outcome == "refused" else sys.stdout
         text = with_own_keys(without_secrets(finding.text), run=env.get(RUN_OF_SWEEP, ""))
-        print(f"preflight: {finding.outcome}: {text}", file=stream)
+        print(_SAID.format(outcome=finding.outcome, text=text), file=stream)
     return 1 if any(finding.outcome == "refused" for finding in findings) else 0
+
+
+def unknown_in(stdout: str) -> list[str]:
+    """Return what a preflight that let the update go on could not find out, a line each.
+
+    The command provider shows what a command says while it runs, and keeps it from the reader
+    after (its `logging` only says of which stream).
+    """
+    begin = _SAID.format(outcome="unknown", text="")
+    return [line for line in stdout.splitlines() if line.startswith(begin)]
 
 
 def _asked(env: Mapping[str, str]) -> list[Finding]:

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pulumi_command as command
-from pulumi import ComponentResource, Input, Output, Resource, ResourceOptions
+from pulumi import (
+    ComponentResource,
+    Input,
+    Output,
+    Resource,
+    ResourceHook,
+    ResourceHookArgs,
+    ResourceHookBinding,
+    ResourceOptions,
+    log,
+)
 
+from components import preflight as checks
 from components.artifact_store import ArtifactStore
 from components.config.one_run import RUN_OF_SWEEP
 from components.config.run_settings import RunSettings
@@ -97,6 +108,11 @@ class TrainingRun(ComponentResource):
             "registryUsername": settings.image.username,
             "registrySecret": settings.image.secret,
         }
+        # A hook, as it runs when the preflight has run: its output is in the state, and an `apply`
+        # would tell it again in every update.
+        warning = ResourceHook(
+            f"{run.name}-preflight-unknown", lambda ran: _warn(ran, about=preflight)
+        )
         preflight = command.local.Command(
             f"{run.name}-preflight",
             create=PREFLIGHT,
@@ -104,7 +120,13 @@ class TrainingRun(ComponentResource):
             # to take those of an older stack away another: they stay as its state has them.
             environment=self._preflight_environment(rental_hash),
             add_previous_output_in_env=False,
-            opts=ResourceOptions.merge(child, ResourceOptions(ignore_changes=["triggers"])),
+            opts=ResourceOptions.merge(
+                child,
+                ResourceOptions(
+                    ignore_changes=["triggers"],
+                    hooks=ResourceHookBinding(after_create=[warning], after_update=[warning]),
+                ),
+            ),
         )
         self.deployment = CaasDeployment(
             f"{run.name}-deployment",
@@ -184,3 +206,12 @@ class TrainingRun(ComponentResource):
         if self._run.wandb_run != NO_WANDB_RUN:
             environment[NAMES["wandb_api_key"]] = Output.secret(args["wandbApiKey"])
         return environment
+
+
+def _warn(ran: ResourceHookArgs, *, about: Resource) -> None:
+    def tell(stdout: str) -> None:
+        for line in checks.unknown_in(stdout):
+            log.warn(line, about)
+
+    # A secret one comes as an output: providers differ in what they mark.
+    Output.from_input((ran.new_outputs or {}).get("stdout") or "").apply(tell)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 from localcloud.docker import daemon
 from localcloud.docker.base_image import TAG
-from localcloud.place import CHECKOUT, Place, cache_folder, write_private
+from localcloud.place import CHECKOUT, Place, write_private
+from localcloud.pulumi.engine.install import engine_dir
 
 # For the state of local stacks: the keys in it open nothing but this machine's stand-ins.
 LOCAL_PASSPHRASE = "trainstack-rehearsal"  # noqa: S105 - published on purpose
@@ -51,8 +51,7 @@ def variables(place: Place) -> dict[str, str]:
 
 def program_folders() -> list[str]:
     """Return what goes in front of PATH: the engine's programs, then the Python environment's."""
-    engine = cache_folder() / "engine" / version("pulumi")
-    return [str(engine), str(CHECKOUT / ".venv" / "bin")]
+    return [str(engine_dir()), str(CHECKOUT / ".venv" / "bin")]
 
 
 def environment(place: Place, *, base: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -50,11 +50,14 @@ def local_place() -> Iterator[Place]:
     """Start a local cloud of the tests' own; yield where it is; stop it at the end.
 
     It lives beside the one of `make up` (`.local/tests`), so that neither disturbs the other; a
-    campaign has one to itself, as it may run beside other tests.
+    campaign has one to itself, as it may run beside other tests, and so have plugins that are not
+    the stand-ins: a stack has to stay on one set.
     """
     from localcloud import services
+    from localcloud.pulumi.plugins.install import PROVIDERS
 
     folder = "campaign" if os.environ.get("CAMPAIGN") else "tests"
+    folder = "official" if os.environ.get(PROVIDERS) else folder
     previous = os.environ.get("TRAINSTACK_LOCAL_DIR")
     os.environ["TRAINSTACK_LOCAL_DIR"] = str(ROOT / ".local" / folder)
     try:

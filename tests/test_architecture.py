@@ -56,7 +56,8 @@ CROSSINGS = {
     "__main__": ("components",),
     "components": tuple(WIRE),
     "container": (),
-    "localcloud": (*WIRE, "components.http_session"),
+    # Whether a shell is in the local world, the stand-ins ask as the program does.
+    "localcloud": (*WIRE, "components.config.endpoints", "components.http_session"),
     "runs": (*WIRE, *OF_COMPONENTS_IN_RUNS),
     "benchmarks": (*PLACES,),  # they drive all of it, as tests do
 }

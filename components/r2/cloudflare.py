@@ -98,6 +98,11 @@ class Client:
         self._timeout = (CONNECT_TIMEOUT_S, read_timeout_s)
 
     @property
+    def account_id(self) -> str:
+        """Whose buckets and tokens these are."""
+        return self._account_id
+
+    @property
     def answers_within_s(self) -> float:
         """How long a call may take until it is answered or given up."""
         return self._retry_for_s + sum(self._timeout)

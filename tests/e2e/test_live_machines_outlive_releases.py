@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,11 +23,21 @@ from components.artifact_store import BUCKET_ITEM_WRITE, expiry
 from components.ionet.client import Client
 from components.ionet.models import DeployRequest
 from localcloud.docker import daemon
+from localcloud.pulumi.plugins.install import PROVIDERS
 from tests import ROOT
 from tests.e2e.scratch_stack import ACCOUNT, Cloud, ScratchStack
 from tests.e2e.test_main_job import NewStack, mine, wait_for
 
-pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.engine,
+    pytest.mark.docker,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        PROVIDERS in os.environ,
+        reason="a stack stays on one set of providers: this state was made by the stand-ins",
+    ),
+]
 
 STATE = ROOT / "tests/e2e/stack_of_6636e89.json"
 SETTINGS = {"num_iterations": 100_000}

@@ -13,7 +13,7 @@ from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import mocks, rpc, settings
 
 from components.config.settings import SECRET_KEYS
 from tests import ROOT
@@ -66,6 +66,7 @@ class Outcome:
 
     resources: list[Declared]
     outputs: dict[str, Any] = field(default_factory=dict)
+    hooks: dict[str, Callable[[pulumi.ResourceHookArgs], Any]] = field(default_factory=dict)
     secret_outputs: frozenset[str] = frozenset()
 
     def of(self, kind: str) -> list[Declared]:
@@ -133,6 +134,16 @@ class _Monitor(mocks.MockMonitor):
         return super().RegisterResource(request)
 
 
+class _Callbacks:
+    """Takes the program's hooks, which mocks have no place for; nothing calls them by itself."""
+
+    def __init__(self) -> None:
+        self.hooks: dict[str, Any] = {}
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        self.hooks[hook.name] = hook.callback
+
+
 def _secret_keys(request: Any) -> Iterator[str]:
     if request is None:
         return
@@ -194,9 +205,12 @@ def _run(values: Mapping[str, Any], *, preview: bool) -> Outcome:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     exported: dict[str, Any] = {}
+    callbacks: Any = _Callbacks()
     try:
         monitor = _Monitor(asked)
         mocks.set_mocks(asked, project="trainstack", stack="dev", preview=preview, monitor=monitor)
+        current: Any = settings.SETTINGS
+        current.callbacks = callbacks
         pulumi.runtime.set_all_config(
             {f"trainstack:{key}": _text(value) for key, value in values.items()},
             [f"trainstack:{key}" for key in values if key in SECRET_KEYS],
@@ -219,7 +233,9 @@ def _run(values: Mapping[str, Any], *, preview: bool) -> Outcome:
         )
     finally:
         loop.close()
-    return Outcome(resources=asked.declared, outputs=resolved, secret_outputs=secret)
+    return Outcome(
+        resources=asked.declared, outputs=resolved, secret_outputs=secret, hooks=callbacks.hooks
+    )
 
 
 def _text(value: Any) -> str:

@@ -127,6 +127,17 @@ def test_the_preflight_gets_the_runs_own_credentials_and_runs_again_when_they_ch
     assert elsewhere["RENTAL"] != environment["RENTAL"]
 
 
+def test_what_a_preflight_could_not_find_out_is_told_whenever_it_has_run(program: Program) -> None:
+    """The command provider shows it in passing only; what is told: tests/e2e/test_what_is_told."""
+    declared = program({"runs": {"a": {"renew": 1}, "b": {}}})
+    for preflight in declared.of("Command"):
+        hook = f"{preflight.name}-unknown"
+        assert list(preflight.options.hooks.after_create) == [hook]
+        assert list(preflight.options.hooks.after_update) == [hook]
+        assert not preflight.options.hooks.before_delete, "a destroy needs no program"
+        assert hook in declared.hooks
+
+
 def test_the_preflight_gets_the_wandb_key_of_a_run_that_reports_to_it(program: Program) -> None:
     """Of any other run it sees nothing: what was declared before shows no change."""
     config = {"wandbApiKey": "planted-wandb-key", "wandbRun": "mine"}

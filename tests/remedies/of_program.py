@@ -258,6 +258,12 @@ ROWS: tuple[Row, ...] = (
         "Choose another trainstack:bucket",
         f"{WORDS}test_a_name_that_is_taken_elsewhere_gives_way_to_another",
     ),
+    row(
+        "components.r2.bucket_check",
+        "delete it, and Pulumi gets that",
+        "tests/unit/components/r2/test_bucket_check.py::"
+        "test_a_jurisdiction_that_the_installed_provider_refuses_makes_no_bucket",
+    ),
     row("components.r2.cloudflare", "Check the network, then try again", ASKED_AGAIN),
     row("components.r2.cloudflare", "with {}. Try again.", ASKED_AGAIN),
     row(

@@ -70,10 +70,20 @@ def build_command(version: str, program: Path) -> list[str]:
 
 def wanted_go() -> tuple[int, ...]:
     """Return the Go version that go.mod asks for."""
-    found = re.search(r"^go (\d+(?:\.\d+)*)$", (MODULE / "go.mod").read_text(), re.MULTILINE)
+    return _numbers(_named(r"^go (\d+(?:\.\d+)*)$", what="Go version"))
+
+
+def wanted_cli() -> str:
+    """Return the version of the CLI that go.mod asks for: the one place that names it."""
+    module = PACKAGE.removesuffix("/cmd/pulumi")
+    return _named(rf"^\s+{re.escape(module)} v(\d+\.\d+\.\d+)\b", what="Pulumi version")
+
+
+def _named(pattern: str, *, what: str) -> str:
+    found = re.search(pattern, (MODULE / "go.mod").read_text(), re.MULTILINE)
     if found is None:
-        raise EngineError(f"{MODULE / 'go.mod'} names no Go version; restore it from git.")
-    return _numbers(found[1])
+        raise EngineError(f"{MODULE / 'go.mod'} names no {what}; restore it from git.")
+    return found[1]
 
 
 def _environment() -> dict[str, str]:

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from localcloud.file_lock import alone
 from localcloud.place import cache_folder
-from localcloud.pulumi.engine.build import build_cli
+from localcloud.pulumi.engine.build import build_cli, wanted_cli
 from localcloud.pulumi.engine.download import download_release
 from localcloud.pulumi.engine.errors import EngineError
 from localcloud.pulumi.engine.hosts import install_hosts
 
-VERSION = "3.259.0"
-"""Equal to the `pulumi` package in pyproject.toml and to go.mod beside this file."""
+VERSION = wanted_cli()
+"""Of the engine, whoever asks; the SDK's own version is pyproject.toml's, and may be another."""
 
 Report = Callable[[str], None]
 

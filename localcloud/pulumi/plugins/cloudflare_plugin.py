@@ -9,11 +9,20 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from localcloud.pulumi.plugins.cloudflare_http import CloudflareApi
-from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource, Shape
+from localcloud.pulumi.plugins.resource import (
+    Call,
+    InputError,
+    PluginError,
+    Properties,
+    Resource,
+    Shape,
+)
 from localcloud.pulumi.plugins.serve import serve
 from localcloud.pulumi.plugins.standin import StandIn
 
 VERSION = "6.23.1"
+JURISDICTIONS = ("default", "eu", "fedramp", "us")
+"""`us` since 6.23; versions before refuse it."""
 
 META = {"__meta": '{"schema_version":"501"}'}
 """The official plugin keeps it beside a token, and cannot read a state without it."""
@@ -36,6 +45,13 @@ class R2Bucket(Resource):
 
     def __init__(self, api: CloudflareApi) -> None:
         self._api = api
+
+    def check(self, call: Call, inputs: Properties) -> Properties:
+        chosen = inputs.get("jurisdiction", "default")
+        if isinstance(chosen, str) and chosen not in JURISDICTIONS:
+            known = ", ".join(f'"{one}"' for one in JURISDICTIONS)
+            raise InputError(f"jurisdiction must be one of: {known}", key="jurisdiction")
+        return inputs
 
     def compared(self, key: str, old: Any, new: Any) -> tuple[Any, Any]:
         # The real plugin plans the stored place whatever the program asks for.

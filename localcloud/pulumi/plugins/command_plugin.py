@@ -127,6 +127,7 @@ class _Talk:
                 self.parts[name] += text
                 self.both += text
             if name in self._logged:
+                # As the official one does: shown while it runs, and gone from what stays.
                 self._call.log(text.rstrip("\n"), passing=True)
 
 

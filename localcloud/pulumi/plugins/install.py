@@ -1,5 +1,7 @@
-"""Installs the stand-in plugins into a PULUMI_HOME of the local cloud's own."""
+"""Installs the stand-in plugins, or others that are given, into the local cloud's PULUMI_HOME."""
 
+import filecmp
+import os
 import shlex
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from container.contract.redacted import RedactedError
+from localcloud.pulumi.plugins.resource import LAUNCHER
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,10 @@ PLUGINS = (
 )
 
 
+PROVIDERS = "TRAINSTACK_PROVIDERS"
+"""The variable that names a folder with plugins to install instead of the stand-ins."""
+
+
 class PluginInstallError(RedactedError):
     """The engine did not take a plugin; the message has what it said."""
 
@@ -38,7 +45,8 @@ def install_plugins(
     """Install what is missing or has changed; return the names of what was installed.
 
     `env` names the PULUMI_HOME that they go to. What is installed is a launcher that names this
-    checkout and its interpreter, so a change of a plugin's code needs no new installation.
+    checkout and its interpreter, so a change of a plugin's code needs no new installation; or the
+    programs of the folder that `env` names in TRAINSTACK_PROVIDERS.
     """
     home = env.get("PULUMI_HOME")
     if not home:
@@ -46,13 +54,39 @@ def install_plugins(
             "PULUMI_HOME is not set, and stand-ins must never land in the usual one (~/.pulumi), "
             "where paid stacks would find them. Name a folder of the local cloud's own."
         )
+    given = providers_in(Path(env[PROVIDERS])) if env.get(PROVIDERS) else {}
     installed: list[str] = []
-    for plugin in PLUGINS:
-        if _install(plugin, str(pulumi), dict(env), Path(home)):
-            installed.append(plugin.name)
-            if report is not None:
-                report(f"plugins: installed the stand-in for {plugin.name} {plugin.version}")
+    with tempfile.TemporaryDirectory() as temporary:
+        for plugin in PLUGINS:
+            program = given.get(plugin.name) or _launcher_in(Path(temporary), plugin)
+            if _install(plugin, program, str(pulumi), dict(env), Path(home)):
+                installed.append(plugin.name)
+                what = f"{program} for" if given else "the stand-in for"
+                if report is not None:
+                    report(f"plugins: installed {what} {plugin.name} {plugin.version}")
     return installed
+
+
+def providers_in(folder: Path) -> dict[str, Path]:
+    """Return the program of each provider in the folder, which may be Pulumi's own for plugins.
+
+    Raises PluginInstallError when one is missing.
+    """
+    found: dict[str, Path] = {}
+    missing: list[str] = []
+    for plugin in PLUGINS:
+        program = f"pulumi-resource-{plugin.name}"
+        places = (folder / program, folder / _folder_of(plugin) / program)
+        there = next((place for place in places if place.is_file()), None)
+        if there is None:
+            missing.append(f"{program} (nor {_folder_of(plugin)}/{program})")
+        elif not os.access(there, os.X_OK):
+            missing.append(f"{program} that can be executed")
+        else:
+            found[plugin.name] = there
+    if missing:
+        raise PluginInstallError(f"{folder} has no {', no '.join(missing)}.")
+    return found
 
 
 def launcher(plugin: Plugin) -> str:
@@ -62,30 +96,37 @@ def launcher(plugin: Plugin) -> str:
     return (
         "#!/bin/sh\n"
         f"# A stand-in for the {plugin.name} plugin {plugin.version}: trainstack's local cloud.\n"
-        f'exec {python} -I {shlex.quote(str(start))} {plugin.module} "$@"\n'
+        f'{LAUNCHER}=$0 exec {python} -I {shlex.quote(str(start))} {plugin.module} "$@"\n'
     )
 
 
-def _install(plugin: Plugin, pulumi: str, env: dict[str, str], home: Path) -> bool:
-    content = launcher(plugin)
-    folder = home / "plugins" / f"resource-{plugin.name}-v{plugin.version}"
-    installed = folder / f"pulumi-resource-{plugin.name}"
+def _launcher_in(folder: Path, plugin: Plugin) -> Path:
+    file = folder / f"pulumi-resource-{plugin.name}"
+    file.write_text(launcher(plugin))
+    file.chmod(0o755)
+    return file
+
+
+def _folder_of(plugin: Plugin) -> str:
+    """Return where the engine keeps it, below its folder for plugins."""
+    return f"resource-{plugin.name}-v{plugin.version}"
+
+
+def _install(plugin: Plugin, program: Path, pulumi: str, env: dict[str, str], home: Path) -> bool:
+    folder = home / "plugins" / _folder_of(plugin)
+    installed = folder / program.name
     # The engine leaves this mark beside a plugin whose installation was interrupted.
     whole = not folder.with_name(f"{folder.name}.partial").exists()
-    if whole and installed.exists() and installed.read_text(errors="replace") == content:
+    if whole and installed.exists() and filecmp.cmp(installed, program, shallow=False):
         return False
-    with tempfile.TemporaryDirectory() as temporary:
-        file = Path(temporary) / f"pulumi-resource-{plugin.name}"
-        file.write_text(content)
-        file.chmod(0o755)
-        command = [pulumi, "plugin", "install", "resource", plugin.name, plugin.version]
-        done = subprocess.run(
-            [*command, "--file", str(file), "--reinstall", "--non-interactive"],
-            capture_output=True,
-            text=True,
-            check=False,
-            env=env,
-        )
+    command = [pulumi, "plugin", "install", "resource", plugin.name, plugin.version]
+    done = subprocess.run(
+        [*command, "--file", str(program), "--reinstall", "--non-interactive"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=env,
+    )
     if done.returncode != 0:
         raise PluginInstallError(
             f"`pulumi plugin install resource {plugin.name} {plugin.version}` failed:\n"

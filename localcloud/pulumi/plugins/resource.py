@@ -13,9 +13,20 @@ Shape = Mapping[str, Any] | list[Any] | None
 
 Properties = dict[str, Any]
 
+LAUNCHER = "TRAINSTACK_STAND_IN"
+"""The variable in which a stand-in's launcher says where it lies."""
+
 
 class PluginError(RedactedError):
     """Why an operation failed; the engine shows the message as it is, so it holds no secret."""
+
+
+class InputError(PluginError):
+    """An input that the real plugin refuses by name when it checks them."""
+
+    def __init__(self, message: str, *, key: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 @dataclass(frozen=True)
@@ -54,7 +65,10 @@ class Resource(ABC):
     """The secret output that holds all inputs, where the outputs do not repeat them one by one."""
 
     def check(self, call: Call, inputs: Properties) -> Properties:
-        """Return the inputs with what is filled in before anything is made; UNKNOWN may occur."""
+        """Return the inputs with what is filled in before anything is made; UNKNOWN may occur.
+
+        May raise InputError.
+        """
         return inputs
 
     def compared(self, key: str, old: Any, new: Any) -> tuple[Any, Any]:

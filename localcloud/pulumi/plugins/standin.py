@@ -5,12 +5,14 @@ name, previews with unknowns, and answers with the real plugin's type and output
 """
 
 import asyncio
+import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import (
+    CheckFailure,
     CheckRequest,
     CheckResponse,
     ConfigureRequest,
@@ -28,8 +30,17 @@ from pulumi.provider.experimental.provider import (
     UpdateResponse,
 )
 
+from components.config.endpoints import ENTER, Shell
 from localcloud.pulumi.plugins.engine_log import EngineLog
-from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource, refusals
+from localcloud.pulumi.plugins.resource import (
+    LAUNCHER,
+    Call,
+    InputError,
+    PluginError,
+    Properties,
+    Resource,
+    refusals,
+)
 from localcloud.pulumi.plugins.values import (
     differences,
     plain_map,
@@ -54,8 +65,10 @@ class StandIn(Provider):
         resources: Sequence[Resource],
         *,
         config_keys: frozenset[str] = frozenset(),
+        environment: Mapping[str, str] = os.environ,
     ) -> None:
         self.log = EngineLog("")
+        self._environment = environment
         self.config: dict[str, str] = {}
         self._package = package
         self._resources = {resource.type: resource for resource in resources}
@@ -69,6 +82,7 @@ class StandIn(Provider):
         return bool(self._working)
 
     async def check_config(self, request: CheckRequest) -> CheckResponse:
+        self._require_local_world()
         refused = sorted(request.new_inputs.keys() - self._config_keys)
         if refused:
             raise PluginError(
@@ -79,6 +93,8 @@ class StandIn(Provider):
         return CheckResponse(inputs=request.new_inputs)
 
     async def configure(self, request: ConfigureRequest) -> ConfigureResponse:
+        # A destroy or refresh takes the checked settings from the state, and only configures.
+        self._require_local_world()
         prefix = f"{self._package}:config:"
         self.config.update({k.removeprefix(prefix): v for k, v in request.variables.items()})
         # Of the stack as a whole: nobody is to take a rehearsal's plugin for the official one.
@@ -86,6 +102,8 @@ class StandIn(Provider):
         return ConfigureResponse(accept_secrets=True, supports_preview=True, accept_outputs=False)
 
     async def check(self, request: CheckRequest) -> CheckResponse:
+        if why := self._outside():  # asked by itself, as nobody configured it
+            return CheckResponse(failures=[CheckFailure("", why)])
         resource = self._of(request.type)
         inputs = plain_map(request.new_inputs)
         if refused := sorted(refusals(inputs, resource.inputs)):
@@ -98,7 +116,10 @@ class StandIn(Provider):
             raise PluginError(
                 f"{resource.type} needs the input{'s' * (len(missing) > 1)} {', '.join(missing)}."
             )
-        checked = await self._in_thread(resource.check, self._call(request.urn), inputs)
+        try:
+            checked = await self._in_thread(resource.check, self._call(request.urn), inputs)
+        except InputError as refused:
+            return CheckResponse(failures=[CheckFailure(refused.key, str(refused))])
         return CheckResponse(inputs=_marked(checked, request.new_inputs))
 
     async def diff(self, request: DiffRequest) -> DiffResponse:
@@ -174,6 +195,27 @@ class StandIn(Provider):
 
     async def cancel(self) -> None:
         self._cancelled.set()
+
+    def _outside(self) -> str:
+        """Return why nothing is stood in for here; "" in the local world.
+
+        The program refuses a paid stack in the local world, so no paid stack is ever served.
+        """
+        missing = Shell.from_env(self._environment).missing
+        if not missing:
+            return ""
+        there = self._environment.get(LAUNCHER) or "it"
+        return (
+            f"this is trainstack's stand-in for the {self._package} plugin. It serves stacks of "
+            "the local cloud only, never a paid one, and this shell is not in the local cloud: "
+            f"{', '.join(missing)} not set. For a paid stack delete {there}, or take it out of "
+            "PATH and PULUMI_HOME: Pulumi then gets the official plugin. For a stack of the local "
+            f"cloud {ENTER}."
+        )
+
+    def _require_local_world(self) -> None:
+        if why := self._outside():
+            raise PluginError(why)
 
     async def _in_thread(self, work: Callable[..., R], *arguments: Any) -> R:
         mark = object()

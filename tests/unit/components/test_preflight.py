@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from components.preflight import check_bucket, check_image, check_wandb, main
+from components.preflight import check_bucket, check_image, check_wandb, main, unknown_in
 from tests.provider.fake_r2 import BUCKET, FakeR2
 from tests.unit.components.vendor_double import Vendor
 
@@ -180,6 +180,19 @@ def test_a_wandb_key_that_is_wrong_is_told_before_anything_is_rented(
     assert main(env) == code
     said = capsys.readouterr()
     assert KEY not in said.out + said.err
+
+
+def test_what_could_not_be_asked_is_found_in_what_was_said(
+    env: dict[str, str], wandb: Vendor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wandb.will(503, b"")
+    assert main(env | {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": wandb.url}) == 0
+    said = capsys.readouterr().out
+    image, key = unknown_in(said)
+    assert image.startswith("preflight: unknown: the image")
+    assert key.startswith("preflight: unknown: W&B's key was not checked")
+    assert len(said.splitlines()) == 3, "the bucket passed"
+    assert unknown_in("") == []
 
 
 @pytest.mark.parametrize("way", ["Set another", "or set trainstack:wandbRun to dummy"])

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import subprocess
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from localcloud.env_file import environment, program_folders, variables, write_env_file
 from localcloud.place import Place, load_place
+from localcloud.pulumi.engine.install import VERSION, engine_dir
 
 SHELLS = [shell for shell in ("sh", "bash", "zsh") if shutil.which(shell)]
 
@@ -27,6 +29,12 @@ def test_a_shell_that_sources_it_has_every_variable(place: Place, shell: str) ->
     for name, value in variables(place).items():
         assert f"{name}={value}" in said.splitlines()
     assert f"PATH={':'.join(program_folders())}:/usr/bin:/bin" in said.splitlines()
+
+
+def test_it_leads_to_the_engine_that_is_made_whatever_the_version_of_the_sdk_is() -> None:
+    """They were taken for one: with another engine `make up` ended with "No such file: pulumi"."""
+    assert program_folders()[0] == str(engine_dir())
+    assert engine_dir().name == VERSION != version("pulumi")
 
 
 @pytest.mark.parametrize("shell", SHELLS)

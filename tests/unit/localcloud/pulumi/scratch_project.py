@@ -13,6 +13,14 @@ from pathlib import Path
 from localcloud.pulumi.engine import ensure_engine
 from localcloud.pulumi.plugins import install_plugins
 
+LOCAL_SHELL = {
+    "TRAINSTACK_LOCAL_CLOUD": "/somewhere/.local",
+    "IONET_BASE_URL": "http://127.0.0.1:1",
+    "CLOUDFLARE_BASE_URL": "http://127.0.0.1:1/client/v4",
+    "R2_ENDPOINT_URL": "http://127.0.0.1:1",
+}
+"""What makes a shell one of the local world, whose stand-ins serve nowhere else."""
+
 
 class ScratchProject:
     """Runs `pulumi` as a user would, with this checkout's engine, hosts and plugins."""
@@ -31,6 +39,7 @@ class ScratchProject:
             "PULUMI_CONFIG_PASSPHRASE": "scratch",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "TRAINSTACK_PYTHON": sys.executable,
+            **LOCAL_SHELL,
             **environment,
         }
         install_plugins(self.engine / "pulumi", self.environment)

@@ -115,10 +115,10 @@ def test_a_cli_of_another_version_is_not_taken(home: Path, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("version", "files", "taken"),
     [
-        ("v3.259.0", ("pulumi-language-python", "pulumi-resource-pulumi-python"), True),
+        ("v3.274.1", ("pulumi-language-python", "pulumi-resource-pulumi-python"), True),
         ("v3.300.1", ("pulumi-language-python", "pulumi-resource-pulumi-python"), True),
         ("v4.0.0-alpha.1", ("pulumi-language-python", "pulumi-resource-pulumi-python"), True),
-        ("v3.258.9", ("pulumi-language-python", "pulumi-resource-pulumi-python"), False),
+        ("v3.274.0", ("pulumi-language-python", "pulumi-resource-pulumi-python"), False),
         ("v3.300.1", (), False),
         ("nonsense", ("pulumi-language-python", "pulumi-resource-pulumi-python"), False),
     ],
@@ -195,7 +195,9 @@ def test_no_go_says_what_to_install(home: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answer", "accepted"),
     [
+        ("go1.26.6 local", True),
         ("go1.26.0 auto", True),
+        ("go1.26.5 local", False),
         ("go1.30.2 local", True),
         ("go1.22.0 auto", True),  # fetches the toolchain that go.mod asks for
         ("go1.25.9 local", False),
@@ -271,9 +273,10 @@ def test_the_build_is_pinned_and_stamped_with_the_version(tmp_path: Path) -> Non
     assert "-mod=readonly" in command and command[-1] == build.PACKAGE
     assert f"version.Version=v{VERSION}" in command[command.index("-ldflags") + 1]
     required = (build.MODULE / "go.mod").read_text()
-    assert f"github.com/pulumi/pulumi/pkg/v3 v{VERSION}" in required
+    assert VERSION == "3.274.1" == build.wanted_cli()
+    assert f"github.com/pulumi/pulumi/sdk/v3 v{VERSION}" in required
     assert f"tool {build.PACKAGE}" in required
-    assert build.wanted_go() == (1, 26)
+    assert build.wanted_go() == (1, 26, 6)
 
 
 def test_an_official_release_keeps_its_own_hosts(

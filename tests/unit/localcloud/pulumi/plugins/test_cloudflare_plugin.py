@@ -10,7 +10,7 @@ import pytest
 
 from localcloud.pulumi.plugins.cloudflare_http import RETRIES, CloudflareApi
 from localcloud.pulumi.plugins.cloudflare_plugin import AccountToken, R2Bucket
-from localcloud.pulumi.plugins.resource import Call, PluginError
+from localcloud.pulumi.plugins.resource import Call, InputError, PluginError
 from tests.unit.localcloud.pulumi.plugins.cloudflare_double import (
     ACCOUNT,
     CloudflareDouble,
@@ -208,3 +208,18 @@ def test_provider_config_wins_over_the_environment(double: CloudflareDouble) -> 
     config = {"baseUrl": f"{double.url}/", "apiToken": TOKEN}
     R2Bucket(CloudflareApi(config, environment=environment)).create(CALL, BUCKET)
     assert double.sent[0].headers["authorization"] == f"Bearer {TOKEN}"
+
+
+@pytest.mark.parametrize(
+    ("jurisdiction", "taken"), [("us", True), ("eu", True), (None, True), ("mars", False)]
+)
+def test_a_jurisdiction_is_refused_by_name_when_it_is_checked(
+    api: CloudflareApi, jurisdiction: str | None, taken: bool
+) -> None:
+    inputs = {**BUCKET, **({"jurisdiction": jurisdiction} if jurisdiction else {})}
+    if taken:
+        assert R2Bucket(api).check(CALL, inputs) == inputs
+        return
+    with pytest.raises(InputError, match='must be one of: "default", "eu"') as refused:
+        R2Bucket(api).check(CALL, inputs)
+    assert refused.value.key == "jurisdiction"

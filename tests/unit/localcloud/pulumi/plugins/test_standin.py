@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ import pytest
 from pulumi.provider.experimental.property_value import PropertyValue
 from pulumi.provider.experimental.provider import (
     CheckRequest,
+    ConfigureRequest,
     CreateRequest,
     DiffRequest,
     DiffResponse,
@@ -19,7 +21,7 @@ from pulumi.provider.experimental.provider import (
 )
 from pulumi.runtime import rpc
 
-from localcloud.pulumi.plugins.resource import Call, PluginError, Properties, Resource
+from localcloud.pulumi.plugins.resource import LAUNCHER, Call, PluginError, Properties, Resource
 from localcloud.pulumi.plugins.standin import StandIn
 from localcloud.pulumi.plugins.values import (
     UNKNOWN,
@@ -28,6 +30,7 @@ from localcloud.pulumi.plugins.values import (
     property_value,
     with_marks_of,
 )
+from tests.unit.localcloud.pulumi.scratch_project import LOCAL_SHELL
 
 
 class Kettle(Resource):
@@ -78,7 +81,7 @@ def secret(value: str) -> PropertyValue:
 
 @pytest.fixture
 def stand_in() -> StandIn:
-    return StandIn("test", [Kettle()], config_keys=frozenset({"url"}))
+    return StandIn("test", [Kettle()], config_keys=frozenset({"url"}), environment={**LOCAL_SHELL})
 
 
 def diff(stand_in: StandIn, old: dict[str, Any], new: dict[str, Any]) -> DiffResponse:
@@ -129,6 +132,25 @@ def test_provider_settings_are_taken_or_refused_by_name(stand_in: StandIn) -> No
     asyncio.run(stand_in.check_config(CheckRequest(URN, {}, values(url="u", version="1"), b"")))
     with pytest.raises(PluginError, match="the provider setting tempo; it takes url, version"):
         asyncio.run(stand_in.check_config(CheckRequest(URN, {}, values(tempo="u"), b"")))
+
+
+@pytest.mark.parametrize(
+    "missing", [("TRAINSTACK_LOCAL_CLOUD",), ("CLOUDFLARE_BASE_URL",), tuple(LOCAL_SHELL)]
+)
+def test_a_stand_in_answers_nobody_outside_of_the_local_world(missing: tuple[str, ...]) -> None:
+    """Of a paid stack: the real ones were told apart from it by their name alone."""
+    shell = {name: value for name, value in LOCAL_SHELL.items() if name not in missing}
+    stand_in = StandIn("test", [Kettle()], environment={**shell, LAUNCHER: "/home/plugins/it"})
+    said = (
+        rf"trainstack's stand-in for the test plugin.* never a paid one.*{', '.join(missing)} not "
+        r"set\. For a paid stack delete /home/plugins/it"
+    )
+    with pytest.raises(PluginError, match=said):
+        asyncio.run(stand_in.check_config(CheckRequest(URN, {}, {}, b"")))
+    with pytest.raises(PluginError, match=said):
+        asyncio.run(stand_in.configure(ConfigureRequest({}, {}, True, True)))
+    (failure,) = asyncio.run(stand_in.check(CheckRequest(URN, {}, {}, b""))).failures or []
+    assert re.search(said, failure.reason)
 
 
 def test_nothing_changed_is_no_change(stand_in: StandIn) -> None:

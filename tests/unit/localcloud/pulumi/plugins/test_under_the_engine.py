@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import psutil
 import pytest
 
 from tests.unit.localcloud.pulumi.plugins.cloudflare_double import ACCOUNT, CloudflareDouble
-from tests.unit.localcloud.pulumi.scratch_project import ScratchProject
+from tests.unit.localcloud.pulumi.scratch_project import LOCAL_SHELL, ScratchProject
 
 pytestmark = pytest.mark.engine
 
@@ -231,6 +232,26 @@ def test_what_a_stand_in_does_not_know_is_refused_by_name(project: ScratchProjec
     """)
     said = project.up(status=1)
     assert "has no cloudflare:index/zeroTrustOrganization:ZeroTrustOrganization" in said
+
+
+def test_a_paid_stack_that_finds_a_stand_in_is_refused_by_it_and_it_can_be_deleted(
+    project: ScratchProject, cloudflare: CloudflareDouble
+) -> None:
+    project.program(BUCKET_AND_TOKEN)
+    project.up()
+    sent = len(cloudflare.sent)
+    for name in LOCAL_SHELL:
+        del project.environment[name]
+    for command in (("preview",), ("refresh", "--yes"), ("destroy", "--yes", "--skip-preview")):
+        said = project.pulumi(*command, status=1)
+        assert "trainstack's stand-in for the cloudflare plugin" in said
+        assert "never a paid one" in said
+    assert len(cloudflare.sent) == sent, "nothing was asked of the vendor"
+
+    launcher = re.search(r"delete (/\S+),", said)
+    assert launcher is not None
+    Path(launcher[1]).unlink()
+    assert "stand-in" not in project.pulumi("preview", status=1)
 
 
 def test_a_killed_engine_leaves_no_plugin_and_no_command(project: ScratchProject) -> None:
