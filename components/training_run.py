@@ -97,6 +97,11 @@ class TrainingRun(ComponentResource):
             "registryUsername": settings.image.username,
             "registrySecret": settings.image.secret,
         }
+        # Not there where they are not set: a machine that an older release rented has no such.
+        if settings.notify_url:
+            self._args["notifyUrl"] = settings.notify_url
+        if settings.ping_url:
+            self._args["pingUrl"] = settings.ping_url
         preflight = command.local.Command(
             f"{run.name}-preflight",
             create=PREFLIGHT,
