@@ -108,6 +108,11 @@ class TrainingRun(ComponentResource):
             "registryUsername": settings.image.username,
             "registrySecret": settings.image.secret,
         }
+        # Not there where they are not set: a machine that an older release rented has no such.
+        if settings.notify_url:
+            self._args["notifyUrl"] = settings.notify_url
+        if settings.ping_url:
+            self._args["pingUrl"] = settings.ping_url
         # A hook, as it runs when the preflight has run: its output is in the state, and an `apply`
         # would tell it again in every update.
         warning = ResourceHook(

@@ -30,7 +30,8 @@ IMPORTS = imports_in(MODULES)
 WIRE = {
     "container.contract": "what stands in the bucket, what a recipe is, what the container is "
     "told, how a program ends that nothing foresaw",
-    "container.transport": "one S3 client, one question to W&B: one reading of their answers",
+    "container.transport": "one S3 client, one question to W&B, one way to tell people something: "
+    "one reading of their answers",
 }
 # What the operator's commands use of the program's code, each with its reason.
 OF_COMPONENTS_IN_RUNS = {
@@ -69,7 +70,13 @@ FOREIGN = {
     # data that may be added without a line here, and each imports the contract only.
     "container.contract": (),
     # urllib3 comes with botocore, and its errors are among those that mean "try again".
-    "container.transport": ("boto3", "botocore", "urllib3", "container.contract"),
+    "container.transport": (
+        "boto3",
+        "botocore",
+        "urllib3",
+        "container.contract",
+        "container.contract.redacted",
+    ),
     "container.nanochat": (),  # runs in nanochat's own Python, which has none of our packages
 }
 

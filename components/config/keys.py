@@ -51,6 +51,10 @@ def _public(value: Any) -> Any:
     return value
 
 
+def _cleaned(value: Any) -> Any:
+    return cleaned(value) if isinstance(value, str) else value
+
+
 def _address(value: Any) -> Any:
     # Whatever stands before an @ here is a login, also where it is not spelled as one.
     if isinstance(value, str) and ("@" in value or has_secrets(value)):
@@ -102,6 +106,11 @@ BuildArgs = Annotated[
     Field(
         description="an object of NANOCHAT_SOURCE, TORCH_INDEX and PIP_INDEX_URL, each an address"
     ),
+]
+SecretAddress = Annotated[
+    str,
+    BeforeValidator(_cleaned),
+    Field(pattern=r"^(https?://[!-~]+)?\Z", description="an address that begins with https://"),
 ]
 WandbRun = Annotated[
     str,
@@ -222,6 +231,8 @@ class StackKeys(RunValues):
     registryUsername: str = ""  # noqa: N815
     registrySecret: str = ""  # noqa: N815
     wandbApiKey: str = ""  # noqa: N815
+    notifyUrl: SecretAddress = ""  # noqa: N815
+    pingUrl: SecretAddress = ""  # noqa: N815
 
 
 def values_of(stack: StackKeys, run: RunKeys) -> RunValues:

@@ -25,8 +25,9 @@ from container.contract.redacted import MARK, without_secrets
 
 MAX_NAME_LENGTH = 128  # of a deployment's private name
 IDENTITY_AND_HASH_LENGTH = len("-12345678-12345678")
-SECRET_KEYS = ("ionetApiKey", "registrySecret", "wandbApiKey")
-HEADER_KEYS = (*SECRET_KEYS, "registryUsername")
+HEADER_SECRETS = ("ionetApiKey", "registrySecret", "wandbApiKey")
+SECRET_KEYS = (*HEADER_SECRETS, "notifyUrl", "pingUrl")
+HEADER_KEYS = (*HEADER_SECRETS, "registryUsername")
 MIN_SECRET_LENGTH = 4  # a shorter one would take words out of the message
 FITTING = frozenset(
     {
@@ -75,6 +76,8 @@ class Settings:
     stop_grace_s: int
     cloudflare_api_token: str = field(repr=False)
     wandb_api_key: str = field(repr=False)
+    notify_url: str = field(repr=False)
+    ping_url: str = field(repr=False)
 
 
 def load_settings(
@@ -128,6 +131,8 @@ def load_settings(
         stop_grace_s=keys.stopGraceSeconds,
         cloudflare_api_token=env.get("CLOUDFLARE_API_TOKEN") or config.get(CLOUDFLARE_TOKEN, ""),
         wandb_api_key=keys.wandbApiKey,
+        notify_url=keys.notifyUrl,
+        ping_url=keys.pingUrl,
     )
 
 

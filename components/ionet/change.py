@@ -30,6 +30,9 @@ NEXT_RENTAL_KEYS = ("entrypoint", "image", "trafficPort")
 """The program's own, which another release changes: a live machine keeps what it was rented with,
 and the next rental gets the new ones."""
 
+TOLD_KEYS = ("notifyUrl", "pingUrl")
+"""Who is told: a live container tells those that it was started with."""
+
 AS_RENTED = (*NEXT_RENTAL_KEYS, ENV, "privateName")
 """What an update in place leaves in the state as it was: it tells of the machine that runs."""
 
@@ -81,7 +84,8 @@ def decide(old: Mapping[str, Any], new: Mapping[str, Any], *, country: str = "")
     """
     decision = _decide(old, new, country=country)
     variables = _variables(old.get(ENV), new.get(ENV), kept_when_live=True)
-    return replace(decision, waiting=(*_changed(old, new, NEXT_RENTAL_KEYS), *variables))
+    waiting = _changed(old, new, (*NEXT_RENTAL_KEYS, *TOLD_KEYS))
+    return replace(decision, waiting=(*waiting, *variables))
 
 
 def rental_hash(inputs: Mapping[str, Any]) -> str:

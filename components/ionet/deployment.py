@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import Resource
@@ -15,7 +15,15 @@ from components.ionet.provider import (
 
 ENTRYPOINT = ("/bin/bash", "/app/container/train_and_upload.sh")
 TRAFFIC_PORT = 8000
-SECRET_INPUTS = ("accessKeyId", "secretAccessKey", "accessToken", "wandbApiKey", "registrySecret")
+SECRET_INPUTS = (
+    "accessKeyId",
+    "secretAccessKey",
+    "accessToken",
+    "wandbApiKey",
+    "registrySecret",
+    "notifyUrl",
+    "pingUrl",
+)
 
 
 class MachineArgs(TypedDict):
@@ -54,6 +62,8 @@ class CaasDeploymentArgs(MachineArgs):
     wandbApiKey: Input[str]
     registryUsername: Input[str]
     registrySecret: Input[str]
+    notifyUrl: NotRequired[Input[str]]
+    pingUrl: NotRequired[Input[str]]
 
 
 class IdentityPlace(TypedDict):
@@ -99,7 +109,7 @@ class CaasDeployment(Resource, module="ionet", name="CaasDeployment"):
         self, name: str, args: CaasDeploymentArgs, opts: ResourceOptions | None = None
     ) -> None:
         props: dict[str, Any] = {**args, "estimatedCostUsd": None, "priceUsdPerHour": None}
-        for key in SECRET_INPUTS:
+        for key in (one for one in SECRET_INPUTS if one in props):
             props[key] = Output.secret(props[key])
         # Also when the replacement is forced (`--replace`), where the provider's diff is not asked:
         # the new one would adopt the old machine by its name, and deleting the old give it back.

@@ -15,8 +15,15 @@ from typing import Literal
 from container.contract.environment import NAMES
 
 VARIABLE = NAMES["fingerprint"]
-LEFT_OUT = frozenset({VARIABLE, NAMES["duration_hours"], NAMES["price_usd_per_hour"]})
-"""Hours are extended and prices move: they tell no two containers apart."""
+LEFT_OUT = frozenset(
+    {
+        VARIABLE,
+        *(NAMES[field] for field in ("duration_hours", "price_usd_per_hour")),
+        *(NAMES[field] for field in ("notify_url", "ping_url")),
+    }
+)
+"""Hours are extended and prices move, and whoever is told something trains nothing: they tell no
+two containers apart."""
 
 Match = Literal["same", "other", "unknown"]
 
@@ -25,7 +32,8 @@ def of(env: Mapping[str, str], secret_env: Mapping[str, str]) -> str:
     """Return the fingerprint, 32 hex digits, of a container's plain and secret variables."""
     key = secret_env.get(NAMES["access_token"]) or secret_env[NAMES["secret_access_key"]]
     plain = {name: value for name, value in env.items() if name not in LEFT_OUT}
-    text = json.dumps([plain, dict(secret_env)], sort_keys=True, separators=(",", ":"))
+    secret = {name: value for name, value in secret_env.items() if name not in LEFT_OUT}
+    text = json.dumps([plain, secret], sort_keys=True, separators=(",", ":"))
     return hmac.new(key.encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
 
 

@@ -25,7 +25,11 @@ from container.contract.records import Verdict
 Props = Mapping[str, Any]
 
 VANISHED = ("deployment",)
-_WORDS = {"image": "image", "STOP_GRACE_S": "stopGraceSeconds"}  # a live machine keeps its own
+_WORDS = {  # a live machine keeps its own
+    "image": "image",
+    "STOP_GRACE_S": "stopGraceSeconds",
+    **{key: key for key in change.TOLD_KEYS},
+}
 READ_FOR_S = 8.0
 
 

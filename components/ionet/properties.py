@@ -70,6 +70,8 @@ class Rental:
     access: S3Access
     access_token: str = field(repr=False)
     wandb_api_key: str = field(repr=False)
+    notify_url: str = field(repr=False)
+    ping_url: str = field(repr=False)
     registry_username: str
     registry_secret: str = field(repr=False)
 
@@ -80,6 +82,8 @@ class Rental:
             secret_access_key=self.access.secret_access_key,
             access_token=self.access_token,
             wandb_api_key=self.wandb_api_key,
+            notify_url=self.notify_url,
+            ping_url=self.ping_url,
         )
 
     def request(self, *, private_name: str) -> DeployRequest:
@@ -158,6 +162,8 @@ def rental(props: Props) -> Rental:
         access=run_access,
         access_token=values.get("accessToken") or "",
         wandb_api_key=values.get("wandbApiKey") or "",
+        notify_url=values.get("notifyUrl") or "",
+        ping_url=values.get("pingUrl") or "",
         registry_username=values.get("registryUsername") or "",
         registry_secret=values.get("registrySecret") or "",
     )

@@ -251,6 +251,7 @@ class CaasDeploymentProvider(ResourceProvider):
                 name=name,
                 say=session.say,
             )
+        session.tell_given_back(_props)
         session.say(
             f"{_props['run']}: {done}. Kept: s3://{place.bucket}/{place.prefix} at "
             f"{place.endpoint}. Nothing deletes it but you: python -m runs rm "

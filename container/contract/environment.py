@@ -41,6 +41,8 @@ class RunEnvironment:
     secret_access_key: str = field(default="", repr=False)
     access_token: str = field(default="", repr=False)
     wandb_api_key: str = field(default="", repr=False)
+    notify_url: str = field(default="", repr=False)
+    ping_url: str = field(default="", repr=False)
     wandb_run: str = NO_WANDB_RUN
     keep_alive: bool = False
     image_digest: str = ""
@@ -187,6 +189,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(name="R2_SECRET_ACCESS_KEY", field="secret_access_key", by="secret", required=True),
     Variable(name="ACCESS_TOKEN", field="access_token", by="secret"),
     Variable(name="WANDB_API_KEY", field="wandb_api_key", by="secret"),
+    Variable(name="NOTIFY_URL", field="notify_url", by="secret"),
+    Variable(name="PING_URL", field="ping_url", by="secret"),
     Variable(name="WANDB_RUN", field="wandb_run"),
     Variable(name="KEEP_ALIVE", field="keep_alive", read=texts.switch, write=texts.lower),
     Variable(name="IMAGE_DIGEST", field="image_digest", by="rental"),

@@ -20,6 +20,7 @@ from container.storage.resume import PastAttempts, Reusable
 from container.storage.retry import EndedError, doubling, retry_until
 from container.storage.upload_queue import UploadQueue
 from container.system.stop import StopBudget
+from container.telemetry.notifier import Notifier
 from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import LiveStatus
 
@@ -48,6 +49,7 @@ class RunContext:
     stop_budget: StopBudget
     kill: threading.Event
     process_env: Mapping[str, str]
+    notifier: Notifier
     device_batch_size: int
     reusable: Reusable = field(init=False)  # of `past`; shrinks as damage comes to light
 

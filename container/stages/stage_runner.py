@@ -95,6 +95,9 @@ class StageRunner:
                 raise StoppedError
             if decision.next == "fail":
                 raise StageFailedError(stage.name, end, decision.reason)
+            if end.end == "stalled":
+                run = context.environment.run
+                context.notifier.tell("stalled", f"{run}: {stage.name} {decision.reason}")
             if decision.device_batch_size is not None:
                 self._shrink(decision.device_batch_size)
             context.run_log.event(f"starts again: {decision.reason}", stage=stage.name)

@@ -23,6 +23,7 @@ from container.supervisor.serving import serve_model
 from container.supervisor.verdict import set_aside, settle, wait_for_verdict
 from container.system.stop import StopBudget, StopRequest
 from container.telemetry.history import show_past
+from container.telemetry.notifier import Notifier
 from container.telemetry.run_log import RunLog
 from container.telemetry.run_status import LiveStatus
 from container.transport.r2 import make_client, skew_in_words
@@ -30,6 +31,7 @@ from container.transport.signing_clock import sign_with_the_buckets_time
 from container.web.status_page import StatusPage
 
 EX_TEMPFAIL = 75
+TOLD_WITHIN_S = 1.0  # of the few seconds that a stop leaves, after all that is of value is safe
 
 T = TypeVar("T")
 
@@ -50,6 +52,7 @@ class Supervisor:
         recipe: Recipe | None = None,
         part_bytes: int = PART_BYTES,
         out: TextIO | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self.environment = environment
         self._process_env = process_env
@@ -73,6 +76,7 @@ class Supervisor:
             secrets=[process_env.get(name, "") for name in SECRET_NAMES],
             out=out,
         )
+        self._notifier = notifier or Notifier(environment, say=self.run_log.event)
         self.page = StatusPage(
             self.live_status, port=environment.traffic_port, access_token=environment.access_token
         )
@@ -120,6 +124,7 @@ class Supervisor:
             return 0
         finally:
             self._upload_queue.stop()
+            self._notifier.close(within_s=TOLD_WITHIN_S)
             self.page.stop()
 
     def _run(self) -> int:
@@ -150,6 +155,7 @@ class Supervisor:
         self.live_status.count_earlier(
             attempt=context.past.attempt, elapsed_s=context.past.earlier_s
         )
+        self._notifier.begin()
         try:
             end = run_attempt(context, timing=self._timing)
         except ForeignRunError as error:
@@ -203,6 +209,7 @@ class Supervisor:
             stop_budget=self._stop_budget,
             kill=self._kill,
             process_env=self._process_env,
+            notifier=self._notifier,
             device_batch_size=min([ordered, *shrunk]),
         )
 
@@ -257,6 +264,7 @@ class Supervisor:
             self._show_end(verdict)
             put_status(context)
         self._lease.release()
+        self._notifier.tell_verdict(verdict)
         return self._serve(verdict, context)
 
     def _show_end(self, verdict: Verdict) -> None:
@@ -286,6 +294,7 @@ class Supervisor:
         """Say on the page, the one place left, that the run has ended here without a verdict."""
         self.run_log.event(f"ended without a verdict: {reason}")
         self.live_status.end_without_verdict(reason)
+        self._notifier.tell_no_verdict(reason)
         self.stop.wait()
         return 0
 

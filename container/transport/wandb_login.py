@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, cast
 from urllib.parse import urlsplit
 
-from container.transport.network import ca_bundle, proxies_for, reason_of
+from container.transport.http_post import post
+from container.transport.network import reason_of
 
 DEFAULT_BASE_URL: Final = "https://api.wandb.ai"
 TIMEOUT_S: Final = 10.0
 _QUERY: Final = b'{"query": "query Viewer { viewer { id } }"}'
-_MOST_BYTES: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -64,22 +61,7 @@ def judge(status: int, body: bytes, *, host: str) -> Answer:
 def _post(url: str, key: str, *, timeout_s: float) -> tuple[int, bytes]:
     login = base64.b64encode(f"api:{key}".encode()).decode()
     headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
-    request = urllib.request.Request(url, data=_QUERY, headers=headers)  # noqa: S310  # W&B's
-    try:
-        with _opener(url).open(request, timeout=timeout_s) as answer:
-            return answer.status, answer.read(_MOST_BYTES)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read(_MOST_BYTES)
-
-
-def _opener(url: str) -> urllib.request.OpenerDirector:
-    context = ssl.create_default_context(cafile=ca_bundle())
-    return urllib.request.build_opener(
-        _NoRedirect,
-        urllib.request.ProxyHandler(proxies_for(url)),
-        urllib.request.HTTPSHandler(context=context),
-    )
+    return post(url, _QUERY, headers=headers, timeout_s=timeout_s)
 
 
 def _host(url: str) -> str:
@@ -87,10 +69,3 @@ def _host(url: str) -> str:
         return urlsplit(url).hostname or "W&B"
     except ValueError:
         return "WANDB_BASE_URL"
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """The key goes to W&B, and nowhere that an answer names."""
-
-    def redirect_request(self, *_: object, **__: object) -> None:
-        return None

@@ -146,6 +146,18 @@ def test_the_preflight_gets_the_wandb_key_of_a_run_that_reports_to_it(program: P
     assert "WANDB_API_KEY" not in program().one("Command").inputs["environment"]
 
 
+def test_who_is_told_is_a_secret_of_the_deployment_and_not_there_where_nobody_is(
+    program: Program,
+) -> None:
+    nobody = program().one("CaasDeployment")
+    assert {"notifyUrl", "pingUrl"} & set(nobody.inputs) == set()
+    told = program({"notifyUrl": "https://x/planted", "pingUrl": "https://y/planted"})
+    deployment = told.one("CaasDeployment")
+    assert deployment.inputs["notifyUrl"] == "https://x/planted"
+    assert {"notifyUrl", "pingUrl"} <= deployment.secrets
+    assert "planted" not in json.dumps(deployment.inputs["env"])
+
+
 def test_the_container_reads_back_what_the_program_declares(program: Program) -> None:
     """Written in three places and read in a fourth, once; no test fed one to the other."""
     declared = program({"recipeSettings": {"depth": 2}, "stopGraceSeconds": 30}).one(

@@ -315,6 +315,11 @@ ROWS: tuple[Row, ...] = (
         "test_once_the_clock_is_right_the_same_is_answered",
     ),
     row(
+        "container.telemetry.notifier",
+        "unless `pulumi destroy` gives it back",
+        f"{E2E}test_a_run_trains_lands_in_the_bucket_and_is_given_back",
+    ),
+    row(
         "container.web.chat_page",
         "some seconds after the verdict",
         f"{E2E}test_a_run_trains_lands_in_the_bucket_and_is_given_back",

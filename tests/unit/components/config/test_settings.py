@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from components.config.keys import StackKeys
-from components.config.settings import Settings, SettingsError, load_settings
+from components.config.settings import SECRET_KEYS, Settings, SettingsError, load_settings
 from container.contract.recipe import Setting
 from container.recipes import rehearsal
 from tests import ROOT
@@ -100,7 +100,7 @@ def test_the_paid_stack_to_copy_is_valid() -> None:
 
 def test_pulumi_yaml_declares_the_keys_that_settings_knows_with_the_same_defaults() -> None:
     declared = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())["config"]
-    optional = {"ionetApiKey", "registrySecret", "wandbApiKey"}  # secrets cannot be declared
+    optional = set(SECRET_KEYS)  # secrets cannot be declared
     assert {key.removeprefix("trainstack:") for key in declared} == (
         set(StackKeys.model_fields) - optional
     )
@@ -454,3 +454,17 @@ def test_a_name_too_long_for_the_vendor_is_refused_before_anything_is_rented() -
             project="trainstack",
             stack="s" * 100,
         )
+
+
+@pytest.mark.parametrize("key", ["notifyUrl", "pingUrl"])
+def test_who_is_told_is_a_secret_address(key: str) -> None:
+    assert f"pulumi config set --secret trainstack:{key}" in problems(
+        None, **{key: "https://x/planted"}
+    )
+    for wrong in ("planted", "ftp://x/planted", "https://x/plan ted", "https://é/planted"):
+        told = problems(None, secret=(key,), **{key: wrong})
+        assert f"trainstack:{key}: the value (secret) is not allowed" in told
+        assert "planted" not in told
+    settings = load(None, secret=(key,), **{key: " https://x/planted\n"})
+    assert "https://x/planted" in (settings.notify_url, settings.ping_url)
+    assert "planted" not in repr(settings)

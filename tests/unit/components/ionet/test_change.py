@@ -218,3 +218,8 @@ def test_a_machine_is_found_again_by_its_name_whatever_image_it_was_rented_with(
 @pytest.mark.parametrize("key", [key for key in REPLACE_KEYS if key != "env"])
 def test_another_machine_has_another_name(key: str) -> None:
     assert rental_hash(RENTED) != rental_hash({**RENTED, key: "another"})
+
+
+def test_who_is_told_is_for_the_next_rental_and_replaces_nothing() -> None:
+    told = decide(RENTED, {**RENTED, "notifyUrl": "https://a", "pingUrl": "https://b"})
+    assert (told.kind, told.waiting) == ("keep", ("notifyUrl", "pingUrl"))
