@@ -8,7 +8,6 @@ import runpy
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
 import pulumi
@@ -143,6 +142,9 @@ class _Callbacks:
     def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
         self.hooks[hook.name] = hook.callback
 
+    def register_error_hook(self, hook: pulumi.ErrorHook) -> None:
+        self.hooks[hook.name] = hook.callback
+
 
 def _secret_keys(request: Any) -> Iterator[str]:
     if request is None:
@@ -174,20 +176,10 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Program:
             "components.r2.cloudflare.Client.find_bucket", _bucket if bucket_exists else _no_bucket
         )
         monkeypatch.setattr("components.r2.cloudflare.Client.make_bucket", _bucket)
-        monkeypatch.setattr("pulumi.runtime.resource._get_callbacks", _callbacks)
         values = {**DEV_CONFIG, **(config or {})}
         return _run(values, preview=preview)
 
     return run
-
-
-async def _callbacks() -> object:
-    """Take hooks, which Pulumi's mocks do not; the engine alone calls them."""
-
-    def taken(_hook: object) -> None:
-        return None
-
-    return SimpleNamespace(register_resource_hook=taken, register_error_hook=taken)
 
 
 def _bucket(_client: object, name: str, *, jurisdiction: str) -> object:
