@@ -89,8 +89,9 @@ def test_the_committed_dev_stack_is_valid() -> None:
     assert load(**{key.removeprefix("trainstack:"): value for key, value in config.items()})
 
 
-def test_the_paid_stack_to_copy_is_valid() -> None:
-    config = yaml.safe_load((ROOT / "Pulumi.speedrun.yaml").read_text())["config"]
+@pytest.mark.parametrize("stack", ["speedrun", "first"])
+def test_the_paid_stacks_to_copy_are_valid_once_they_are_edited(stack: str) -> None:
+    config = yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"]
     values = {key.removeprefix("trainstack:"): value for key, value in config.items()}
     assert "cloudflareAccountId = your-account-id" in problems(PAID_ENV, **values)
     settings = load(PAID_ENV, **{**values, "cloudflareAccountId": "a" * 32})
