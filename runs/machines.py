@@ -62,7 +62,7 @@ def open_client(source: Source, *, read_timeout_s: float, retry_for_s: float) ->
     """Return a client of the operator's account; raises SettingMissingError without a key."""
     if not source.ionet_key:
         raise SettingMissingError(
-            f"no io.net key: IONET_API_KEY is not set, nor is {IONET_KEY} in a stack's config.\n"
+            f"no io.net key: IOCLOUD_API_KEY is not set, nor is {IONET_KEY} in a stack's config.\n"
             "Set one, name the stack (--stack), or in the local world: source .local/env"
         )
     return Client(

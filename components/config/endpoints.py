@@ -7,7 +7,7 @@ point a paid run at a rehearsal's services, or the other way round.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from components.registry import is_private
@@ -21,8 +21,15 @@ LOCAL = "local"
 IONET_KEY = "trainstack:ionetApiKey"
 CLOUDFLARE_TOKEN = "cloudflare:apiToken"  # noqa: S105 - the name of a config key
 LOCAL_ADDRESSES = ("IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL")
+IONET_VARIABLE = "IOCLOUD_API_KEY"
+"""The io.net key's name in io.net's own pages and in the guide."""
+
+IONET_ALIAS = "IONET_API_KEY"
+"""Its name in earlier releases; read as well."""
+
 KEYS = (
-    "IONET_API_KEY",
+    IONET_VARIABLE,
+    IONET_ALIAS,
     "CLOUDFLARE_API_TOKEN",
     "R2_ACCESS_KEY_ID",
     "R2_SECRET_ACCESS_KEY",
@@ -75,12 +82,12 @@ def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, s
         *address_problems(env),
         *network_problems(env),
     ]
-    credentials = {
-        "IONET_API_KEY": IONET_KEY,
-        "CLOUDFLARE_API_TOKEN": CLOUDFLARE_TOKEN,
-    }
-    for name, key in credentials.items():
-        if not env.get(name) and not config.get(key):
+    credentials = (
+        (IONET_VARIABLE, ionet_key(env).value, IONET_KEY),
+        ("CLOUDFLARE_API_TOKEN", env.get("CLOUDFLARE_API_TOKEN"), CLOUDFLARE_TOKEN),
+    )
+    for name, value, key in credentials:
+        if not value and not config.get(key):
             problems.append(
                 f"{name}: is not set; set it, or `pulumi config set --secret {key}`"
                 if cloud != LOCAL
@@ -97,9 +104,35 @@ def entered(env: Mapping[str, str]) -> dict[str, str]:
     return cleaned_all(env, only=(*KEYS, *ADDRESSES, ACCOUNT, LOCAL_MARK))
 
 
+@dataclass(frozen=True, kw_only=True)
+class KeyInShell:
+    """A key of the environment and the variable that holds it; both "" where there is none."""
+
+    variable: str = ""
+    value: str = field(default="", repr=False)
+
+
+def ionet_key(env: Mapping[str, str]) -> KeyInShell:
+    """Return the io.net key of an environment, by either name; `flaws` tells of two that differ."""
+    names = (name for name in (IONET_VARIABLE, IONET_ALIAS) if env.get(name))
+    name = next(names, "")
+    return KeyInShell(variable=name, value=env.get(name, ""))
+
+
+def differing_ionet_keys(env: Mapping[str, str]) -> str:
+    """Return one line when the key's two names hold two keys, else ""."""
+    if not env.get(IONET_ALIAS) or env.get(IONET_VARIABLE, "") in ("", env[IONET_ALIAS]):
+        return ""
+    return (
+        "IOCLOUD_API_KEY and IONET_API_KEY: are two names of one key and hold different ones; "
+        "unset IONET_API_KEY, or give it the same value"
+    )
+
+
 def flaws(env: Mapping[str, str]) -> list[str]:
     """Return one line for each key or address, of `entered`, that nobody could take."""
     found = [
+        differing_ionet_keys(env),
         *(flaw(name, env.get(name, ""), lines=name == "REGISTRY_SECRET") for name in KEYS),
         *(_address_flaw(name, env.get(name, "")) for name in ADDRESSES),
     ]

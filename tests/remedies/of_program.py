@@ -33,6 +33,11 @@ def row(module: str, words: str, test: str) -> Row:
 ROWS: tuple[Row, ...] = (
     row(
         "components.config.endpoints",
+        "are two names of one key",
+        f"{REMEDY}test_two_names_of_one_key_that_differ_are_refused_until_one_is_unset",
+    ),
+    row(
+        "components.config.endpoints",
         "run `trainstack_leave`",
         f"{SHELL}test_a_paid_stack_works_in_a_shell_that_left_the_local_world",
     ),

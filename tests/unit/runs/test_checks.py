@@ -170,7 +170,7 @@ def test_the_ionet_key_is_refused_only_by_a_clear_no(
         return status, {}, body
 
     with server(answer) as url:
-        found = outcomes(IONET_BASE_URL=url, IONET_API_KEY="planted-key", REGISTRY_SERVER=url[7:])
+        found = outcomes(IONET_BASE_URL=url, IOCLOUD_API_KEY="planted-key", REGISTRY_SERVER=url[7:])
     assert found["io.net key"].outcome == outcome
     assert "planted-key" not in repr(found)
 
@@ -179,7 +179,7 @@ def test_nobody_answering_is_unknown_and_never_refused() -> None:
     gone = "http://127.0.0.1:9"
     found = outcomes(
         IONET_BASE_URL=gone,
-        IONET_API_KEY="k",
+        IOCLOUD_API_KEY="k",
         CLOUDFLARE_BASE_URL=gone,
         CLOUDFLARE_ACCOUNT_ID="acc",
         CLOUDFLARE_API_TOKEN="t",

@@ -21,14 +21,14 @@ LOCAL_ENV = {
     "IONET_BASE_URL": "http://127.0.0.1:1",
     "CLOUDFLARE_BASE_URL": "http://127.0.0.1:2/client/v4",
     "R2_ENDPOINT_URL": "http://10.0.0.1:3",
-    "IONET_API_KEY": "key",
+    "IOCLOUD_API_KEY": "key",
     "CLOUDFLARE_API_TOKEN": "token",
     "REGISTRY_SERVER": "127.0.0.1:5000",
     "REGISTRY_USERNAME": "pusher",
     "REGISTRY_SECRET": "planted-registry",
     "TRAINSTACK_BASE_IMAGE": "base:1",
 }
-PAID_ENV = {"IONET_API_KEY": "key", "CLOUDFLARE_API_TOKEN": "token"}
+PAID_ENV = {"IOCLOUD_API_KEY": "key", "CLOUDFLARE_API_TOKEN": "token"}
 DEV: dict[str, Any] = {
     "cloud": "local",
     "cloudflareAccountId": "0123456789abcdef0123456789abcdef",
@@ -374,7 +374,7 @@ def test_a_paid_stack_refuses_to_run_inside_the_local_world(name: str) -> None:
 
 def test_a_paid_stack_needs_its_keys_from_the_environment_or_the_config() -> None:
     text = problems(env={}, cloud="io.net")
-    assert "IONET_API_KEY: is not set" in text
+    assert "IOCLOUD_API_KEY: is not set" in text
     assert "CLOUDFLARE_API_TOKEN: is not set" in text
     assert load(
         env={},
