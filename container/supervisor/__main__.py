@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from container.contract.environment import NAMES, BadEnvironmentError, RunEnvironment
+from container.contract.environment import READ_NAMES, BadEnvironmentError, RunEnvironment
 from container.contract.pasted import cleaned_all
 from container.supervisor.supervisor import Supervisor
 from container.system.process_group import hide_environment
@@ -22,7 +22,7 @@ def main() -> int:
     """Start the supervisor from the process's environment."""
     hide_environment()
     try:
-        env = cleaned_all(os.environ, only=NAMES.values())
+        env = cleaned_all(os.environ, only=READ_NAMES)
         environment = RunEnvironment.from_env(env)
     except BadEnvironmentError as error:
         sys.stderr.write(f"trainstack: {error}\n")
