@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from container.contract.keys import RUN_KEY, STATUS_KEY, attempt_key
 from container.contract.records import Attempt, Outcome, RunRecord
@@ -97,6 +97,17 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
         )
     finally:
         helpers.stop()
+
+
+def with_models(end: RunEnd, context: RunContext, *, give_up: Callable[[], bool]) -> RunEnd:
+    """Try once more what `model/` lacks; return the end, whose reason says what it still lacks."""
+    if end.outcome == "stopped":
+        context.model_folder.stop()
+        return end
+    missing = context.model_folder.finish(give_up=give_up)
+    if not missing:
+        return end
+    return replace(end, reason=f"{end.reason}; could not be copied: {', '.join(missing)}")
 
 
 def _flush(context: RunContext, pipeline: Pipeline) -> RunEnd:

@@ -17,7 +17,14 @@ from container.storage.multipart import PART_BYTES
 from container.storage.resume import PastAttempts, look
 from container.storage.retry import EndedError, retry_until, steady
 from container.storage.upload_queue import UploadQueue
-from container.supervisor.attempt import ForeignRunError, RunEnd, Timing, put_status, run_attempt
+from container.supervisor.attempt import (
+    ForeignRunError,
+    RunEnd,
+    Timing,
+    put_status,
+    run_attempt,
+    with_models,
+)
 from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.supervisor.serving import serve_model
 from container.supervisor.verdict import set_aside, settle, wait_for_verdict
@@ -227,8 +234,9 @@ class Supervisor:
         self.run_log.cut()
         if context is not None:
             while not self._upload_queue.wait_empty(0.5):
-                if self._kill.is_set() or self._stop.verdict_is_due():
+                if self._gives_up():
                     break
+            end = with_models(end, context, give_up=self._gives_up)
         verdict: Verdict | None = Verdict(
             run=self.environment.run,
             attempt=context.past.attempt if context else 0,
@@ -258,6 +266,9 @@ class Supervisor:
             put_status(context)
         self._lease.release()
         return self._serve(verdict, context)
+
+    def _gives_up(self) -> bool:
+        return self._kill.is_set() or self._stop.verdict_is_due()
 
     def _show_end(self, verdict: Verdict) -> None:
         self.live_status.end(verdict.outcome, elapsed_s=verdict.elapsed_s)
