@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 RUN_KEY = "run.json"
+CLAIM_KEY = "claim.json"
 STATUS_KEY = "status.json"
 MANIFEST_KEY = "manifest.json"
 LEASE_KEY = "lease.json"

@@ -25,9 +25,10 @@ from container.supervisor.attempt import (
     run_attempt,
     with_models,
 )
+from container.supervisor.claim import PrefixClaim
 from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.supervisor.serving import serve_model
-from container.supervisor.verdict import set_aside, settle, wait_for_verdict
+from container.supervisor.verdict import first_answer, read_verdict, set_aside, settle
 from container.system.stop import StopBudget, StopRequest
 from container.telemetry.history import show_past
 from container.telemetry.run_log import RunLog
@@ -91,9 +92,11 @@ class Supervisor:
             client, access_key_id=key_id, secret_access_key=secret, on_skew=self._correct_clock
         )
         self.bucket = RunBucket(client, name=environment.bucket, prefix=environment.prefix)
+        self._holder = holder or container_id(environment.work_dir)
+        self._lease_ttl_s, self._lease_beat_s = lease_ttl_s, lease_beat_s
         self._lease = LeaseKeeper(
             self.bucket,
-            holder=holder or container_id(environment.work_dir),
+            holder=self._holder,
             clock=self._clock,
             ttl_s=lease_ttl_s,
             beat_s=lease_beat_s,
@@ -130,6 +133,11 @@ class Supervisor:
             self.page.stop()
 
     def _run(self) -> int:
+        if not self.bucket.prefix:
+            try:
+                self._claim_prefix()
+            except RecipeError as error:
+                return self._only_serve(f"refused: {error}")
         verdict = self._first_look()
         if verdict is None or verdict.outcome == "stopped":
             if not self._lease.acquire(stop=self.stop, say=self.run_log.event):
@@ -165,15 +173,34 @@ class Supervisor:
         return self._close(end, context)
 
     def _first_look(self) -> Verdict | None:
-        def say(text: str) -> None:
-            self.run_log.event(text)
-            self.live_status.say(text)
-
         try:
-            return wait_for_verdict(self.bucket, stop=self.stop, clock=self._clock, say=say)
+            return self._first(lambda: read_verdict(self.bucket))
         except RecordError as error:
             self._only_serve(f"refused: the verdict cannot be read: {error}")
             raise StoppedError from None
+
+    def _first(self, call: Callable[[], T]) -> T:
+        return first_answer(call, stop=self.stop, clock=self._clock, say=self._say)
+
+    def _say(self, text: str) -> None:
+        self.run_log.event(text)
+        self.live_status.say(text)
+
+    def _claim_prefix(self) -> None:
+        """Find the prefix of a container that was told none; raises RecipeError."""
+        claim = PrefixClaim(
+            bucket=self.bucket,
+            recipe=self._recipe_with_settings(),
+            environment=self.environment,
+            holder=self._holder,
+            clock=self._clock,
+            stop=self.stop,
+            silent_s=self._lease_ttl_s,
+            look_s=self._lease_beat_s / 2,
+            say=self._say,
+        )
+        self.bucket.prefix = self._first(claim.settle)
+        self._say(f"this run's prefix is {self.bucket.prefix}")
 
     def _go_on_after(self, verdict: Verdict) -> None:
         """Set the verdict `stopped` aside: a machine is there again, and it bills.
@@ -192,8 +219,7 @@ class Supervisor:
     def _context(self) -> RunContext:
         """Build what the attempt needs; raises RecipeError."""
         environment = self.environment
-        recipe = self._recipe or load_recipe(environment.recipe)
-        recipe = apply_settings(recipe, environment.settings)
+        recipe = self._recipe_with_settings()
         past = self._look()
         ordered = environment.device_batch_size or recipe.device_batch_size
         shrunk = [one.device_batch_size for one in past.stages.values() if one.device_batch_size]
@@ -212,6 +238,10 @@ class Supervisor:
             process_env=self._process_env,
             device_batch_size=min([ordered, *shrunk]),
         )
+
+    def _recipe_with_settings(self) -> Recipe:
+        recipe = self._recipe or load_recipe(self.environment.recipe)
+        return apply_settings(recipe, self.environment.settings)
 
     def _look(self) -> PastAttempts:
         return self._until_answered(

@@ -17,6 +17,7 @@ DONE = f"{RENTAL}test_what_a_refusal_says_is_done_and_the_next_update_works"
 RUN_AGAIN = f"{RENTAL}test_an_update_that_is_said_to_be_run_again_works_then"
 MENDED_BY_ITS_COMMAND = f"{CONFIG}test_the_command_that_a_refused_config_names_mends_it"
 
+BARE = "tests/container/test_bare_container.py::"
 WORDS = "tests/unit/components/test_remedies_in_words.py::"
 EDGE = "tests/unit/container/contract/test_edge.py::"
 ASKED_AGAIN = f"{WORDS}test_a_vendor_that_could_not_be_asked_is_asked_again"
@@ -31,6 +32,11 @@ def row(module: str, words: str, test: str) -> Row:
 
 
 ROWS: tuple[Row, ...] = (
+    row(
+        "container.supervisor.bare",
+        "or set RECIPE to one for the processor",
+        f"{BARE}test_without_gpus_the_recipe_that_is_told_trains",
+    ),
     row(
         "components.config.endpoints",
         "are two names of one key",
