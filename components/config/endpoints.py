@@ -14,7 +14,7 @@ from components.registry import is_private
 from container.contract.pasted import cleaned_all, flaw
 from container.contract.redacted import has_secrets, without_secrets
 from container.transport.network import network_problems
-from container.transport.r2 import endpoint_of
+from container.transport.r2 import R2_HOST, endpoint_of
 
 LOCAL_MARK = "TRAINSTACK_LOCAL_CLOUD"
 LOCAL = "local"
@@ -62,7 +62,8 @@ class World:
             cloud=cloud,
             ionet_base_url=env.get("IONET_BASE_URL", ""),
             cloudflare_base_url=env.get("CLOUDFLARE_BASE_URL", ""),
-            r2_endpoint_url=env.get("R2_ENDPOINT_URL", ""),
+            # R2's own is told by the account: in another spelling it would replace a live machine.
+            r2_endpoint_url="" if is_r2s_own(env) else env.get("R2_ENDPOINT_URL", ""),
             dataset_mirror_url=env.get("DATASET_MIRROR_URL", ""),
             registry_server=env.get("REGISTRY_SERVER", ""),
             base_image=env.get("TRAINSTACK_BASE_IMAGE", ""),
@@ -73,6 +74,28 @@ class World:
         if self.r2_endpoint_url:
             return self.r2_endpoint_url
         return endpoint_of(account_id, jurisdiction=jurisdiction)
+
+
+def is_r2s_own(env: Mapping[str, str]) -> bool:
+    """Whether R2_ENDPOINT_URL is set to an address of R2 itself, as the guide has it."""
+    try:
+        host = urlsplit(env.get("R2_ENDPOINT_URL", "")).hostname or ""
+    except ValueError:
+        return False
+    return host.endswith(R2_HOST)
+
+
+def differing_endpoint(env: Mapping[str, str], *, account_id: str, jurisdiction: str) -> list[str]:
+    """Return one line when the shell's address of R2 is not that of the stack's bucket."""
+    given = env.get("R2_ENDPOINT_URL", "").rstrip("/")
+    expected = endpoint_of(account_id, jurisdiction=jurisdiction)
+    if not is_r2s_own(env) or given.lower() == expected:
+        return []
+    text = (
+        f"R2_ENDPOINT_URL = {given}: is not where the stack's bucket is; must be {expected}, as "
+        "trainstack:cloudflareAccountId and trainstack:jurisdiction tell, or not be set"
+    )
+    return [text]
 
 
 def world_problems(cloud: str, *, env: Mapping[str, str], config: Mapping[str, str]) -> list[str]:
@@ -187,9 +210,15 @@ class Shell:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> Shell:
-        """Read them; one that is empty is not there."""
+        """Read them; one that is empty is not there.
+
+        Neither is R2's own address in a shell without the mark: it is one of the guide's variables.
+        """
         names = (LOCAL_MARK, *LOCAL_ADDRESSES)
-        return cls(variables={name: env[name] for name in names if env.get(name)})
+        found = {name: env[name] for name in names if env.get(name)}
+        if LOCAL_MARK not in found and is_r2s_own(env):
+            del found["R2_ENDPOINT_URL"]
+        return cls(variables=found)
 
     @property
     def mark(self) -> str:

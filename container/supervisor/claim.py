@@ -80,7 +80,7 @@ class PrefixClaim:
                 return held.bucket.prefix
             if self._is_unfinished(held):
                 others.append(held)
-        for held in self._dead(others):
+        for held in reversed(self._dead(others)):  # the oldest: most was paid for it
             if self._take_over(held):
                 self.say(f"the container that trained under {held.bucket.prefix} is gone: goes on")
                 return held.bucket.prefix

@@ -246,6 +246,16 @@ def test_of_two_containers_that_find_one_dead_run_only_one_goes_on_with_it(
     assert prefix in prefixes
 
 
+def test_of_two_dead_runs_the_older_goes_on_first(bucket: RunBucket, recipe: Recipe) -> None:
+    older = Container(bucket, recipe).settle()
+    with beating(bucket, older):
+        newer = Container(bucket, recipe, holder="two").settle()
+    later = [Container(bucket, recipe, holder=name) for name in ("three", "four")]
+    assert later[0].settle() == older
+    with beating(bucket, older):
+        assert later[1].settle() == newer
+
+
 def test_another_training_is_never_gone_on_with(bucket: RunBucket, recipe: Recipe) -> None:
     prefix = Container(bucket, recipe).settle()
     stopped(bucket, prefix)

@@ -37,6 +37,7 @@ Answer = tuple[int, dict[str, str], object]
         (LOCAL, False, "refused", "is gone"),
         ({**LOCAL, "TRAINSTACK_LOCAL_CLOUD": ""}, True, "refused", "IONET_BASE_URL"),
         ({"R2_ENDPOINT_URL": "http://127.0.0.1:3"}, True, "refused", "R2_ENDPOINT_URL"),
+        ({"R2_ENDPOINT_URL": "https://a.r2.cloudflarestorage.com"}, False, "ok", "real"),
         ({**LOCAL, "IONET_BASE_URL": ""}, True, "refused", "IONET_BASE_URL is not set"),
         (
             {**LOCAL, "IONET_BASE_URL": "https://api.io.solutions"},
@@ -51,6 +52,7 @@ Answer = tuple[int, dict[str, str], object]
         "its folder was deleted",
         "addresses without the mark",
         "one address without the mark",
+        "R2's own address, as the guide has it",
         "a missing address would be the real one",
         "a real address in the local world",
     ],
