@@ -58,9 +58,8 @@ class RunContext:
         self.reusable = Reusable(self.past)
         self.model_folder = ModelFolder(
             self.bucket,
+            upload_queue=self.upload_queue,
             readme=self._model_readme,
-            know=self.upload_queue.know,
-            may_write=self.upload_queue.may_write,
             say=lambda text: self.run_log.event(text, stage="model"),
         )
 

@@ -16,6 +16,7 @@ from container.contract.records import Artifact
 from container.storage import server_copy
 from container.storage.bucket import BucketError, BucketUnavailableError, RunBucket
 from container.storage.retry import retry_briefly
+from container.storage.upload_queue import UploadQueue
 
 AGAIN_S = 60.0
 
@@ -27,17 +28,15 @@ class ModelFolder:
         self,
         bucket: RunBucket,
         *,
+        upload_queue: UploadQueue,
         readme: Callable[[Mapping[str, Artifact]], str],
-        know: Callable[[Sequence[Artifact]], None],
-        may_write: Callable[[], bool],
         say: Callable[[str], None],
         part_bytes: int = server_copy.COPY_PART_BYTES,
         again_s: float = AGAIN_S,
     ) -> None:
         self._bucket = bucket
         self._readme = readme
-        self._know = know  # told of each object that is there: the manifest lists it
-        self._may_write = may_write
+        self._upload_queue = upload_queue  # told of each copy: the manifest lists it
         self._say = say
         self._part_bytes = part_bytes
         self._again_s = again_s
@@ -102,7 +101,7 @@ class ModelFolder:
         try:
             if self._give_up():
                 return
-            if not self._may_write():
+            if not self._upload_queue.may_write():
                 raise BucketUnavailableError("the lease was not renewed in time")
             call()
         except Exception as error:  # noqa: BLE001  # nice to have: whatever it is, the run goes on
@@ -123,7 +122,7 @@ class ModelFolder:
             part_bytes=self._part_bytes,
             give_up=self._gives_up,
         )
-        self._know([copied])
+        self._upload_queue.know([copied])
         with self._lock:
             self._there[name] = source
         self._say(f"{name} is {source.key}")
@@ -141,6 +140,6 @@ class ModelFolder:
         if found is None or found[1].get("sha256") != digest:
             metadata = {"sha256": digest}
             retry_briefly(lambda: self._bucket.put(MODEL_README_KEY, text, metadata=metadata))
-        self._know([readme])
+        self._upload_queue.know([readme])
         with self._lock:
             self._described = told

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from container.contract.clock import Clock
 from container.contract.keys import MODEL_PREFIX, MODEL_README_KEY
 from container.contract.records import Artifact
 from container.storage import retry, server_copy
 from container.storage.bucket import BucketError, RunBucket
 from container.storage.model_folder import ModelFolder
+from container.storage.upload_queue import UploadQueue
 from localcloud.object_store.faults import FaultyStore
 from tests.container.conftest import Launch, Running, bucket_at, wait_for
 from tests.container.recipes import fake_recipe, file_stage, script, trainer_stage
@@ -161,9 +163,8 @@ def written(bucket: RunBucket) -> dict[str, object]:
 def folder(bucket: RunBucket, said: list[str]) -> ModelFolder:
     return ModelFolder(
         bucket,
+        upload_queue=UploadQueue(bucket, clock=Clock(), say=said.append),
         readme="\n".join,
-        know=lambda _: None,
-        may_write=lambda: True,
         say=said.append,
         again_s=0.05,
     )
