@@ -267,18 +267,11 @@ class Supervisor:
                 if self._gives_up():
                     break
             end = with_models(end, context, give_up=self._gives_up)
-        verdict: Verdict | None = Verdict(
+        verdict: Verdict | None = end.verdict(
             run=self.environment.run,
             attempt=context.past.attempt if context else 0,
-            outcome=end.outcome,
-            stage=end.stage,
-            reason=end.reason,
-            exit_code=end.exit_code,
-            started_at=self.live_status.started_at,
-            ended_at=self._clock.stamp(),
-            elapsed_s=round(self.live_status.elapsed_s(), 1),
-            dollars=float(self.live_status.dollars()),
-            log_tail=end.log_tail,
+            live_status=self.live_status,
+            clock=self._clock,
         )
         verdict = settle(
             self.bucket,
