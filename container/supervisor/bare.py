@@ -39,7 +39,23 @@ def as_found(environment: RunEnvironment, *, say: Callable[[str], object]) -> Ru
         if environment.prefix:
             return environment  # the verdict under that prefix will say so
         raise BadEnvironmentError(str(error)) from None
+    if misfit := commit_problem(recipe, commit=environment.nanochat_commit):
+        raise BadEnvironmentError(misfit)
     return with_gpus(environment, recipe, list_gpus() or [])
+
+
+def commit_problem(recipe: Recipe, *, commit: str) -> str:
+    """Return why a recipe cannot run with the nanochat of this image, "" when it can.
+
+    Found after the data had come, it would have cost the first minutes of a machine, or hours.
+    """
+    wanted = recipe.nanochat_commit
+    if not wanted or commit in ("", wanted):
+        return ""
+    return (
+        f"this image has nanochat {commit}, and {recipe.name} is for {wanted}. Take an image that "
+        f"was built with --build-arg NANOCHAT_COMMIT={wanted}, or another RECIPE"
+    )
 
 
 def with_gpus(environment: RunEnvironment, recipe: Recipe, gpus: Sequence[Gpu]) -> RunEnvironment:

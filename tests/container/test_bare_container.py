@@ -12,7 +12,7 @@ import pytest
 
 from container.contract.environment import BadEnvironmentError, RunEnvironment
 from container.contract.recipe import load_recipe
-from container.supervisor.bare import with_gpus
+from container.supervisor.bare import commit_problem, with_gpus
 from container.supervisor.machine_check import Gpu
 from tests import ROOT
 from tests.container.conftest import BUCKET, wait_for
@@ -30,6 +30,14 @@ def test_the_gpus_that_are_here_are_counted(count: int) -> None:
 
 def test_a_recipe_for_the_processor_counts_none() -> None:
     assert with_gpus(ENVIRONMENT, load_recipe("rehearsal"), [H100]) == ENVIRONMENT
+
+
+def test_an_image_with_another_nanochat_than_the_recipes_is_refused_with_the_one_it_needs() -> None:
+    recipe = load_recipe("nanochat-d20")
+    told = commit_problem(recipe, commit="348fbb301bd0e8d2fc2c6b6b0d7d6a6e0b0c7d1f")
+    (wanted,) = re.findall(r"NANOCHAT_COMMIT=([0-9a-f]{40})", told)
+    assert not commit_problem(recipe, commit=wanted)
+    assert not commit_problem(load_recipe("rehearsal"), commit=wanted), "which has none of it"
 
 
 @pytest.mark.parametrize(("count", "said"), [(0, "docker run --gpus all"), (6, "--gpus 4")])
