@@ -9,6 +9,6 @@ $nanochat tokenizer "$TOKENIZER_S"
 $nanochat train base_checkpoints --steps "$BASE_STEPS" --step-s "$STEP_S" --size-bytes "$BASE_BYTES"
 $nanochat train chatsft_checkpoints --steps "$SFT_STEPS" --step-s "$STEP_S" --size-bytes "$SFT_BYTES"
 for folder in tokenizer base_checkpoints chatsft_checkpoints; do
-  "$AWS" s3 cp --only-show-errors --recursive --endpoint-url "$R2_ENDPOINT" \
-    "$NANOCHAT_BASE_DIR/$folder" "s3://$R2_BUCKET/$RUN_PREFIX/$folder"
+  "$AWS" s3 cp --only-show-errors --recursive --endpoint-url "$R2_ENDPOINT_URL" \
+    "$NANOCHAT_BASE_DIR/$folder" "s3://$R2_BUCKET_NAME/$RUN_PREFIX/$folder"
 done

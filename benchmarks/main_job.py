@@ -54,7 +54,7 @@ def _created_at(env: dict[str, str], deployment_id: str) -> datetime:
     with make_session() as session:
         answer = session.get(
             f"{env['IONET_BASE_URL']}{CAAS}/deployment/{deployment_id}",
-            headers={"x-api-key": env["IONET_API_KEY"]},
+            headers={"x-api-key": env["IOCLOUD_API_KEY"]},
             timeout=30,
         )
     answer.raise_for_status()

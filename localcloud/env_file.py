@@ -28,7 +28,8 @@ def variables(place: Place) -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": LOCAL_PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "IONET_BASE_URL": place.caas_url,
-        "IONET_API_KEY": place.ionet_api_key,
+        "IOCLOUD_API_KEY": place.ionet_api_key,
+        "IONET_API_KEY": place.ionet_api_key,  # the alias: the user's own would contradict it
         "CLOUDFLARE_BASE_URL": place.cloudflare_url,
         "CLOUDFLARE_API_TOKEN": place.operator_token,
         "R2_ENDPOINT_URL": place.s3_url,

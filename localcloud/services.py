@@ -155,7 +155,7 @@ def _caas_service(place: Place) -> Service:
             f"--clock-speed={_clock_speed():g}",
         ],
         env={
-            "IONET_API_KEY": place.ionet_api_key,
+            "IOCLOUD_API_KEY": place.ionet_api_key,
             **({"DOCKER_HOST": docker_host} if docker_host else {}),
         },
         healthy=lambda: connects(LOOPBACK, port),

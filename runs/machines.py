@@ -68,7 +68,7 @@ def account_of(source: Source) -> tuple[str, str]:
     """Return the operator's key and the vendor's address; raises SettingMissingError without."""
     if not source.ionet_key:
         raise SettingMissingError(
-            f"no io.net key: IONET_API_KEY is not set, nor is {IONET_KEY} in a stack's config.\n"
+            f"no io.net key: IOCLOUD_API_KEY is not set, nor is {IONET_KEY} in a stack's config.\n"
             "Set one, name the stack (--stack), or in the local world: source .local/env"
         )
     return source.ionet_key, source.environ.get("IONET_BASE_URL") or DEFAULT_BASE_URL

@@ -127,7 +127,7 @@ def _why_not_forgotten(rental: Rental, now: datetime, force: bool, forget: bool)
     if not forget:
         return (
             f"{rental.id} ({entry.name}), which {rental.owner} rented, is unknown to the io.net "
-            "account of this key: it may live and bill in another. Set IONET_API_KEY to that "
+            "account of this key: it may live and bill in another. Set IOCLOUD_API_KEY to that "
             "account's key; or, if its console shows that it has ended, say --forget."
         )
     return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from components.config.run_settings import RunSettings
-from container.contract.recipe import Recipe, SettingValue, is_one_of
+from container.contract.recipe import GPU_COUNTS, Recipe, SettingValue, is_one_of
 
 CPU = "CPU"
 LENGTH_SETTINGS = frozenset(
@@ -46,7 +46,7 @@ def unfit(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
 def _batch_problems(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
     """nanochat stops with an assertion when a step is not a multiple of what the GPUs take."""
     gpus = run.gpus_per_container if recipe.gpu_type != CPU else 1
-    if recipe.gpu_type != CPU and gpus not in (1, 2, 4, 8):
+    if recipe.gpu_type != CPU and gpus not in GPU_COUNTS:
         text = f"{where}gpusPerContainer = {gpus}: must be 1, 2, 4 or 8, to share each step evenly"
         return [text]
     length, total = run.trained.get("max_seq_len"), run.trained.get("total_batch_size")

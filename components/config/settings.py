@@ -11,7 +11,14 @@ from dataclasses import dataclass, field
 
 from components import registry
 from components.config.compatibility import CPU, unfit
-from components.config.endpoints import CLOUDFLARE_TOKEN, World, entered, flaws, world_problems
+from components.config.endpoints import (
+    CLOUDFLARE_TOKEN,
+    World,
+    differing_endpoint,
+    entered,
+    flaws,
+    world_problems,
+)
 from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
 from components.config.one_image import REHEARSAL, target, unbuildable
 from components.config.refusals import foreign_keys, parse, texts_in
@@ -110,6 +117,10 @@ def load_settings(
     if "cloud" not in bad:
         problems += world_problems(cloud, env=env, config=config)
     problems += flaws(env)
+    if not bad & {"cloudflareAccountId", "jurisdiction"}:
+        problems += differing_endpoint(
+            env, account_id=keys.cloudflareAccountId, jurisdiction=keys.jurisdiction
+        )
     world = World.from_env(cloud, env=env)
     problems += _contradicting_registry(keys, server=world.registry_server, bad=bad)
     runs = _runs(keys, project=project, stack=stack, problems=problems, bad=bad)

@@ -205,7 +205,7 @@ def _error_of(what: str, *, status: int, answer: Any) -> Exception:
     if status in {401, 403} or (status == 400 and models.is_key_problem(answer)):
         return KeyRefusedError(
             f"io.net refused the API key ({what}: {status}). Make a key for the project IO Cloud "
-            "and set IONET_API_KEY to it, which counts before the stack's trainstack:ionetApiKey."
+            "and set IOCLOUD_API_KEY to it, which counts before the stack's trainstack:ionetApiKey."
         )
     if status == 404 or (status == 400 and "not found" in says.lower()):
         if answer is None:

@@ -19,7 +19,15 @@ from typing import Any, ParamSpec, TypeVar
 
 from pulumi.dynamic import ConfigureRequest
 
-from components.config.endpoints import CLOUDFLARE_TOKEN, IONET_KEY, World, entered, mixed_worlds
+from components.config.endpoints import (
+    CLOUDFLARE_TOKEN,
+    IONET_KEY,
+    World,
+    differing_ionet_keys,
+    entered,
+    ionet_key,
+    mixed_worlds,
+)
 from components.config.one_run import RUNS_KEY, sweep_of, with_own_keys
 from components.errors import TrainstackError
 from components.ionet import engine_watchdog, properties
@@ -94,16 +102,18 @@ def client(cloud: str) -> Client:
     problems = mixed_worlds(cloud, env=env)
     if problems:
         raise WrongWorldError("; ".join(problems))
-    in_shell = env.get("IONET_API_KEY")
-    key = in_shell or _stack_config.get(IONET_KEY)
+    if differ := differing_ionet_keys(env):
+        raise KeyRefusedError(f"{differ}.")
+    in_shell = ionet_key(env)
+    key = in_shell.value or _stack_config.get(IONET_KEY)
     if not key:
         raise KeyRefusedError(
-            "there is no io.net key: set IONET_API_KEY. What was put into the stack's "
+            "there is no io.net key: set IOCLOUD_API_KEY. What was put into the stack's "
             f"{IONET_KEY} since the last `pulumi up` is not read by any other command."
         )
-    if wrong := flaw("IONET_API_KEY" if in_shell else IONET_KEY, key):
+    if wrong := flaw(in_shell.variable or IONET_KEY, key):
         raise KeyRefusedError(f"{wrong}.")
-    where = "in IONET_API_KEY" if in_shell else f"in the stack's {IONET_KEY}"
+    where = f"in {in_shell.variable}" if in_shell.value else f"in the stack's {IONET_KEY}"
     return Client(
         key,
         base_url=env.get("IONET_BASE_URL") or DEFAULT_BASE_URL,

@@ -19,6 +19,9 @@ from container.contract.redacted import without_secrets
 
 NO_WANDB_RUN: Final = "dummy"  # nanochat's name for a run that reports nothing
 
+GUIDES_RECIPE: Final = "nanochat-speedrun"
+"""What a container trains that was told no recipe: the guide's run."""
+
 DEFAULT_RUN = "main"
 """The name of a stack's one run, where its config has no `runs`."""
 
@@ -32,8 +35,8 @@ class RunEnvironment:
     """What the container was asked to do."""
 
     run: str
-    prefix: str
-    recipe: str
+    prefix: str = ""  # none was given: the container claims one in the bucket
+    recipe: str = GUIDES_RECIPE
     settings: Mapping[str, Any]
     endpoint: str
     bucket: str
@@ -76,18 +79,24 @@ class RunEnvironment:
         values: dict[str, Any] = {"run": "main", "settings": {}}
         problems: list[str] = []
         for variable in VARIABLES:
-            text = cleaned(env.get(variable.name, ""))
+            text = cleaned(variable.text(env))
             if not text:
                 if variable.required:
-                    problems.append(f"{variable.name} is not set")
+                    problems.append(f"{variable.told} is not set")
                 continue  # the field's default is the variable's
-            if variable.by == "secret" and (wrong := flaw(variable.name, text)):
+            if variable.is_told_twice(env):
+                problems.append(
+                    f"{variable.guides} and {variable.name} are two names of one variable and "
+                    "hold different values"
+                )
+                continue
+            if variable.by == "secret" and (wrong := flaw(variable.told, text)):
                 problems.append(wrong)
                 continue
             try:
                 values[variable.field] = variable.read(text)
             except ValueError as error:
-                problems.append(f"{variable.name}{error}")
+                problems.append(f"{variable.told}{error}")
         if problems:
             raise BadEnvironmentError(
                 without_secrets("the container's environment is not usable: " + "; ".join(problems))
@@ -150,22 +159,40 @@ class Variable:
     is rented), the vendor's secret store, or the image itself. What is `kept_when_live` replaces no
     machine: it is for the next rental. `read` raises ValueError with what follows the name in the
     message.
+
+    `name` is what the program writes: older images know no other, and machines are found again by
+    it. `guides` is the guide's name, where that is another one: read as well, and told to people.
     """
 
     name: str
     field: str
+    guides: str = ""
     by: Literal["program", "rental", "secret", "image"] = "program"
     required: bool = False
     kept_when_live: bool = False
     read: Callable[[str], Any] = _text
     write: Callable[[object], str] = str
 
+    @property
+    def told(self) -> str:
+        """The name that messages tell."""
+        return self.guides or self.name
+
+    def text(self, env: Mapping[str, Any]) -> Any:
+        """Return what stands in an environment under either name, "" for nothing."""
+        return env.get(self.name, "") or env.get(self.guides, "")
+
+    def is_told_twice(self, env: Mapping[str, str]) -> bool:
+        """Whether both names are set, to different values."""
+        told = {cleaned(env.get(name, "")) for name in (self.name, self.guides)}
+        return len(told - {""}) > 1
+
     def meaning(self, env: Mapping[str, object]) -> object:
         """Return what the container would make of it: the default where it is not set.
 
         A value that is not known yet, in a preview, stays what it is.
         """
-        text = env.get(self.name, "")
+        text = self.text(env)
         if not text:
             return _DEFAULTS.get(self.field)
         if not isinstance(text, str):
@@ -178,13 +205,13 @@ class Variable:
 
 VARIABLES: tuple[Variable, ...] = (
     Variable(name="RUN_NAME", field="run"),
-    Variable(name="RUN_PREFIX", field="prefix", required=True, read=texts.prefix),
-    Variable(name="RECIPE", field="recipe", required=True),
+    Variable(name="RUN_PREFIX", field="prefix", read=texts.prefix),
+    Variable(name="RECIPE", field="recipe"),
     Variable(
         name="RECIPE_SETTINGS", field="settings", read=texts.json_object, write=texts.json_text
     ),
-    Variable(name="R2_ENDPOINT", field="endpoint", required=True),
-    Variable(name="R2_BUCKET", field="bucket", required=True),
+    Variable(name="R2_ENDPOINT", field="endpoint", guides="R2_ENDPOINT_URL", required=True),
+    Variable(name="R2_BUCKET", field="bucket", guides="R2_BUCKET_NAME", required=True),
     Variable(name="R2_ACCESS_KEY_ID", field="access_key_id", by="secret", required=True),
     Variable(name="R2_SECRET_ACCESS_KEY", field="secret_access_key", by="secret", required=True),
     Variable(name="ACCESS_TOKEN", field="access_token", by="secret"),
@@ -214,6 +241,12 @@ VARIABLES: tuple[Variable, ...] = (
 )
 
 NAMES = {variable.field: variable.name for variable in VARIABLES}
+"""By field, the name that the program writes."""
+
+READ_NAMES = frozenset(
+    name for variable in VARIABLES for name in (variable.name, variable.guides) if name
+)
+"""All names that the container reads."""
 
 _DEFAULTS: dict[str, object] = {
     "run": "main",
@@ -232,7 +265,10 @@ SECRET_NAMES = (
     "AWS_SECRET_ACCESS_KEY",
 )
 # Ours; a stage has no use for them, and what it cannot see it cannot print.
-OWN_NAMES = ("R2_ENDPOINT", "R2_BUCKET", "RECIPE_SETTINGS", "RUN_PREFIX")
+_OWN_FIELDS = ("endpoint", "bucket", "settings", "prefix")
+OWN_NAMES = frozenset(
+    name for one in VARIABLES if one.field in _OWN_FIELDS for name in (one.name, one.guides) if name
+)
 
 
 def stage_environment(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 RUN_KEY = "run.json"
+CLAIM_KEY = "claim.json"
 STATUS_KEY = "status.json"
 MANIFEST_KEY = "manifest.json"
 LEASE_KEY = "lease.json"
@@ -22,11 +23,15 @@ STAGES_PREFIX = "stages/"
 METRICS_PREFIX = "metrics/"
 LOGS_PREFIX = "logs/"
 CHECKPOINTS_PREFIX = "checkpoints/"
+TOKENIZER_PREFIX = "tokenizer/"
+MODEL_PREFIX = "model/"
+MODEL_README_KEY = f"{MODEL_PREFIX}README.md"
 PROBE_PREFIX = "probe-"
 
 _ATTEMPT = re.compile(rf"(?:.*/)?{ATTEMPTS_PREFIX}(\d+)\.json")
 _METRICS = re.compile(rf"(?:.*/)?{METRICS_PREFIX}(\d+)-(\d+)\.jsonl")
 _LOG = re.compile(rf"(?:.*/)?{LOGS_PREFIX}(\d+)-([^/]+)-(\d+)\.log")
+_CHECKPOINT = re.compile(rf"{CHECKPOINTS_PREFIX}([^/]+)/[^/]+/(model|meta)_\d{{6,}}(\.[a-z]+)")
 _MARKER = re.compile(rf"({CHECKPOINTS_PREFIX}.+)/complete_(\d{{6,}})\.json")
 
 
@@ -44,6 +49,18 @@ def attempt_of(key: str) -> int | None:
 def stage_key(stage: str) -> str:
     """Return where the record of a stage lies: that it is done, or its smaller batch size."""
     return f"{STAGES_PREFIX}{stage}.json"
+
+
+def model_key(key: str) -> str | None:
+    """Return the stable name in `model/` of what a finished stage left, None for what is not there.
+
+    `checkpoints/sft/d20/model_000809.pt` is `model/sft.pt`, its meta file `model/sft.json`; the
+    tokenizer's files keep their names. Optimizer files are for training on.
+    """
+    if key.startswith(TOKENIZER_PREFIX) and key != TOKENIZER_PREFIX:
+        return MODEL_PREFIX + key.removeprefix(TOKENIZER_PREFIX)
+    match = _CHECKPOINT.fullmatch(key)
+    return f"{MODEL_PREFIX}{match[1]}{match[3]}" if match else None
 
 
 def stopped_key(attempt: int) -> str:

@@ -46,6 +46,10 @@ PLACEHOLDERS = frozenset(
 )
 
 
+GPU_COUNTS: Final = (1, 2, 4, 8)
+"""How many GPUs nanochat shares a step evenly among; it stops with an assertion on others."""
+
+
 class RecipeError(ValueError):
     """A recipe or its settings cannot be used; the message names everything that is wrong."""
 

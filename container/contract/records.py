@@ -169,6 +169,19 @@ class Manifest(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Claim(Record):
+    """`claim.json`, written conditionally: which bare container a prefix is of, and what for."""
+
+    holder: str
+    host: str
+    recipe: str
+    settings: dict[str, Any]
+    nanochat_commit: str
+    world_size: int
+    claimed_at: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lease(Record):
     """`lease.json`, written conditionally: which container trains."""
 

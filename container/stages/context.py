@@ -13,9 +13,11 @@ from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment, stage_environment
 from container.contract.recipe import Recipe, SettingValue, Stage, render, render_argv
 from container.contract.records import Artifact
+from container.stages.model_readme import model_readme
 from container.stages.stage_process import StageCommand
 from container.storage.bucket import RunBucket
 from container.storage.download import fetch, local_path
+from container.storage.model_folder import ModelFolder
 from container.storage.resume import PastAttempts, Reusable
 from container.storage.retry import EndedError, doubling, retry_until
 from container.storage.upload_queue import UploadQueue
@@ -52,9 +54,16 @@ class RunContext:
     notifier: Notifier
     device_batch_size: int
     reusable: Reusable = field(init=False)  # of `past`; shrinks as damage comes to light
+    model_folder: ModelFolder = field(init=False)
 
     def __post_init__(self) -> None:
         self.reusable = Reusable(self.past)
+        self.model_folder = ModelFolder(
+            self.bucket,
+            upload_queue=self.upload_queue,
+            readme=self._model_readme,
+            say=lambda text: self.run_log.event(text, stage="model"),
+        )
 
     @property
     def work_dir(self) -> Path:
@@ -80,6 +89,10 @@ class RunContext:
         }
         values["tag"] = render(self.recipe.tag, values)
         return values | more
+
+    def _model_readme(self, copied: Mapping[str, Artifact]) -> str:
+        commit = str(self.values()["nanochat_commit"])
+        return model_readme(copied, recipe=self.recipe, commit=commit, fill=self.fill)
 
     def fill(self, template: str) -> str:
         """Fill a template that names no resume step."""

@@ -40,6 +40,7 @@ def queue_outputs(
             artifacts=sorted([*outputs.artifacts, *newest], key=lambda one: one.key),
         )
         context.bucket.put(record.key, record.to_json())
+        context.model_folder.want(record.artifacts)
 
     context.upload_queue.add(outputs)
     context.upload_queue.add(

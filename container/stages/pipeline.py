@@ -98,7 +98,7 @@ class Pipeline:
 
     def _skips(self, stage: Stage) -> bool:
         """Whether the stage need not run; brings its artefacts back."""
-        reusable = self.context.reusable
+        context, reusable = self.context, self.context.reusable
         if stage.only_for and all(reusable.done(name) for name in stage.only_for):
             self._skip(stage, f"only {', '.join(stage.only_for)} needed it")
             return True
@@ -107,11 +107,13 @@ class Pipeline:
         if not stage.outputs and not stage.uploads:
             # What it fetched cannot be looked for, and this may be another machine's disk.
             return False
-        bad = restore(self.context, stage)
+        bad = restore(context, stage)
         if bad:
             self._forget(stage, bad)
-        if bad or self.context.missing_outputs(stage):
+        if bad or context.missing_outputs(stage):
             return False
+        if record := reusable.record(stage.name):
+            context.model_folder.want(record.artifacts)
         self._skip(stage, "done by an earlier attempt")
         return True
 

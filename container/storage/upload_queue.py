@@ -66,7 +66,7 @@ class UploadQueue:
     ) -> None:
         self._clock = clock
         self._say = say
-        self._may_write = may_write
+        self.may_write = may_write
         self._pause_s = shortest_pause_s
         self._condition = threading.Condition()
         self._queue: list[tuple[int, int, Batch, Path | None, str, int]] = []
@@ -224,7 +224,7 @@ class UploadQueue:
         """Call until it succeeds; None when stopping."""
 
         def when_allowed() -> T:
-            while not self._may_write():
+            while not self.may_write():
                 if self._stopping.wait(min(1.0, self._pause_s)):
                     raise EndedError
             return call()

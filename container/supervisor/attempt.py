@@ -8,10 +8,11 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from container.contract.clock import Clock
 from container.contract.keys import RUN_KEY, STATUS_KEY, attempt_key
-from container.contract.records import Attempt, Outcome, RunRecord
+from container.contract.records import Attempt, Outcome, RunRecord, Verdict
 from container.stages.context import RunContext, StoppedError
 from container.stages.pipeline import Pipeline
 from container.stages.stage_runner import StageFailedError
@@ -19,6 +20,7 @@ from container.storage.bucket import BucketError, ObjectChangedError
 from container.storage.download import DiskError
 from container.storage.resume import SAME_POINT_LIMIT, differences
 from container.supervisor.machine_check import Gpu, gpu_memory_in_use, verify
+from container.telemetry.run_status import LiveStatus
 
 OWN_STAGES_BEFORE, OWN_STAGES_AFTER = ("verify",), ("flush", "verdict")
 
@@ -36,6 +38,22 @@ class RunEnd:
     reason: str
     exit_code: int = 0
     log_tail: list[str] = field(default_factory=list[str])
+
+    def verdict(self, *, run: str, attempt: int, live_status: LiveStatus, clock: Clock) -> Verdict:
+        """Return the verdict that it becomes, with what the run has taken so far."""
+        return Verdict(
+            run=run,
+            attempt=attempt,
+            outcome=self.outcome,
+            stage=self.stage,
+            reason=self.reason,
+            exit_code=self.exit_code,
+            started_at=live_status.started_at,
+            ended_at=clock.stamp(),
+            elapsed_s=round(live_status.elapsed_s(), 1),
+            dollars=float(live_status.dollars()),
+            log_tail=self.log_tail,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +115,17 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
         )
     finally:
         helpers.stop()
+
+
+def with_models(end: RunEnd, context: RunContext, *, give_up: Callable[[], bool]) -> RunEnd:
+    """Try once more what `model/` lacks; return the end, whose reason says what it still lacks."""
+    if end.outcome == "stopped":
+        context.model_folder.stop()
+        return end
+    missing = context.model_folder.finish(give_up=give_up)
+    if not missing:
+        return end
+    return replace(end, reason=f"{end.reason}; could not be copied: {', '.join(missing)}")
 
 
 def _flush(context: RunContext, pipeline: Pipeline) -> RunEnd:

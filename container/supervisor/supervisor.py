@@ -17,10 +17,18 @@ from container.storage.multipart import PART_BYTES
 from container.storage.resume import PastAttempts, look
 from container.storage.retry import EndedError, retry_until, steady
 from container.storage.upload_queue import UploadQueue
-from container.supervisor.attempt import ForeignRunError, RunEnd, Timing, put_status, run_attempt
+from container.supervisor.attempt import (
+    ForeignRunError,
+    RunEnd,
+    Timing,
+    put_status,
+    run_attempt,
+    with_models,
+)
+from container.supervisor.claim import PrefixClaim
 from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.supervisor.serving import serve_model
-from container.supervisor.verdict import set_aside, settle, wait_for_verdict
+from container.supervisor.verdict import first_answer, read_verdict, set_aside, settle
 from container.system.stop import StopBudget, StopRequest
 from container.telemetry.history import show_past
 from container.telemetry.notifier import Notifier
@@ -88,9 +96,11 @@ class Supervisor:
             client, access_key_id=key_id, secret_access_key=secret, on_skew=self._correct_clock
         )
         self.bucket = RunBucket(client, name=environment.bucket, prefix=environment.prefix)
+        self._holder = holder or container_id(environment.work_dir)
+        self._lease_ttl_s, self._lease_beat_s = lease_ttl_s, lease_beat_s
         self._lease = LeaseKeeper(
             self.bucket,
-            holder=holder or container_id(environment.work_dir),
+            holder=self._holder,
             clock=self._clock,
             ttl_s=lease_ttl_s,
             beat_s=lease_beat_s,
@@ -128,6 +138,11 @@ class Supervisor:
             self.page.stop()
 
     def _run(self) -> int:
+        if not self.bucket.prefix:
+            try:
+                self._claim_prefix()
+            except RecipeError as error:
+                return self._only_serve(f"refused: {error}")
         verdict = self._first_look()
         if verdict is None or verdict.outcome == "stopped":
             if not self._lease.acquire(stop=self.stop, say=self.run_log.event):
@@ -164,15 +179,34 @@ class Supervisor:
         return self._close(end, context)
 
     def _first_look(self) -> Verdict | None:
-        def say(text: str) -> None:
-            self.run_log.event(text)
-            self.live_status.say(text)
-
         try:
-            return wait_for_verdict(self.bucket, stop=self.stop, clock=self._clock, say=say)
+            return self._first(lambda: read_verdict(self.bucket))
         except RecordError as error:
             self._only_serve(f"refused: the verdict cannot be read: {error}")
             raise StoppedError from None
+
+    def _first(self, call: Callable[[], T]) -> T:
+        return first_answer(call, stop=self.stop, clock=self._clock, say=self._say)
+
+    def _say(self, text: str) -> None:
+        self.run_log.event(text)
+        self.live_status.say(text)
+
+    def _claim_prefix(self) -> None:
+        """Find the prefix of a container that was told none; raises RecipeError."""
+        claim = PrefixClaim(
+            bucket=self.bucket,
+            recipe=self._recipe_with_settings(),
+            environment=self.environment,
+            holder=self._holder,
+            clock=self._clock,
+            stop=self.stop,
+            silent_s=self._lease_ttl_s,
+            look_s=self._lease_beat_s / 2,
+            say=self._say,
+        )
+        self.bucket.prefix = self._first(claim.settle)
+        self._say(f"this run's prefix is {self.bucket.prefix}")
 
     def _go_on_after(self, verdict: Verdict) -> None:
         """Set the verdict `stopped` aside: a machine is there again, and it bills.
@@ -191,8 +225,7 @@ class Supervisor:
     def _context(self) -> RunContext:
         """Build what the attempt needs; raises RecipeError."""
         environment = self.environment
-        recipe = self._recipe or load_recipe(environment.recipe)
-        recipe = as_asked(recipe, settings=environment.settings, commit=environment.nanochat_commit)
+        recipe = self._recipe_with_settings()
         past = self._look()
         ordered = environment.device_batch_size or recipe.device_batch_size
         shrunk = [one.device_batch_size for one in past.stages.values() if one.device_batch_size]
@@ -212,6 +245,11 @@ class Supervisor:
             notifier=self._notifier,
             device_batch_size=min([ordered, *shrunk]),
         )
+
+    def _recipe_with_settings(self) -> Recipe:
+        asked = self.environment
+        recipe = self._recipe or load_recipe(asked.recipe)
+        return as_asked(recipe, settings=asked.settings, commit=asked.nanochat_commit)
 
     def _look(self) -> PastAttempts:
         return self._until_answered(
@@ -234,20 +272,14 @@ class Supervisor:
         self.run_log.cut()
         if context is not None:
             while not self._upload_queue.wait_empty(0.5):
-                if self._kill.is_set() or self._stop.verdict_is_due():
+                if self._gives_up():
                     break
-        verdict: Verdict | None = Verdict(
+            end = with_models(end, context, give_up=self._gives_up)
+        verdict: Verdict | None = end.verdict(
             run=self.environment.run,
             attempt=context.past.attempt if context else 0,
-            outcome=end.outcome,
-            stage=end.stage,
-            reason=end.reason,
-            exit_code=end.exit_code,
-            started_at=self.live_status.started_at,
-            ended_at=self._clock.stamp(),
-            elapsed_s=round(self.live_status.elapsed_s(), 1),
-            dollars=float(self.live_status.dollars()),
-            log_tail=end.log_tail,
+            live_status=self.live_status,
+            clock=self._clock,
         )
         verdict = settle(
             self.bucket,
@@ -266,6 +298,9 @@ class Supervisor:
         self._lease.release()
         self._notifier.tell_verdict(verdict)
         return self._serve(verdict, context)
+
+    def _gives_up(self) -> bool:
+        return self._kill.is_set() or self._stop.verdict_is_due()
 
     def _show_end(self, verdict: Verdict) -> None:
         self.live_status.end(verdict.outcome, elapsed_s=verdict.elapsed_s)

@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from container.contract.clock import Clock
 from container.contract.keys import (
@@ -36,6 +37,8 @@ from container.storage.retry import (
     retry_briefly,
     retry_until,
 )
+
+T = TypeVar("T")
 
 CALLS_AT_ONCE = 8
 REFUSED_LONG_S = 120.0  # a new token may take a minute to work everywhere
@@ -144,14 +147,14 @@ def _is_small(key: str) -> bool:
     return key == RUN_KEY or key.startswith(_SMALL) or MarkerKey.parse(key) is not None
 
 
-def wait_for_verdict(
-    bucket: RunBucket, *, stop: threading.Event, clock: Clock, say: Callable[[str], None]
-) -> Verdict | None:
-    """Return the verdict, None when there is none; asks until the bucket answers.
+def first_answer(
+    call: Callable[[], T], *, stop: threading.Event, clock: Clock, say: Callable[[str], None]
+) -> T:
+    """Return what a container asks the bucket first; asks until it answers.
 
     A token can be mended while the machine waits. A new one may take a minute to work, so its
     refusals are called that only after a while. A clock that cannot be corrected is not waited for.
-    Raises RecordError, BucketClockError, or EndedError at a stop.
+    Raises BucketClockError, EndedError at a stop, and what is no BucketError.
     """
     refusals = _Refusals(clock, BucketRefusedError, long_s=REFUSED_LONG_S)
     wrong_times = _Refusals(clock, BucketClockError, long_s=CLOCK_LONG_S)
@@ -169,7 +172,7 @@ def wait_for_verdict(
             say(text)
 
     return retry_until(
-        lambda: read_verdict(bucket),
+        call,
         ended=stop.is_set,
         wait=stop.wait,
         pauses=refusals.pauses(),

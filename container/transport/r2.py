@@ -174,13 +174,17 @@ def _own_session() -> CoreSession:
     return session
 
 
+R2_HOST: Final = ".r2.cloudflarestorage.com"
+"""What the host of each account's S3 address ends with."""
+
+
 def endpoint_of(account_id: str, *, jurisdiction: str) -> str:
     """Return the S3 address of an account's buckets in that jurisdiction ("" is the default one).
 
     https://developers.cloudflare.com/r2/reference/data-location/#jurisdictional-restrictions
     """
     part = "" if jurisdiction in ("", "default") else f".{jurisdiction}"
-    return f"https://{account_id}{part}.r2.cloudflarestorage.com"
+    return f"https://{account_id}{part}{R2_HOST}"
 
 
 def code_of(error: ClientError) -> str:

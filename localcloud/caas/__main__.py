@@ -1,4 +1,4 @@
-"""Run the stand-in for the io.net CaaS API: `python -m localcloud.caas`, key in IONET_API_KEY."""
+"""Run the stand-in for the io.net CaaS API: `python -m localcloud.caas`, key in IOCLOUD_API_KEY."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localcloud.caas.quirks import Quirks
 from localcloud.caas.runtime.containers import DockerRuntime
 from localcloud.caas.settings import Settings
 
-KEY_VARIABLE = "IONET_API_KEY"
+KEY_VARIABLE = "IOCLOUD_API_KEY"
 
 
 def main() -> int:

@@ -9,7 +9,12 @@ from typing import Annotated, Any
 
 import typer
 
-from container.contract.keys import MANIFEST_KEY
+from container.contract.keys import (
+    CHECKPOINTS_PREFIX,
+    MANIFEST_KEY,
+    MODEL_PREFIX,
+    MODEL_README_KEY,
+)
 from container.contract.records import Artifact, Manifest
 from runs.download.plan import Item, Pulled, plan
 from runs.download.puller import Puller
@@ -30,6 +35,9 @@ def pull(
     prefix: Prefix = None,
     run: Run = None,
     to: Annotated[Path | None, typer.Option(help="Folder; default pulled/<prefix>.")] = None,
+    model: Annotated[
+        bool, typer.Option("--model", help="Only model/: the finished models and the tokenizer.")
+    ] = False,
     only: Annotated[str, typer.Option(help="Only keys like 'checkpoints/sft/*'.")] = "",
     without_manifest: Annotated[
         bool, typer.Option(help="Take all objects of a run that has no manifest; no hashes.")
@@ -41,12 +49,21 @@ def pull(
     Interrupted, the same command goes on where it was. A file has its name only once its hash is
     right. Exit code 1 when anything is missing or damaged.
 
-    Example: python -m runs pull --only 'checkpoints/sft/*' --to model
+    --model is what most people want: base.pt, sft.pt and the like, and a README.md that says how to
+    load them. Without it all checkpoints, logs and metrics come too.
+
+    Example: python -m runs pull --model
     """
+    if model and only:
+        raise SettingMissingError(f"--model and --only {only!r} contradict: say one of them.")
     source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     target = source.choose_one()
     folder = _fit(to) if to else default_folder(target.prefix)
-    items = _items(source, target, folder=folder, only=only, without_manifest=without_manifest)
+    kept, versions = _kept(source, target, without_manifest=without_manifest)
+    wanted = f"{MODEL_PREFIX}*" if model else only
+    items = plan(kept, folder=folder, only=wanted, versions=versions)
+    if not items and model:
+        raise _no_model(target, kept)
     if not items:
         raise SettingMissingError(
             f"{target.run}: no artefact is like {only or '*'!r}.\n`python -m runs artifacts` "
@@ -61,6 +78,8 @@ def pull(
             say(f"{one.result}: {one.item.key}: {one.detail}", style="red")
         summed_up = in_same_place(summary(results, folder=folder))
         out.print(summed_up, markup=False, soft_wrap=True)
+    if model and not bad:
+        say(f"How to load it: {folder / MODEL_README_KEY}")
     raise typer.Exit(EXIT_FAILED if bad else EXIT_OK)
 
 
@@ -124,12 +143,28 @@ def _json(results: Sequence[Pulled], *, folder: Path) -> dict[str, Any]:
     }
 
 
-def _items(
-    source: Source, target: Target, *, folder: Path, only: str, without_manifest: bool
-) -> list[Item]:
+def _no_model(target: Target, kept: Sequence[Artifact]) -> RunsError:
+    """Return what is said of a run without `model/`, with the checkpoints that it has instead."""
+    lacks = f"{target.run} has no folder model/"
+    for stage in ("sft", "mid", "base"):
+        folder = f"{CHECKPOINTS_PREFIX}{stage}/"
+        if any(one.key.startswith(folder) for one in kept):
+            return SettingMissingError(
+                f"{lacks}: an older release trained it, or the bucket could not copy.\n"
+                f"`python -m runs pull --only '{folder}*'` copies its checkpoints."
+            )
+    return SettingMissingError(
+        f"{lacks}, and no checkpoint: no model was finished.\n`python -m runs status` says more."
+    )
+
+
+def _kept(
+    source: Source, target: Target, *, without_manifest: bool
+) -> tuple[list[Artifact], dict[str, str]]:
+    """Return what the run left, and versions of what no hash is known of."""
     manifest = source.bucket.record(f"{target.prefix}/{MANIFEST_KEY}", Manifest)
     if manifest is not None:
-        return plan(manifest.artifacts, folder=folder, only=only)
+        return manifest.artifacts, {}
     if not without_manifest:
         raise RunsError(
             f"{target.run} has no manifest: it has not ended, or its machine vanished.\n"
@@ -140,5 +175,4 @@ def _items(
     stored = list(source.bucket.objects(f"{target.prefix}/"))
     etags = {o.key.removeprefix(f"{target.prefix}/"): o.etag for o in stored}
     sizes = {o.key.removeprefix(f"{target.prefix}/"): o.size_bytes for o in stored}
-    artifacts = [Artifact(key=key, size_bytes=size, sha256="") for key, size in sizes.items()]
-    return plan(artifacts, folder=folder, only=only, versions=etags)
+    return [Artifact(key=key, size_bytes=size, sha256="") for key, size in sizes.items()], etags

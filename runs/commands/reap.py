@@ -47,7 +47,7 @@ def reap(
 
     Lists this project's live deployments in the io.net account, what the bucket's ledger of rentals
     says of them and knows besides, and the Cloudflare tokens of runs. No state is needed: key,
-    token and bucket do (IONET_API_KEY, CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID, --bucket).
+    token and bucket do (IOCLOUD_API_KEY, CLOUDFLARE_API_TOKEN, CLOUDFLARE_ACCOUNT_ID, --bucket).
 
     With --yes a machine that is named is given back, which ends its training; what it uploaded
     stays. A token is revoked, unless it is younger than a day, or its run has a machine or a beat.

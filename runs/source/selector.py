@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from container.transport.r2 import R2_HOST
 from runs.errors import SettingMissingError
 from runs.same_place import STACK_VARIABLE
 from runs.source.bucket import is_of_ledger
 
 _S3_SCHEMES = ("s3", "r2")
 _ACCOUNT = re.compile(r"[0-9a-f]{32}")
-_R2_HOST = ".r2.cloudflarestorage.com"
 
 Said = Sequence[str] | None
 """What one option was given: each of its values, None without any."""
@@ -158,7 +158,7 @@ class _Address:
             below = parse_qs(split.query).get("prefix", [""])[0]
             parts = [p for p in parts[parts.index("buckets") + 1 :] if p != "objects"]
             host, parts = "", [*parts, *(part for part in below.split("/") if part)]
-        elif host.endswith(_R2_HOST) and not _ACCOUNT.fullmatch(host.partition(".")[0]):
+        elif host.endswith(R2_HOST) and not _ACCOUNT.fullmatch(host.partition(".")[0]):
             bucket, _, host = host.partition(".")
             parts = [bucket, *parts]
         if not parts or not parts[0]:

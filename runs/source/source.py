@@ -17,6 +17,7 @@ from components.config.endpoints import (
     address_problems,
     entered,
     flaws,
+    ionet_key,
 )
 from components.r2 import cloudflare
 from container.contract.pasted import cleaned, flaw
@@ -180,7 +181,7 @@ class Source:
     @cached_property
     def ionet_key(self) -> str:
         """The io.net key, or "": the environment's, else the stack's, as for `pulumi up`."""
-        return self.environ.get("IONET_API_KEY") or self.secret_config(IONET_KEY)
+        return ionet_key(self.environ).value or self.secret_config(IONET_KEY)
 
     def choose(self) -> list[Target]:
         """Return the runs that the command is about; NoSuchRunError says what there is instead.

@@ -16,6 +16,7 @@ from tests.campaign.started import Started
 TAG = f"d{SETTINGS['depth']}"
 TOTALS = {"base": SETTINGS["num_iterations"], "sft": SETTINGS["sft_iterations"]}
 NEEDED = {
+    *(f"model/{name}" for name in ("base.pt", "sft.pt", "tokenizer.pkl")),
     "tokenizer/tokenizer.pkl",
     "tokenizer/token_bytes.pt",
     *(

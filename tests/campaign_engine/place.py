@@ -111,7 +111,7 @@ class StoryPlace:
             "PULUMI_BACKEND_URL": f"file://{folder}",
             "PULUMI_STACK": self.stack,
             "IONET_BASE_URL": self._proxies["ionet"].url,
-            "IONET_API_KEY": self.other_key if other_account else self.own_key,
+            "IOCLOUD_API_KEY": self.other_key if other_account else self.own_key,
             "CLOUDFLARE_BASE_URL": f"{self._proxies['cloudflare'].url}/client/v4",
             "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
             "R2_ENDPOINT_URL": self._proxies["bucket"].url,

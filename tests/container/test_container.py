@@ -6,6 +6,7 @@ The containers use the host's network, so that they reach the tests' S3 server o
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -113,9 +114,9 @@ def run(
 ) -> Iterator[Run]:
     made: list[Any] = []
 
-    def start(*, prefix: str = bucket.prefix, **more: str) -> Started:
+    def start(*, prefix: str = bucket.prefix, bare: bool = False, **more: str) -> Started:
         port = free_port()
-        environment = {
+        rented = {
             "RUN_NAME": "main",
             "RUN_PREFIX": prefix,
             "RECIPE": "rehearsal",
@@ -128,18 +129,30 @@ def run(
             "PRICE_USD_PER_HOUR": "0.40",
             "DATASET_MIRROR_URL": mirror,
             "TRAFFIC_PORT": str(port),
-            **more,
         }
+        environment = {**(guides_seven(s3) if bare else rented), **more}
         container = engine.containers.run(
             image, detach=True, network_mode="host", environment=environment
         )
         made.append(container)
-        return Started(container, port)
+        return Started(container, int(environment.get("TRAFFIC_PORT", port)))
 
     yield start
     for container in made:
         with suppress(docker.errors.NotFound):
             container.remove(force=True)
+
+
+def guides_seven(s3: S3Server) -> dict[str, str]:
+    return {
+        "R2_ENDPOINT_URL": s3.endpoint,
+        "R2_BUCKET_NAME": BUCKET,
+        "R2_ACCESS_KEY_ID": ACCESS_KEY,
+        "R2_SECRET_ACCESS_KEY": SECRET_KEY,
+        "WANDB_API_KEY": "",
+        "WANDB_RUN": "dummy",
+        "KEEP_ALIVE": "true",
+    }
 
 
 def free_port() -> int:
@@ -198,6 +211,50 @@ def test_killed_while_it_trains_and_started_again_it_ends_with_bit_identical_wei
     assert hashes(bucket) == hashes(undisturbed)
     for secret in (SECRET_KEY, TOKEN):
         assert secret not in second.log
+
+
+def test_a_bare_container_goes_on_under_its_prefix_and_no_other_shares_it(
+    run: Run, mirror: str, bucket: RunBucket
+):
+    """The guide's variables, and what makes the run small: no prefix, no GPUs, no token."""
+
+    def bare() -> Started:
+        return run(
+            bare=True,
+            RECIPE="rehearsal",
+            RECIPE_SETTINGS=json.dumps({**SETTINGS, "num_iterations": 600}),
+            DATASET_MIRROR_URL=mirror,
+            TRAFFIC_PORT=str(free_port()),
+        )
+
+    def prefixes(one: Started) -> list[str]:
+        return re.findall(r"this run's prefix is (rehearsal-d2-\d{8}-\d{6})\n", one.log)
+
+    first = bare()
+    (prefix,) = wait_for(lambda: prefixes(first), timeout_s=120, what=lambda: first.log)
+    own = RunBucket(bucket.client, name=BUCKET, prefix=prefix)
+    wait_for(lambda: own.get("checkpoints/base/d2/complete_000040.json"), timeout_s=300)
+
+    other = bare()  # another machine on the same bucket, at the same time
+    wait_for(lambda: prefixes(other), timeout_s=120, what=lambda: other.log)
+    assert prefixes(other) != [prefix]
+    other.container.remove(force=True)
+
+    first.container.kill()
+    first.container.start()
+    wait_for(lambda: len(prefixes(first)) == 2, timeout_s=60, what=lambda: first.log)
+    assert prefixes(first) == [prefix, prefix]
+    wait_for(lambda: "goes on from step" in first.log, timeout_s=120, what=lambda: first.log)
+
+    first.container.remove(force=True)
+    anew = bare()  # made anew: nothing of the first is on its disk
+    wait_for(lambda: prefixes(anew), timeout_s=200, what=lambda: anew.log)
+    assert prefixes(anew) == [prefix]
+    wait_for(lambda: own.get("verdict.json"), timeout_s=500, what=lambda: anew.log)
+    verdict = Verdict.from_json(own.get("verdict.json") or b"")
+    assert verdict.outcome == "succeeded", anew.log
+    assert own.get("model/sft.pt")
+    assert SECRET_KEY not in anew.log
 
 
 def test_docker_stop_ends_the_run_as_stopped_within_the_engines_ten_seconds(

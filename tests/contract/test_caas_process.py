@@ -27,7 +27,7 @@ class Process:
         self.log = folder / "log"
         environment = {
             **os.environ,
-            "IONET_API_KEY": API_KEY,
+            "IOCLOUD_API_KEY": API_KEY,
             "DOCKER_HOST": f"unix://{folder}/no-docker.sock",
         }
         arguments = [
@@ -106,7 +106,7 @@ def test_its_switches_come_from_arguments(start: Start) -> None:
 
 
 def test_it_does_not_start_without_a_key(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "IONET_API_KEY"}
+    environment = {name: value for name, value in os.environ.items() if name != "IOCLOUD_API_KEY"}
     done = subprocess.run(
         [
             *(sys.executable, "-m", "localcloud.caas", "--port", "1"),
@@ -119,7 +119,7 @@ def test_it_does_not_start_without_a_key(tmp_path: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 2
-    assert "IONET_API_KEY is not set" in done.stderr
+    assert "IOCLOUD_API_KEY is not set" in done.stderr
     assert not (tmp_path / "db").exists()
 
 

@@ -126,7 +126,7 @@ class Cloud:
         answer = requests.get(
             self.env["IONET_BASE_URL"] + f"{BASE}/deployments",
             params={"page_size": 100},
-            headers={"x-api-key": self.env["IONET_API_KEY"]},
+            headers={"x-api-key": self.env["IOCLOUD_API_KEY"]},
             timeout=30,
         )
         answer.raise_for_status()

@@ -113,7 +113,7 @@ def resource(state: dict[str, Any], name: str) -> dict[str, Any]:
 
 def rent(env: dict[str, str], inputs: dict[str, Any], token: Token) -> str:
     """Rent the machine of a state's inputs, with that release's environment."""
-    client = Client(env["IONET_API_KEY"], base_url=env["IONET_BASE_URL"])
+    client = Client(env["IOCLOUD_API_KEY"], base_url=env["IONET_BASE_URL"])
     rented = client.deploy(
         DeployRequest(
             private_name=inputs["privateName"],
@@ -139,7 +139,7 @@ def rent(env: dict[str, str], inputs: dict[str, Any], token: Token) -> str:
 
 
 def address_of(env: dict[str, str], deployment_id: str) -> str:
-    client = Client(env["IONET_API_KEY"], base_url=env["IONET_BASE_URL"])
+    client = Client(env["IOCLOUD_API_KEY"], base_url=env["IONET_BASE_URL"])
     found: list[str] = []
 
     def beats() -> bool:
@@ -210,7 +210,7 @@ def plan(stack: ScratchStack) -> dict[str, str]:
 
 
 def paid(cloud: Cloud, deployment_id: str) -> object:
-    client = Client(cloud.env["IONET_API_KEY"], base_url=cloud.env["IONET_BASE_URL"])
+    client = Client(cloud.env["IOCLOUD_API_KEY"], base_url=cloud.env["IONET_BASE_URL"])
     return client.deployment(deployment_id).amount_paid_usd
 
 

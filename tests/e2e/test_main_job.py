@@ -246,7 +246,7 @@ def test_a_machine_that_somebody_deleted_is_rented_anew_by_a_plain_update(
     stack = new_stack(recipeSettings={"num_iterations": 100_000})
     stack.up()
     before = stack.outputs()
-    Client(stack.env["IONET_API_KEY"], base_url=stack.env["IONET_BASE_URL"]).delete(
+    Client(stack.env["IOCLOUD_API_KEY"], base_url=stack.env["IONET_BASE_URL"]).delete(
         before["deployment_id"]
     )
     wait_for(lambda: mine(cloud, stack) == [], what="the machine has ended")
@@ -299,7 +299,7 @@ def test_planted_secrets_appear_in_no_output_log_or_plain_state(
     state = stack.pulumi("stack", "export")
     outputs = stack.outputs()
     planted = [
-        stack.env["IONET_API_KEY"],
+        stack.env["IOCLOUD_API_KEY"],
         stack.env["CLOUDFLARE_API_TOKEN"],
         stack.env["REGISTRY_SECRET"],
         outputs["access_token"],

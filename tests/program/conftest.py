@@ -22,7 +22,7 @@ ACCOUNT = "0123456789abcdef0123456789abcdef"
 LOCAL_ENV = {
     "TRAINSTACK_LOCAL_CLOUD": "/somewhere/.local",
     "IONET_BASE_URL": "http://127.0.0.1:1",
-    "IONET_API_KEY": "planted-ionet-key",
+    "IOCLOUD_API_KEY": "planted-ionet-key",
     "CLOUDFLARE_BASE_URL": "http://127.0.0.1:1/client/v4",
     "CLOUDFLARE_API_TOKEN": "planted-cloudflare-token",
     "R2_ENDPOINT_URL": "http://127.0.0.1:2",

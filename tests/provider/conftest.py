@@ -98,7 +98,7 @@ def new_process(
         plain = {
             "TRAINSTACK_LOCAL_CLOUD": str(tmp_path),
             "IONET_BASE_URL": caas.url,
-            "IONET_API_KEY": "io-v2-test-key",
+            "IOCLOUD_API_KEY": "io-v2-test-key",
             "CLOUDFLARE_BASE_URL": r2.cloudflare_url,
             "CLOUDFLARE_API_TOKEN": "planted-operator-token",
             "R2_ENDPOINT_URL": r2.url,

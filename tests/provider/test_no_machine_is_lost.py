@@ -117,7 +117,7 @@ def test_another_accounts_key_is_never_taken_for_absence(new_process, caas, r2, 
     with pytest.raises(CallFailedError) as failed:
         process.delete(unknown, state)
     text = str(failed.value)
-    assert "unknown to the io.net account of the key in IONET_API_KEY" in text
+    assert "unknown to the io.net account of the key in IOCLOUD_API_KEY" in text
     assert f"TRAINSTACK_FORGET_DEPLOYMENT={unknown} pulumi destroy" in text
     assert process.read(unknown, state)[0] == unknown
     assert process.diff(unknown, state, checked(process, r2)) == (False, [])

@@ -57,7 +57,7 @@ class World:
         self.environ = {
             "TRAINSTACK_LOCAL_CLOUD": str(folder),
             "IONET_BASE_URL": caas.url,
-            "IONET_API_KEY": API_KEY,
+            "IOCLOUD_API_KEY": API_KEY,
             "CLOUDFLARE_BASE_URL": r2.cloudflare_url,
             "CLOUDFLARE_API_TOKEN": OPERATOR,
             "CLOUDFLARE_ACCOUNT_ID": ACCOUNT,

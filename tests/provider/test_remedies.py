@@ -66,9 +66,9 @@ def test_a_refused_key_is_mended_by_the_variable_whatever_the_stacks_config_has(
     new_process: NewProcess, caas: CaasPlace, rented: tuple[str, Props]
 ) -> None:
     """`pulumi config set` was told too, and the refused key in the environment counted on."""
-    told = refused(new_process(IONET_API_KEY="wrong"), "delete", *rented)
-    assert "set IONET_API_KEY to it" in told
-    process = new_process(IONET_API_KEY=A_KEY)
+    told = refused(new_process(IOCLOUD_API_KEY="wrong"), "delete", *rented)
+    assert "set IOCLOUD_API_KEY to it" in told
+    process = new_process(IOCLOUD_API_KEY=A_KEY)
     process.configure({"trainstack:ionetApiKey": "wrong"})
     process.delete(*rented)
     assert names(caas) == []
@@ -77,9 +77,30 @@ def test_a_refused_key_is_mended_by_the_variable_whatever_the_stacks_config_has(
 def test_a_missing_key_is_set_in_the_environment(
     new_process: NewProcess, caas: CaasPlace, rented: tuple[str, Props]
 ) -> None:
-    told = refused(new_process(IONET_API_KEY=""), "delete", *rented)
-    assert "set IONET_API_KEY" in told
-    new_process(IONET_API_KEY=A_KEY).delete(*rented)
+    told = refused(new_process(IOCLOUD_API_KEY=""), "delete", *rented)
+    assert "set IOCLOUD_API_KEY" in told
+    new_process(IOCLOUD_API_KEY=A_KEY).delete(*rented)
+    assert names(caas) == []
+
+
+@pytest.mark.parametrize("mended", ["", A_KEY])
+def test_two_names_of_one_key_that_differ_are_refused_until_one_is_unset(
+    new_process: NewProcess, caas: CaasPlace, rented: tuple[str, Props], mended: str
+) -> None:
+    """The key that was told to be set, beside the older name that still holds the refused one."""
+    told = refused(new_process(IOCLOUD_API_KEY="", IONET_API_KEY="wrong"), "delete", *rented)
+    assert "set IOCLOUD_API_KEY to it" in told
+    told = refused(new_process(IOCLOUD_API_KEY=A_KEY, IONET_API_KEY="wrong"), "delete", *rented)
+    assert "unset IONET_API_KEY, or give it the same value" in told
+    assert A_KEY not in told
+    new_process(IOCLOUD_API_KEY=A_KEY, IONET_API_KEY=mended).delete(*rented)
+    assert names(caas) == []
+
+
+def test_the_keys_older_name_alone_still_opens_the_account(
+    new_process: NewProcess, caas: CaasPlace, rented: tuple[str, Props]
+) -> None:
+    new_process(IOCLOUD_API_KEY="", IONET_API_KEY=A_KEY).delete(*rented)
     assert names(caas) == []
 
 
@@ -303,7 +324,7 @@ def test_a_machine_of_another_accounts_key_is_given_back_with_that_key(
         told = refused(new_process(IONET_BASE_URL=elsewhere.url), "delete", *rented)
     finally:
         elsewhere.stop()
-    assert "Set IONET_API_KEY to a key of the account that rented it" in told
+    assert "Set IOCLOUD_API_KEY to a key of the account that rented it" in told
     new_process().delete(*rented)
     assert names(caas) == []
 

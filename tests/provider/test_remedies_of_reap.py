@@ -127,14 +127,14 @@ def test_a_key_of_io_net_that_is_missing_is_set_or_is_a_stacks(
     world: World, by_stack: bool
 ) -> None:
     machine = world.machine()
-    world.environ["IONET_API_KEY"] = ""
+    world.environ["IOCLOUD_API_KEY"] = ""
     refused = world.reap(*HERE, expect=2)
     if by_stack:
         assert "name the stack (--stack)" in refused.stderr
         keeps_key(world, "trainstack:ionetApiKey", API_KEY)
         assert machine in world.reap("--stack", "dev", *HERE).stdout
     else:
-        (variable,) = re.findall(r"(IONET_API_KEY) is not set", refused.stderr)
+        (variable,) = re.findall(r"(IOCLOUD_API_KEY) is not set", refused.stderr)
         world.environ[variable] = API_KEY
         assert machine in world.reap(*HERE).stdout
 

@@ -170,7 +170,7 @@ RENEW = Remedy(
     r"pulumi config set trainstack:renew (\d+)\Z", set_key("renew", lambda found: int(found[1]))
 )
 REAP = Remedy(r"Give it back: python -m runs reap (\S+) --stack dev --yes\Z", reap)
-THAT_KEY = Remedy(r"Use that account's key \(IONET_API_KEY\)", that_accounts_key)
+THAT_KEY = Remedy(r"Use that account's key \(IOCLOUD_API_KEY\)", that_accounts_key)
 HOURS_BACK = Remedy(
     r"Set trainstack:durationHours back to (\d+)", set_key("hours", lambda found: int(found[1]))
 )

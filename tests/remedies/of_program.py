@@ -21,6 +21,7 @@ DAEMON_TOLD = (
 RUN_AGAIN = f"{RENTAL}test_an_update_that_is_said_to_be_run_again_works_then"
 MENDED_BY_ITS_COMMAND = f"{CONFIG}test_the_command_that_a_refused_config_names_mends_it"
 
+BARE = "tests/container/test_bare_container.py::"
 WORDS = "tests/unit/components/test_remedies_in_words.py::"
 EDGE = "tests/unit/container/contract/test_edge.py::"
 ASKED_AGAIN = f"{WORDS}test_a_vendor_that_could_not_be_asked_is_asked_again"
@@ -49,6 +50,16 @@ ROWS: tuple[Row, ...] = (
         "could not be copied to",
         "tests/unit/components/test_image_context.py::"
         "test_a_context_that_cannot_be_written_is_one_message_whose_remedy_helps",
+    ),
+    row(
+        "container.supervisor.bare",
+        "or set RECIPE to one for the processor",
+        f"{BARE}test_without_gpus_the_recipe_that_is_told_trains",
+    ),
+    row(
+        "components.config.endpoints",
+        "are two names of one key",
+        f"{REMEDY}test_two_names_of_one_key_that_differ_are_refused_until_one_is_unset",
     ),
     row(
         "components.config.endpoints",

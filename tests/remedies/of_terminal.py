@@ -12,6 +12,8 @@ _BUCKET = "tests/unit/runs/test_remedies_of_a_bucket.py"
 _REAP = "tests/provider/test_remedies_of_reap.py"
 _LEDGER = "tests/provider/test_no_machine_is_lost.py"
 
+_PULL = "tests/unit/runs/commands/test_pull_model.py"
+
 _NAMED = f"{_MEMORY}::test_a_command_that_a_message_names_answers_about_the_same_bucket"
 _OFFERED = f"{_MEMORY}::test_a_run_that_a_message_offers_can_be_named_as_it_stands_there"
 _OPTIONS = f"{_MEMORY}::test_options_that_contradict_each_other_lead_on_as_the_message_says"
@@ -106,6 +108,18 @@ ROWS: tuple[Row, ...] = (
     Row(module="runs.commands.chat", words="no status_url", carried_out_by=_NO_CHAT),
     Row(module="runs.commands.chat", words="no prompt", carried_out_by=_PROMPT),
     Row(module="runs.commands.pull", words="no artefact is like", carried_out_by=_NAMED),
+    Row(
+        module="runs.commands.pull",
+        words="copies its checkpoints",
+        carried_out_by=_PULL
+        + "::test_a_run_of_an_older_release_has_its_checkpoints_copied_by_the_command_that_is_told",
+    ),
+    Row(module="runs.commands.pull", words="no model was finished", carried_out_by=_NAMED),
+    Row(
+        module="runs.commands.pull",
+        words="contradict",
+        carried_out_by=_PULL + "::test_of_the_model_and_a_part_one_is_said",
+    ),
     Row(
         module="runs.commands.pull",
         words="name a folder",

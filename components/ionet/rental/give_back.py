@@ -101,7 +101,7 @@ def how_to_forget(deployment_id: str, *, rented_at: datetime | None, hours: int)
     end = rented_at + timedelta(hours=hours) + AFTER_ITS_HOURS if rented_at else None
     later = f" From {end:%Y-%m-%d %H:%M} UTC on it counts as ended." if end else ""
     return (
-        "It stays in the state. Set IONET_API_KEY to a key of the account that rented it, and run "
-        f"`pulumi destroy` again.{later} If io.net's console shows that it has ended, forget it: "
-        f"{FORGET}={deployment_id} pulumi destroy"
+        "It stays in the state. Set IOCLOUD_API_KEY to a key of the account that rented it, and "
+        f"run `pulumi destroy` again.{later} If io.net's console shows that it has ended, forget "
+        f"it: {FORGET}={deployment_id} pulumi destroy"
     )

@@ -89,8 +89,8 @@ def refusal(owner: Owner, other: Other, *, account: str) -> str:
         )
     return (
         f"{owner} rented a machine, {other.id} ({other.name}), that {account} does not show: it "
-        "may live in another account. Nothing was rented. Use that account's key (IONET_API_KEY); "
-        f"or, if its console shows that it has ended: {command} --forget"
+        "may live in another account. Nothing was rented. Use that account's key "
+        f"(IOCLOUD_API_KEY); or, if its console shows that it has ended: {command} --forget"
     )
 
 

@@ -54,7 +54,7 @@ def test_leaving_brings_the_users_own_keys_and_addresses_back(place: Place, shel
     """They were unset, so a paid stack in the same shell lost its keys."""
     write_env_file(place)
     own = {
-        "IONET_API_KEY": 'the user\'s "own" $key',
+        "IOCLOUD_API_KEY": 'the user\'s "own" $key',
         "CLOUDFLARE_API_TOKEN": "own token",
         "PULUMI_BACKEND_URL": "",
         "REGISTRY_SECRET": "two\nlines",
@@ -74,7 +74,7 @@ def test_leaving_in_a_shell_started_from_within_leaves_too(place: Place, shell: 
     write_env_file(place)
     enter = f". {place.env_path}"
     inner = f"{enter}; trainstack_leave; env"
-    said = _run(shell, f"{enter}; {shell} -c '{inner}'", IONET_API_KEY="own")
+    said = _run(shell, f"{enter}; {shell} -c '{inner}'", IOCLOUD_API_KEY="own")
     assert not [name for name in variables(place) if f"\n{name}=" in f"\n{said}"]
 
 

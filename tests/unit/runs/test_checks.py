@@ -37,6 +37,7 @@ Answer = tuple[int, dict[str, str], object]
         (LOCAL, False, "refused", "is gone"),
         ({**LOCAL, "TRAINSTACK_LOCAL_CLOUD": ""}, True, "refused", "IONET_BASE_URL"),
         ({"R2_ENDPOINT_URL": "http://127.0.0.1:3"}, True, "refused", "R2_ENDPOINT_URL"),
+        ({"R2_ENDPOINT_URL": "https://a.r2.cloudflarestorage.com"}, False, "ok", "real"),
         ({**LOCAL, "IONET_BASE_URL": ""}, True, "refused", "IONET_BASE_URL is not set"),
         (
             {**LOCAL, "IONET_BASE_URL": "https://api.io.solutions"},
@@ -51,6 +52,7 @@ Answer = tuple[int, dict[str, str], object]
         "its folder was deleted",
         "addresses without the mark",
         "one address without the mark",
+        "R2's own address, as the guide has it",
         "a missing address would be the real one",
         "a real address in the local world",
     ],
@@ -170,7 +172,7 @@ def test_the_ionet_key_is_refused_only_by_a_clear_no(
         return status, {}, body
 
     with server(answer) as url:
-        found = outcomes(IONET_BASE_URL=url, IONET_API_KEY="planted-key", REGISTRY_SERVER=url[7:])
+        found = outcomes(IONET_BASE_URL=url, IOCLOUD_API_KEY="planted-key", REGISTRY_SERVER=url[7:])
     assert found["io.net key"].outcome == outcome
     assert "planted-key" not in repr(found)
 
@@ -179,7 +181,7 @@ def test_nobody_answering_is_unknown_and_never_refused() -> None:
     gone = "http://127.0.0.1:9"
     found = outcomes(
         IONET_BASE_URL=gone,
-        IONET_API_KEY="k",
+        IOCLOUD_API_KEY="k",
         CLOUDFLARE_BASE_URL=gone,
         CLOUDFLARE_ACCOUNT_ID="acc",
         CLOUDFLARE_API_TOKEN="t",

@@ -79,6 +79,7 @@ GONE = status(beat_at=OLD).to_json()
             "artifacts",
         ),
         (run(PREFIX, "manifest.json"), ("pull", *MAIN, "--to", "t"), 1, "no manifest", "status"),
+        (run(), ("pull", *MAIN, "--model", "--to", "t"), 2, "no model was", "status"),
         ({}, ("status", *HERE), 2, "holds no run", "list"),
         (run(), ("status", *HERE, "--run", "mian"), 2, "tells more", "list"),
         (run(), ("rm", *HERE), 2, "which run", "list"),

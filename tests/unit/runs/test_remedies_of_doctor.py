@@ -80,7 +80,7 @@ def test_a_shell_with_addresses_and_no_mark_is_in_the_real_world_once_they_are_u
     """`trainstack_leave`, which was told, is no command in a shell that never sourced the file."""
     write_env_file(load_place(tmp_path / ".local"))
     before = "source .local/env; unset TRAINSTACK_LOCAL_CLOUD" if sourced else ":"
-    by_hand = {} if sourced else {"R2_ENDPOINT_URL": REAL_R2}
+    by_hand = {} if sourced else {"R2_ENDPOINT_URL": "http://127.0.0.1:9"}
     environ = shell(before, tmp_path, **by_hand)
     found = world(environ)
     assert "unset them" in found.remedy

@@ -118,13 +118,13 @@ def test_the_command_that_a_refused_config_names_mends_it(
     assert refused(pulumi, LOCAL_ENV) == ""
 
 
-@pytest.mark.parametrize("missing", ["IONET_API_KEY", "CLOUDFLARE_API_TOKEN"])
+@pytest.mark.parametrize("missing", ["IOCLOUD_API_KEY", "CLOUDFLARE_API_TOKEN"])
 def test_a_key_that_is_not_in_the_environment_may_be_set_in_the_config(
     missing: str, pulumi: Pulumi, tmp_path: Path
 ) -> None:
     real = {"trainstack:cloud": "io.net", "trainstack:recipe": "nanochat-cpu"}
     write(tmp_path, **real, **{"trainstack:durationHours": 5})
-    env = {"IONET_API_KEY": "a-key", "CLOUDFLARE_API_TOKEN": "a-token"}
+    env = {"IOCLOUD_API_KEY": "a-key", "CLOUDFLARE_API_TOKEN": "a-token"}
     del env[missing]
     said = refused(pulumi, env)
     assert f"{missing}: is not set" in said

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from components.config.endpoints import ADDRESSES, KEYS, entered, flaws
+from components.config.endpoints import (
+    ADDRESSES,
+    KEYS,
+    differing_ionet_keys,
+    entered,
+    flaws,
+    ionet_key,
+)
 
 
 @pytest.mark.parametrize("name", [*KEYS, *ADDRESSES, "CLOUDFLARE_ACCOUNT_ID"])
@@ -38,3 +45,33 @@ def test_an_address_with_a_secret_in_it_is_refused_and_not_shown(name: str, addr
     (line,) = flaws({name: address})
     assert line.startswith(f"{name}: has a user, a password or a token in it")
     assert "planted" not in line
+
+
+GUIDES, ALIAS = "IOCLOUD_API_KEY", "IONET_API_KEY"
+
+
+@pytest.mark.parametrize(
+    ("env", "variable"),
+    [
+        ({GUIDES: "one"}, GUIDES),
+        ({ALIAS: "one"}, ALIAS),
+        ({ALIAS: "one", GUIDES: ""}, ALIAS),
+        ({ALIAS: "", GUIDES: "one"}, GUIDES),
+        ({ALIAS: " one\n", GUIDES: "one"}, GUIDES),
+    ],
+)
+def test_the_key_of_io_net_is_taken_by_the_guides_name_and_by_the_older_one(
+    env: dict[str, str], variable: str
+) -> None:
+    found = ionet_key(entered(env))
+    assert (found.variable, found.value) == (variable, "one")
+    assert flaws(entered(env)) == []
+
+
+def test_two_keys_of_io_net_that_differ_are_told_by_both_names_and_not_shown() -> None:
+    told = flaws({GUIDES: "planted-one", ALIAS: "planted-two"})
+    assert told == [differing_ionet_keys({GUIDES: "planted-one", ALIAS: "planted-two"})]
+    assert told[0].startswith(f"{GUIDES} and {ALIAS}: are two names of one key")
+    assert "planted" not in told[0]
+    assert flaws({GUIDES: "planted-one"}) == [], "unset IONET_API_KEY, as it says"
+    assert flaws({GUIDES: "planted-one", ALIAS: "planted-one"}) == [], "or the same value"

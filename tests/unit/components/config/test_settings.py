@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from decimal import Decimal
 from typing import Any
 
@@ -21,14 +22,14 @@ LOCAL_ENV = {
     "IONET_BASE_URL": "http://127.0.0.1:1",
     "CLOUDFLARE_BASE_URL": "http://127.0.0.1:2/client/v4",
     "R2_ENDPOINT_URL": "http://10.0.0.1:3",
-    "IONET_API_KEY": "key",
+    "IOCLOUD_API_KEY": "key",
     "CLOUDFLARE_API_TOKEN": "token",
     "REGISTRY_SERVER": "127.0.0.1:5000",
     "REGISTRY_USERNAME": "pusher",
     "REGISTRY_SECRET": "planted-registry",
     "TRAINSTACK_BASE_IMAGE": "base:1",
 }
-PAID_ENV = {"IONET_API_KEY": "key", "CLOUDFLARE_API_TOKEN": "token"}
+PAID_ENV = {"IOCLOUD_API_KEY": "key", "CLOUDFLARE_API_TOKEN": "token"}
 DEV: dict[str, Any] = {
     "cloud": "local",
     "cloudflareAccountId": "0123456789abcdef0123456789abcdef",
@@ -373,9 +374,49 @@ def test_a_paid_stack_refuses_to_run_inside_the_local_world(name: str) -> None:
     assert "trainstack_leave" in text
 
 
+OWN_R2 = f"https://{DEV['cloudflareAccountId']}.r2.cloudflarestorage.com"
+
+
+@pytest.mark.parametrize(
+    "address", [OWN_R2, f"{OWN_R2}/", OWN_R2.upper().replace("HTTPS", "https")]
+)
+def test_the_guides_variables_in_the_shell_are_no_local_world(address: str) -> None:
+    """`trainstack_leave`, which was told, is no command there; and the machine stays the same."""
+    guides = {
+        "R2_ENDPOINT_URL": address,
+        "R2_BUCKET_NAME": "b",
+        "R2_ACCESS_KEY_ID": "a",
+        "R2_SECRET_ACCESS_KEY": "s",
+        "WANDB_API_KEY": "w",
+        "WANDB_RUN": "r",
+        "KEEP_ALIVE": "true",
+    }
+    plain = load(env=PAID_ENV, cloud="io.net")
+    assert load(env={**PAID_ENV, **guides}, cloud="io.net") == plain
+    assert plain.r2_endpoint == OWN_R2
+
+
+@pytest.mark.parametrize(
+    ("address", "jurisdiction"),
+    [
+        (f"https://{'f' * 32}.r2.cloudflarestorage.com", "default"),
+        (OWN_R2, "eu"),
+        (f"{OWN_R2}/a-bucket", "default"),
+    ],
+)
+def test_an_address_of_r2_that_is_not_the_stacks_is_refused_with_the_one_that_is(
+    address: str, jurisdiction: str
+) -> None:
+    env = {**PAID_ENV, "R2_ENDPOINT_URL": address}
+    text = problems(env=env, cloud="io.net", jurisdiction=jurisdiction)
+    (wanted,) = re.findall(r"must be (https://\S+),", text)
+    assert load(env={**env, "R2_ENDPOINT_URL": wanted}, cloud="io.net", jurisdiction=jurisdiction)
+    assert load(env=PAID_ENV, cloud="io.net", jurisdiction=jurisdiction)
+
+
 def test_a_paid_stack_needs_its_keys_from_the_environment_or_the_config() -> None:
     text = problems(env={}, cloud="io.net")
-    assert "IONET_API_KEY: is not set" in text
+    assert "IOCLOUD_API_KEY: is not set" in text
     assert "CLOUDFLARE_API_TOKEN: is not set" in text
     assert load(
         env={},

@@ -15,6 +15,7 @@ from container.contract.environment import (
     RunEnvironment,
     differing,
     meaning,
+    stage_environment,
     written,
 )
 
@@ -95,8 +96,8 @@ def test_all_that_is_wrong_is_named_at_once() -> None:
             {"RECIPE": "r", "KEEP_ALIVE": "Perhaps", "TRAFFIC_PORT": "-1", "RECIPE_SETTINGS": "[]"}
         )
     assert str(failed.value) == (
-        "the container's environment is not usable: RUN_PREFIX is not set; RECIPE_SETTINGS is not "
-        "a JSON object; R2_ENDPOINT is not set; R2_BUCKET is not set; R2_ACCESS_KEY_ID is not set; "
+        "the container's environment is not usable: RECIPE_SETTINGS is not a JSON object; "
+        "R2_ENDPOINT_URL is not set; R2_BUCKET_NAME is not set; R2_ACCESS_KEY_ID is not set; "
         "R2_SECRET_ACCESS_KEY is not set; KEEP_ALIVE='perhaps' is neither true nor false; "
         "TRAFFIC_PORT='-1' is not a whole number"
     )
@@ -144,7 +145,69 @@ def test_white_space_around_a_variable_is_dropped() -> None:
 
 def test_a_key_that_no_header_can_carry_is_named_and_not_shown() -> None:
     with pytest.raises(BadEnvironmentError) as failed:
-        RunEnvironment.from_env({**GOOD, "WANDB_API_KEY": "planted\nplanted", "RECIPE": ""})
+        RunEnvironment.from_env({**GOOD, "WANDB_API_KEY": "planted\nplanted", "R2_BUCKET": ""})
     assert "WANDB_API_KEY: character 8 is U+000A" in str(failed.value)
-    assert "RECIPE is not set" in str(failed.value)
+    assert "R2_BUCKET_NAME is not set" in str(failed.value)
     assert "planted" not in str(failed.value)
+
+
+GUIDES_SEVEN = {
+    "R2_ENDPOINT_URL": "https://host",
+    "R2_BUCKET_NAME": "b",
+    "R2_ACCESS_KEY_ID": "a",
+    "R2_SECRET_ACCESS_KEY": "s",
+    "WANDB_API_KEY": "w",
+    "WANDB_RUN": "first",
+    "KEEP_ALIVE": "true",
+}
+
+
+def test_the_guides_seven_variables_are_enough() -> None:
+    read = RunEnvironment.from_env(GUIDES_SEVEN)
+    assert read == RunEnvironment(
+        run="main",
+        settings={},
+        endpoint="https://host",
+        bucket="b",
+        access_key_id="a",
+        secret_access_key="s",
+        wandb_api_key="w",
+        wandb_run="first",
+        keep_alive=True,
+    )
+    assert read.recipe == "nanochat-speedrun", "the guide's run"
+    assert not read.prefix, "which the container claims for itself"
+
+
+TWO_NAMES = [(one.name, one.guides) for one in VARIABLES if one.guides]
+
+
+@pytest.mark.parametrize(("ours", "guides"), TWO_NAMES)
+def test_a_variable_of_two_names_is_read_by_either(ours: str, guides: str) -> None:
+    """Images of earlier releases know the one, people who read the guide the other."""
+    by_ours = RunEnvironment.from_env(GOOD)
+    env = {name: value for name, value in GOOD.items() if name != ours} | {guides: GOOD[ours]}
+    assert RunEnvironment.from_env(env) == by_ours
+    assert RunEnvironment.from_env({**GOOD, guides: f" {GOOD[ours]}\n"}) == by_ours
+    assert RunEnvironment.from_env({**env, ours: ""}) == by_ours
+    assert differing(GOOD, env) == ()
+    assert meaning(GOOD) == meaning(env), "a machine is found again whichever it was rented with"
+
+
+@pytest.mark.parametrize(("ours", "guides"), TWO_NAMES)
+def test_two_names_of_one_variable_that_differ_are_refused_by_both(ours: str, guides: str) -> None:
+    with pytest.raises(BadEnvironmentError) as failed:
+        RunEnvironment.from_env({**GOOD, guides: "https://other"})
+    assert f"{guides} and {ours} are two names of one variable" in str(failed.value)
+
+
+def test_the_program_writes_the_names_that_older_images_read() -> None:
+    """A container of an earlier release under this program, and its machine in a state, depend."""
+    assert set(GOOD) - {one.name for one in VARIABLES if one.by == "secret"} <= set(
+        RunEnvironment.from_env(GOOD).to_env()
+    )
+
+
+def test_a_stage_sees_no_address_of_the_bucket_under_any_name() -> None:
+    seen = stage_environment({**GUIDES_SEVEN, **GOOD, "HOME": "/root"}, credentials=False)
+    assert set(seen) == {"HOME", "RECIPE", "WANDB_RUN", "KEEP_ALIVE"}

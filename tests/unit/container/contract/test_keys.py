@@ -12,6 +12,7 @@ from container.contract.keys import (
     MetricSegment,
     attempt_key,
     attempt_of,
+    model_key,
     stage_key,
     stopped_key,
 )
@@ -76,3 +77,21 @@ def test_strangers_are_none_of_ours(key: str) -> None:
     assert MetricSegment.parse(key) is None
     assert LogSegment.parse(key) is None
     assert MarkerKey.parse(key) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("checkpoints/base/d20/model_021400.pt", "model/base.pt"),
+        ("checkpoints/mid/d20/meta_000809.json", "model/mid.json"),
+        ("checkpoints/sft/d4/model_000006.pt", "model/sft.pt"),
+        ("checkpoints/sft/d4/optim_000006_rank0.pt", None),
+        ("checkpoints/sft/d4/complete_000006.json", None),
+        ("tokenizer/tokenizer.pkl", "model/tokenizer.pkl"),
+        ("tokenizer/", None),
+        ("report/report.md", None),
+        ("base_eval/base_model_000006.csv", None),
+    ],
+)
+def test_what_a_stage_left_has_one_stable_name_or_none(key: str, name: str | None) -> None:
+    assert model_key(key) == name

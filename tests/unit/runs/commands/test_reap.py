@@ -56,7 +56,7 @@ def local(caas: CaasPlace, folder: Path, path: str = "/nowhere") -> dict[str, st
     return {
         "TRAINSTACK_LOCAL_CLOUD": str(folder),
         "IONET_BASE_URL": caas.url,
-        "IONET_API_KEY": API_KEY,
+        "IOCLOUD_API_KEY": API_KEY,
         "CLOUDFLARE_BASE_URL": "http://127.0.0.1:9",
         "R2_ENDPOINT_URL": "http://127.0.0.1:9",
         "PATH": path,
@@ -215,8 +215,8 @@ def test_no_key_a_refused_key_and_no_answer_are_three_different_endings(
     reap: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(machines, "RETRY_FOR_S", 0.0)
-    assert "no io.net key" in reap(expect=2, IONET_API_KEY="").stderr
-    assert "refused the API key" in reap(expect=5, IONET_API_KEY="wrong").stderr
+    assert "no io.net key" in reap(expect=2, IOCLOUD_API_KEY="").stderr
+    assert "refused the API key" in reap(expect=5, IOCLOUD_API_KEY="wrong").stderr
     assert "no answer" in reap(expect=5, IONET_BASE_URL="http://127.0.0.1:9").stderr
 
 

@@ -117,11 +117,21 @@ def test_a_jurisdiction_is_part_of_the_endpoint(tmp_path: Path) -> None:
 
 
 def test_white_space_that_was_pasted_with_a_key_is_dropped() -> None:
-    told = source(CLOUDFLARE_API_TOKEN="token\u00a0\n", IONET_API_KEY=" key\r\n")
+    told = source(CLOUDFLARE_API_TOKEN="token\u00a0\n", IOCLOUD_API_KEY=" key\r\n")
     assert (told.cloudflare_token, told.ionet_key) == ("token", "key")
 
 
-@pytest.mark.parametrize("name", ["CLOUDFLARE_API_TOKEN", "R2_SECRET_ACCESS_KEY", "IONET_API_KEY"])
+def test_two_keys_of_io_net_that_differ_are_told_before_anyone_is_asked() -> None:
+    with pytest.raises(SettingMissingError) as failed:
+        source(IOCLOUD_API_KEY="planted", IONET_API_KEY="planted-too")
+    assert str(failed.value).startswith("IOCLOUD_API_KEY and IONET_API_KEY")
+    assert "planted" not in str(failed.value)
+    assert source(IONET_API_KEY="older").ionet_key == "older"
+
+
+@pytest.mark.parametrize(
+    "name", ["CLOUDFLARE_API_TOKEN", "R2_SECRET_ACCESS_KEY", "IOCLOUD_API_KEY"]
+)
 def test_a_key_that_no_header_can_carry_is_told_before_anyone_is_asked(name: str) -> None:
     with pytest.raises(SettingMissingError) as failed:
         Source(Selector(bucket="b"), environ={name: "planted\nplanted"})
@@ -267,7 +277,7 @@ def test_keys_that_only_the_stacks_config_holds_are_found(tmp_path: Path) -> Non
 
 
 def test_the_environments_keys_win_as_they_do_for_pulumi_up(tmp_path: Path) -> None:
-    environ = {"CLOUDFLARE_API_TOKEN": "rotated", "IONET_API_KEY": "new"}
+    environ = {"CLOUDFLARE_API_TOKEN": "rotated", "IOCLOUD_API_KEY": "new"}
     found = source(Selector(stack="prod"), PATH=stack_with_secrets(tmp_path), **environ)
     assert (found.cloudflare_token, found.ionet_key) == ("rotated", "new")
 

@@ -86,7 +86,7 @@ def test_a_command_that_nobody_answers_tells_for_whom_it_waits_and_how_long_at_m
     for name in ("IONET_BASE_URL", "CLOUDFLARE_BASE_URL", "R2_ENDPOINT_URL"):
         monkeypatch.setenv(name, silent_service)
     monkeypatch.setenv("TRAINSTACK_LOCAL_CLOUD", str(tmp_path))
-    for name in ("IONET_API_KEY", "CLOUDFLARE_API_TOKEN", "R2_ACCESS_KEY_ID"):
+    for name in ("IOCLOUD_API_KEY", "CLOUDFLARE_API_TOKEN", "R2_ACCESS_KEY_ID"):
         monkeypatch.setenv(name, "a-key")
     monkeypatch.setenv("R2_SECRET_ACCESS_KEY", "a-secret")
     monkeypatch.setattr("sys.argv", ["runs", *command.split()])
