@@ -207,7 +207,7 @@ CASES = [
     ("nanochat", "apt-get", "apt-get install*", ("/etc/apt", "trainstack:cudaBase", "CUDA_BASE")),
     ("nanochat", "uv.lock.txt", "pip install*", ("uv from PyPI", "buildArgs {PIP_INDEX_URL:")),
     ("nanochat", "curl -", "curl*", ("github.com/karpathy", "buildArgs {NANOCHAT_SOURCE:")),
-    ("nanochat", "curl -", "tar*", ("fetch nanochat dc54a1a", "buildArgs {NANOCHAT_SOURCE:")),
+    ("nanochat", "curl -", "tar*", ("fetch nanochat d58fcd9", "buildArgs {NANOCHAT_SOURCE:")),
     ("nanochat", "requirements.lock", "pip install*", ("PyPI", "buildArgs {PIP_INDEX_URL:")),
 ]
 
