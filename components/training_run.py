@@ -97,6 +97,8 @@ class TrainingRun(ComponentResource):
             "registryUsername": settings.image.username,
             "registrySecret": settings.image.secret,
         }
+        if run.timed_for:
+            self._args["timedFor"] = properties.timed_for(run.timed_for)
         preflight = command.local.Command(
             f"{run.name}-preflight",
             create=PREFLIGHT,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from pulumi import Input, Output, ResourceOptions
 from pulumi.dynamic import Resource
@@ -46,6 +46,7 @@ class CaasDeploymentArgs(MachineArgs):
     entrypoint: Input[list[str]]
     trafficPort: Input[int]
     durationHours: Input[int]
+    timedFor: NotRequired[dict[str, str | float]]
     maxCostUsd: Input[int | float]
     credentialsExpireOn: Input[str]
     accessKeyId: Input[str]

@@ -49,6 +49,7 @@ class Hardware:
     price_usd_per_hour: Decimal | None
     max_gpus_per_container: int | None
     location: str | None
+    memory_gb: int = 0  # of one GPU; 0 where the row does not tell
 
     @property
     def regional(self) -> bool:
