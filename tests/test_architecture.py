@@ -48,6 +48,7 @@ OF_COMPONENTS_IN_RUNS = {
     "components.ledger": "what was rented for whom, whatever became of the state",
     "components.ionet.cost": "prices and the vendor's minutes",
     "components.r2.cloudflare": "whether a token is good, as the preflight sees it",
+    "components.r2.permissions": "what a run's token may do, as the program gives it",
     "components.registry": "whether a registry takes a login, as the preflight sees it",
 }
 CROSSINGS = {

@@ -19,7 +19,8 @@ from runs.view import tables
 def doctor(stack: Stack = None, bucket: BucketName = None, as_json: AsJson = False) -> None:
     """Check every key and address: ok, refused, or unknown (not checked, which blocks nothing).
 
-    Changes nothing and shows no key. Exit code 1 when anything is refused.
+    Changes nothing and shows no key; a token like a run's is made for a minute, to see that it can
+    be, and revoked at once. Exit code 1 when anything is refused.
 
     Example: python -m runs doctor --stack dev
     """
