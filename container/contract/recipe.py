@@ -140,6 +140,7 @@ class Recipe:
     min_shm_bytes: int = 0
     nanochat_commit: str = ""
     chat: Chat | None = None
+    all_reduce: Stage | None = None  # a part of `verify`, before all stages: may the ranks reduce?
 
     def times_as_long(self, *, gpu_type: str, gpus: int) -> float:
         """Return how many times as long it takes on these GPUs as on those that it is timed for.

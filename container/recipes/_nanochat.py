@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from container.contract.recipe import Recipe, Setting, SettingValue
 from container.recipes._nanochat_flags import PINNED_COMMIT
-from container.recipes._nanochat_stages import CHAT, gpu_stages
+from container.recipes._nanochat_stages import CHAT, all_reduce_stage, gpu_stages
 
 
 def settings(**given: SettingValue) -> dict[str, Setting]:
@@ -95,4 +95,5 @@ def gpu_recipe(
         min_shm_bytes=60 << 20,
         nanochat_commit=PINNED_COMMIT,
         chat=CHAT,
+        all_reduce=all_reduce_stage(ranks="{world_size}"),
     )
