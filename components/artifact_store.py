@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -13,10 +12,7 @@ from components.config.keys import MAX_HOURS
 from components.config.settings import Settings
 from components.r2 import bucket_check
 from components.r2.cloudflare import Client, ExistingBucket, secret_access_key
-
-BUCKET_ITEM_WRITE = "2efd5506f9c8494dacb1fa10a3e7d5b6"
-"""Permission group "Workers R2 Storage Bucket Item Write": reads, writes and lists objects of the
-buckets that it is given, and nothing else. The id is the same in every account."""
+from components.r2.permissions import BUCKET_ITEM_WRITE, bucket_resources
 
 TOKEN_LIFE = timedelta(hours=MAX_HOURS + 24)
 """Covers the longest rental that the config allows, and a day for what comes before it."""
@@ -78,12 +74,6 @@ class ArtifactStore(ComponentResource):
         run_tokens.py), whether or not a state knows it, and one that is gone already is no error.
         """
         wanted = self._settings
-        resource = ".".join(
-            (
-                "com.cloudflare.edge.r2.bucket",
-                f"{wanted.account_id}_{wanted.jurisdiction}_{wanted.bucket}",
-            )
-        )
         token = cloudflare.AccountToken(
             name,
             account_id=wanted.account_id,
@@ -95,8 +85,11 @@ class ArtifactStore(ComponentResource):
                     permission_groups=[
                         cloudflare.AccountTokenPolicyPermissionGroupArgs(id=BUCKET_ITEM_WRITE)
                     ],
-                    # Compact and sorted, as Cloudflare answers: else every update sees a change.
-                    resources=json.dumps({resource: "*"}, separators=(",", ":"), sort_keys=True),
+                    resources=bucket_resources(
+                        wanted.account_id,
+                        jurisdiction=wanted.jurisdiction,
+                        bucket=wanted.bucket,
+                    ),
                 )
             ],
             opts=ResourceOptions.merge(

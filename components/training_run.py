@@ -108,6 +108,8 @@ class TrainingRun(ComponentResource):
             "registryUsername": settings.image.username,
             "registrySecret": settings.image.secret,
         }
+        if run.timed_for:
+            self._args["timedFor"] = properties.timed_for(run.timed_for)
         # Not there where they are not set: a machine that an older release rented has no such.
         if settings.notify_url:
             self._args["notifyUrl"] = settings.notify_url

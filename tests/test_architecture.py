@@ -44,6 +44,7 @@ OF_COMPONENTS_IN_RUNS = {
     # second client would have its own idea of what "gone" means.
     "components.ionet.client": "the calls",
     "components.ionet.errors": "what each call can say",
+    "components.ionet.catalogue": "which rows of the catalogue can be asked about, for the report",
     "components.ionet.json_shapes": "what an answer holds that no wire type knows, for the report",
     "components.ionet.models": "the vendor's wire types",
     "components.ionet.rental": "gone, as this account shows it",
@@ -51,6 +52,7 @@ OF_COMPONENTS_IN_RUNS = {
     "components.ledger": "what was rented for whom, whatever became of the state",
     "components.ionet.cost": "prices and the vendor's minutes",
     "components.r2.cloudflare": "whether a token is good, as the preflight sees it",
+    "components.r2.permissions": "what a run's token may do, as the program gives it",
     "components.registry": "whether a registry takes a login, as the preflight sees it",
 }
 CROSSINGS = {

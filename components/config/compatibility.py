@@ -6,8 +6,9 @@ What is refused here would else be found on the machine that is paid for, after 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
-from components.config.run_settings import RunSettings
+from components.config.run_settings import RunSettings, TimedFor
 from container.contract.recipe import GPU_COUNTS, Recipe, SettingValue, is_one_of
 
 CPU = "CPU"
@@ -43,6 +44,21 @@ def unfit(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
     return problems
 
 
+def timed_for(
+    recipe: Recipe, recipe_settings: Mapping[str, SettingValue], *, gpus: int
+) -> TimedFor | None:
+    """Return what a recipe's figures hold for, with the hours on so many GPUs; None for none."""
+    if recipe.gpu_type == CPU:
+        return None
+    longer = recipe.times_as_long(gpu_type=recipe.gpu_type, gpus=gpus)
+    told = not LENGTH_SETTINGS & recipe_settings.keys()
+    return TimedFor(
+        gpu=recipe.gpu_type,
+        hours=recipe.expected_hours * longer if told else 0.0,
+        memory_gb=recipe.min_gpu_memory_bytes / 10**9,
+    )
+
+
 def _batch_problems(run: RunSettings, recipe: Recipe, *, where: str) -> list[str]:
     """nanochat stops with an assertion when a step is not a multiple of what the GPUs take."""
     gpus = run.gpus_per_container if recipe.gpu_type != CPU else 1
@@ -66,10 +82,8 @@ def _batch_problems(run: RunSettings, recipe: Recipe, *, where: str) -> list[str
 
 
 def _hours_problems(run: RunSettings, recipe: Recipe, where: str) -> list[str]:
-    if LENGTH_SETTINGS & run.recipe_settings.keys():
-        return []
-    longer = recipe.times_as_long(gpu_type=run.gpu_type, gpus=run.gpus_per_container)
-    hours = recipe.expected_hours * longer
+    timed = run.timed_for
+    hours = timed.hours * timed.times_as_long(run.gpu_type) if timed else recipe.expected_hours
     if hours <= run.duration_hours:
         return []
     text = (

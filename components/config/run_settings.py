@@ -9,7 +9,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from container.contract.recipe import SettingValue
+from container.contract.recipe import SettingValue, slowness
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedFor:
+    """What a recipe's figures hold for: which GPU, and what they are on as many as the run has."""
+
+    gpu: str
+    hours: float = 0.0  # 0 where the run's settings make it longer or shorter than what was timed
+    memory_gb: float = 0.0  # that each GPU must have
+
+    def times_as_long(self, gpu: str) -> float:
+        """Return how many times as long the run takes on as many of another GPU."""
+        return slowness(gpu) / slowness(self.gpu)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +45,7 @@ class RunSettings:
     wandb_run: str
     rerun: int
     renew: int
+    timed_for: TimedFor | None = None  # None where the recipe needs no GPU
 
     @property
     def training_hash(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from components import registry
-from components.config.compatibility import CPU, unfit
+from components.config.compatibility import CPU, timed_for, unfit
 from components.config.endpoints import (
     CLOUDFLARE_TOKEN,
     World,
@@ -248,6 +248,7 @@ def _runs(
             wandb_run=chosen.wandbRun,
             rerun=chosen.rerun,
             renew=chosen.renew,
+            timed_for=timed_for(recipe, chosen.recipeSettings, gpus=chosen.gpusPerContainer),
         )
         runs.append(run)
         if "runs" in bad:

@@ -15,7 +15,7 @@ import requests
 import tenacity
 
 from components.http_session import make_session
-from components.ionet import json_shapes, models
+from components.ionet import catalogue, json_shapes, models, refusals
 from components.ionet.errors import (
     KeyRefusedError,
     NotFoundError,
@@ -63,7 +63,7 @@ class Client:
 
     def hardware(self) -> list[models.Hardware]:
         """Return the catalogue of the account."""
-        return self._read("/hardware", decode=models.hardware_rows)
+        return self._read("/hardware", decode=catalogue.hardware_rows)
 
     def places(self, hardware_id: models.HardwareId, *, gpus: int) -> list[models.Place]:
         """Return where network hardware can be had with that many GPUs in one container."""
@@ -189,7 +189,8 @@ class Client:
         answer = _json_of(response)
         if 200 <= response.status_code < 300 and (answer is not None or not response.content):
             return answer
-        raise _error_of(what, status=response.status_code, answer=answer)
+        text = "" if answer is not None else response.text
+        raise _error_of(what, status=response.status_code, answer=answer, text=text)
 
 
 def _json_of(response: requests.Response) -> Any:
@@ -199,10 +200,12 @@ def _json_of(response: requests.Response) -> Any:
         return None
 
 
-def _error_of(what: str, *, status: int, answer: Any) -> Exception:
-    says = models.problem_text(answer)
+def _error_of(what: str, *, status: int, answer: Any, text: str) -> Exception:
+    says = refusals.problem_text(answer)
+    refused = 400 <= status < 500 and status != TOO_MANY_REQUESTS
+    key_refused = refused and refusals.is_about_the_key(answer, text=text)
     text = f"io.net refused {what} with {status}" + (f": {says}" if says else ".")
-    if status in {401, 403} or (status == 400 and models.is_key_problem(answer)):
+    if status in {401, 403} or key_refused:
         return KeyRefusedError(
             f"io.net refused the API key ({what}: {status}). Make a key for the project IO Cloud "
             "and set IOCLOUD_API_KEY to it, which counts before the stack's trainstack:ionetApiKey."

@@ -54,6 +54,7 @@ class CaasDeploymentArgs(MachineArgs):
     entrypoint: Input[list[str]]
     trafficPort: Input[int]
     durationHours: Input[int]
+    timedFor: NotRequired[dict[str, str | float]]
     maxCostUsd: Input[int | float]
     credentialsExpireOn: Input[str]
     accessKeyId: Input[str]

@@ -32,6 +32,10 @@ class UnclearError(IonetError):
     """
 
 
+class CatalogueUnreadError(IonetError):
+    """The catalogue came in a shape of which this program reads no row; asking again is no use."""
+
+
 class NoOfferError(IonetError):
     """Nothing in the catalogue fits the wish; the message lists what was there."""
 

@@ -18,7 +18,9 @@ from components.ionet.offers import Offer, Wish
 def choose(
     client: Client, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal = Decimal(0)
 ) -> Offer:
-    """Return the cheapest offer that fits and can be had now; what the run has cost counts.
+    """Return the offer on which the run costs least, of those that can be had now.
+
+    What the run has cost counts against the cap.
 
     Raises NoOfferError or TooDearError, each with what there is.
     """
@@ -85,7 +87,19 @@ def summary(offer: Offer, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal = 
     before = f"; this run cost {cost.dollars(spent_usd)} so far" if spent_usd else ""
     return (
         f"rents {offer} x {wish.hours} h = {cost.dollars(offer.total_usd)} "
-        f"(cap {cost.dollars(cap_usd)}{before})"
+        f"(cap {cost.dollars(cap_usd)}{before}){_slower(offer, wish)}"
+    )
+
+
+def _slower(offer: Offer, wish: Wish) -> str:
+    longer = wish.times_as_long(offer.gpu)
+    if wish.timed_for is None or longer <= 1:
+        return ""
+    hours = offers.hours_needed(offer.gpu, wish)
+    about = f", about {hours:.1f} h" if hours else ""
+    return (
+        f"; a run takes about {longer:.1f} x as long on it as on the {wish.timed_for.gpu} that its "
+        f"recipe is timed for{about}"
     )
 
 

@@ -8,6 +8,8 @@ Glossary
   worker      the container of a deployment, as the vendor calls it
   private name  our name of a deployment: unique in the account, shown in the list only
 
+What the catalogue and the errors look like: `catalogue` and `refusals`.
+
 Facts: https://docs.io.net/reference/caas
 """
 
@@ -49,6 +51,7 @@ class Hardware:
     price_usd_per_hour: Decimal | None
     max_gpus_per_container: int | None
     location: str | None
+    memory_gb: int = 0  # of one GPU; 0 where the row does not tell
 
     @property
     def regional(self) -> bool:
@@ -148,27 +151,6 @@ class DeployRequest:
         }
 
 
-def hardware_rows(answer: Any) -> list[Hardware]:
-    """Find the catalogue rows in an answer, whose envelope has varied; skip what is no row."""
-    rows: list[Hardware] = []
-    for members in json_shapes.objects(answer):
-        hardware_id = members.get("hardware_id")
-        if isinstance(hardware_id, bool) or not isinstance(hardware_id, int | str):
-            continue
-        sold_out = members.get("sold_out") is True
-        rows.append(
-            Hardware(
-                hardware_id=hardware_id,
-                name=str(members.get("hardware_name") or ""),
-                available=0 if sold_out else json_shapes.integer(members.get("available")),
-                price_usd_per_hour=json_shapes.decimal(members.get("price")),
-                max_gpus_per_container=json_shapes.integer(members.get("max_gpus_per_container")),
-                location=str(members["location"]).upper() if members.get("location") else None,
-            )
-        )
-    return rows
-
-
 def places(answer: Any) -> list[Place]:
     """Decode the answer of available-replicas."""
     return [
@@ -259,22 +241,3 @@ def deployment_id(answer: Any) -> str | None:
             if isinstance(value, str) and value:
                 return value
     return None
-
-
-def problem_text(answer: Any) -> str:
-    """Return what an error answer says: `detail`, a string or a list; "" when there is none."""
-    if not isinstance(answer, dict):
-        return ""
-    detail = cast("dict[str, Any]", answer).get("detail")
-    if isinstance(detail, str):
-        return detail[:300]
-    parts = [
-        f"{'.'.join(str(place) for place in item.get('loc', []))}: {item.get('msg', '')}"
-        for item in json_shapes.rows(detail)
-    ]
-    return "; ".join(parts)[:300]
-
-
-def is_key_problem(answer: Any) -> bool:
-    """Tell the answer that bad keys have got on a 400: `key_set` and no `detail`."""
-    return isinstance(answer, dict) and "key_set" in answer and "detail" not in answer

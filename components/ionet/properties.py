@@ -14,7 +14,9 @@ from typing import Any, cast
 
 from pulumi.output import Unknown
 
+from components.config.compatibility import CPU
 from components.config.keys import PROJECT_NAMESPACE
+from components.config.run_settings import TimedFor
 from components.ionet import fingerprint
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Offer, Wish
@@ -86,6 +88,11 @@ class Rental:
             ping_url=self.ping_url,
         )
 
+    @property
+    def gpu_rented(self) -> str:
+        """What the machine has to show, as far as its offer tells; "" without a GPU."""
+        return "" if self.wish.gpu_type == CPU else self.offer.gpu.with_memory
+
     def request(self, *, private_name: str) -> DeployRequest:
         """Return the request that rents it under that name, with the container's fingerprint."""
         secrets = self.secret_env()
@@ -95,6 +102,7 @@ class Rental:
                 image_digest=self.image,
                 duration_hours=self.wish.hours,
                 price_usd_per_hour=self.offer.price_usd_per_hour,
+                gpu_rented=self.gpu_rented,
             ),
         }
         return DeployRequest(
@@ -126,6 +134,24 @@ def wish(props: Props) -> Wish:
         gpus=values["gpusPerContainer"],
         locations=tuple(values.get("locations") or ()),
         hours=values["durationHours"],
+        timed_for=_timed_for(values.get("timedFor")),
+    )
+
+
+def timed_for(figures: TimedFor) -> dict[str, str | float]:
+    """Return what a recipe's figures hold for, as a property."""
+    return {"gpu": figures.gpu, "hours": figures.hours, "memoryGb": figures.memory_gb}
+
+
+def _timed_for(value: Any) -> TimedFor | None:
+    # Not there in a state of before it was stored, nor for a run without a GPU.
+    if not isinstance(value, Mapping):
+        return None
+    members = cast("Mapping[str, Any]", value)
+    return TimedFor(
+        gpu=members["gpu"],
+        hours=members.get("hours") or 0.0,
+        memory_gb=members.get("memoryGb") or 0.0,
     )
 
 

@@ -6,14 +6,22 @@ identity in its name, so it is found by that.
 
 from __future__ import annotations
 
+import json
 import re
+import secrets
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
 
 from components.ledger.page import Owner
-from components.r2.cloudflare import Client, CloudflareError, Token
+from components.r2 import permissions
+from components.r2.cloudflare import Client, CloudflareError, Token, UnclearError
 
 NAME_PREFIX = "trainstack-"
 _NAME = re.compile(rf"{NAME_PREFIX}.+-(?P<identity>[0-9a-f]{{8}})(?:-\d+)?")
+
+TRIAL_LIFE = timedelta(minutes=1)
 
 Say = Callable[[str], None]
 
@@ -74,6 +82,63 @@ def live(client: Client | None, owner: Owner, *, identity: str) -> frozenset[str
     if client is None:
         return frozenset()
     return frozenset(token.id for token in of_family(client, owner.family(identity)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """Whether a run's token can be made; `left` names one that was made and not revoked."""
+
+    outcome: Literal["made", "refused", "unknown"]
+    why: str = ""
+    lacks: tuple[str, ...] = ()  # permissions of the operator's token, where that is known
+    is_a_users: bool = False  # the operator's token belongs to a user, not to the account
+    left: str = ""
+
+
+def try_out(client: Client, *, resources: str, now: datetime) -> Trial:
+    """Make a token as a run gets it, which lives for a minute, and revoke it.
+
+    It is named as a run's, so that `runs reap` knows it should it be left.
+    """
+    name = name_of(f"doctor-{secrets.token_hex(4)}", renew=0)
+    policy = {
+        "effect": "allow",
+        "permission_groups": [{"id": permissions.BUCKET_ITEM_WRITE}],
+        "resources": json.loads(resources),
+    }
+    try:
+        made = client.make_token(name, policy=policy, expires_on=now + TRIAL_LIFE)
+    except UnclearError as error:
+        return Trial(outcome="unknown", why=str(error), left=_left_of(client, name))
+    except CloudflareError as error:
+        return _refused(client, str(error).partition(" Check ")[0])
+    try:
+        client.revoke(made)
+    except CloudflareError:
+        return Trial(outcome="made", left=name)
+    return Trial(outcome="made")
+
+
+def _refused(client: Client, why: str) -> Trial:
+    try:
+        held = client.permissions_of(client.token_id())
+    except UnclearError:
+        return Trial(outcome="refused", why=why)
+    except CloudflareError:  # who may make tokens may read them
+        return Trial(outcome="refused", why=why, lacks=(permissions.TOKENS_WRITE_NAME,))
+    if held is None:
+        return Trial(outcome="refused", why=why, is_a_users=True)
+    return Trial(outcome="refused", why=why, lacks=permissions.lacking(held))
+
+
+def _left_of(client: Client, name: str) -> str:
+    """Revoke what came of a request without an answer; return the name where that is not known."""
+    try:
+        for token in client.tokens(name_prefix=name):
+            client.revoke(token.id)
+    except CloudflareError:
+        return name
+    return ""
 
 
 def _revoke(

@@ -176,6 +176,28 @@ class Client:
                 break
         return [token for token in found if token.name.startswith(name_prefix)]
 
+    def make_token(self, name: str, *, policy: Mapping[str, Any], expires_on: datetime) -> str:
+        """Make a token that nobody uses, its value being thrown away, and return its ID.
+
+        Sent once: after an UnclearError it may be there.
+        """
+        body = {
+            "name": name,
+            "policies": [policy],
+            "expires_on": expires_on.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        path = f"/accounts/{self._account_id}/tokens"
+        _, members = self._answer_once("POST", path, "", body, False)
+        return str(cast("dict[str, Any]", members.get("result") or {}).get("id") or "")
+
+    def permissions_of(self, token_id: str) -> frozenset[str] | None:
+        """Return the names of a token's permissions; None for one that is not the account's."""
+        path = f"/accounts/{self._account_id}/tokens/{token_id}"
+        status, members = self._answer("GET", path, may_be_absent=True)
+        if status == NOT_FOUND:
+            return None
+        return frozenset(re.findall(r'"name": "([^"]+)"', json.dumps(_policies(members))))
+
     def revoke(self, token_id: str) -> None:
         """Delete a token; one that is gone already is as good."""
         path = f"/accounts/{self._account_id}/tokens/{token_id}"
@@ -190,7 +212,7 @@ class Client:
         path: str,
         *,
         jurisdiction: str = "",
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         status, members = self._answer(method, path, jurisdiction=jurisdiction, body=body)
         result = members.get("result")
@@ -202,7 +224,7 @@ class Client:
         path: str,
         *,
         jurisdiction: str = "",
-        body: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
         may_be_absent: bool = False,
     ) -> tuple[int, dict[str, Any]]:
         retrying = tenacity.Retrying(
@@ -218,7 +240,7 @@ class Client:
         method: str,
         path: str,
         jurisdiction: str,
-        body: Mapping[str, str] | None,
+        body: Mapping[str, Any] | None,
         may_be_absent: bool,
     ) -> tuple[int, dict[str, Any]]:
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json"}
@@ -256,6 +278,10 @@ class Client:
                 "Workers R2 Storage Write and Account API Tokens Write."
             )
         return status, members
+
+
+def _policies(members: dict[str, Any]) -> Any:
+    return cast("dict[str, Any]", members.get("result") or {}).get("policies")
 
 
 def _token(row: Any) -> Token:

@@ -50,6 +50,7 @@ class RunEnvironment:
     keep_alive: bool = False
     image_digest: str = ""
     gpu_type: str = "CPU"
+    gpu_rented: str = ""  # the offer's own name of it: "H100" may have been answered by a PCIe
     gpus_per_container: int = 1
     duration_hours: int = 0
     price_usd_per_hour: Decimal = Decimal(0)
@@ -67,6 +68,11 @@ class RunEnvironment:
     def expects_gpu(self) -> bool:
         """Whether GPUs were ordered."""
         return self.gpu_type != "CPU"
+
+    @property
+    def gpu(self) -> str:
+        """Name of the GPU that was rented, as far as its offer told, else of the one ordered."""
+        return self.gpu_rented or self.gpu_type
 
     @property
     def world_size(self) -> int:
@@ -222,6 +228,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(name="KEEP_ALIVE", field="keep_alive", read=texts.switch, write=texts.lower),
     Variable(name="IMAGE_DIGEST", field="image_digest", by="rental"),
     Variable(name="GPU_TYPE", field="gpu_type"),
+    Variable(name="GPU_RENTED", field="gpu_rented", by="rental"),
     Variable(name="GPUS_PER_CONTAINER", field="gpus_per_container", read=texts.whole),
     Variable(name="DURATION_HOURS", field="duration_hours", by="rental", read=texts.whole),
     Variable(name="PRICE_USD_PER_HOUR", field="price_usd_per_hour", by="rental", read=texts.money),
@@ -239,6 +246,8 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(name="NANOCHAT_COMMIT", field="nanochat_commit", by="image"),
 )
+
+RENTAL_NAMES = frozenset(variable.name for variable in VARIABLES if variable.by == "rental")
 
 NAMES = {variable.field: variable.name for variable in VARIABLES}
 """By field, the name that the program writes."""

@@ -18,13 +18,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
-import re
 import string
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from container.contract.commits import Generation, misfit
+from container.contract.gpu_name import GpuName
 from container.contract.nearest import hint
 
 SettingValue = int | float | str | bool
@@ -139,13 +139,14 @@ class Recipe:
     expected_hours: float
     disk_bytes: int  # free space that the work folder needs
     device_batch_size: int  # start value; halved when memory runs out
-    gpu_type: str = "CPU"  # "CPU": expects no GPU
+    gpu_type: str = "CPU"  # that it is timed for, such as "H100 SXM"; "CPU": expects no GPU
     gpus: int = 0  # that the numbers above are for; 0 for CPU
     min_gpu_memory_bytes: int = 0
     min_shm_bytes: int = 0
     nanochat_commit: str = ""
     nanochat: Generation | None = None  # that it is written for; None: it runs none of its programs
     chat: Chat | None = None
+    all_reduce: Stage | None = None  # a part of `verify`, before all stages: may the ranks reduce?
 
     def times_as_long(self, *, gpu_type: str, gpus: int) -> float:
         """Return how many times as long it takes on these GPUs as on those that it is timed for.
@@ -153,25 +154,52 @@ class Recipe:
         Its hours and the limits of its stages are multiplied by it.
         """
         share = self.gpus / gpus if self.gpus else 1.0
-        return share * slowness(gpu_type)
+        return share * slowness(gpu_type) / slowness(self.gpu_type)
 
     def values(self) -> dict[str, SettingValue]:
         """Return the settings as a flat mapping, overrides applied."""
         return {name: setting.default for name, setting in self.settings.items()}
 
 
-SPEED: Final[Mapping[str, float]] = {"A100": 312 / 989}
-"""Dense bf16 teraflops against an H100's, from the vendor's data sheets; others count as equal."""
+SPEED: Final[Mapping[str, float]] = {
+    "H100 PCIe": 1 / 1.6,
+    "H100 NVL": 1 / 1.4,
+    "H200 NVL": 835 / 989,
+    "A100": 312 / 989,
+    "A100 PCIe": 312 / 989 * 0.9,
+    "A40": 150 / 989,
+    "A10": 125 / 989,
+    "A6000": 155 / 989,
+    "L40S": 362 / 989,
+    "L40": 181 / 989,
+    "L4": 121 / 989,
+    "3090": 71 / 989,
+    "4090": 165 / 989,
+    "5090": 210 / 989,
+    "H20": 148 / 989,
+}
+"""Speed against an H100 SXM, by family and form; a form that is not here is as fast as its family,
+and what is not here at all counts as equal, which is too slow for what is faster.
+
+H100 PCIe: measured, eight of them took 58 % longer on io.net's own example, as 350 W bound them
+more than their 756 teraflops. H100 NVL: 835 teraflops under the same bound (computed, not
+measured). The rest: dense bf16 teraflops from the vendor's data sheets, 989 for the H100 SXM; an
+A100 PCIe has 300 W where an A100 SXM has 400 (about a tenth slower).
+"""
 
 
 def slowness(gpu_type: str) -> float:
-    """Return how many times as long a step takes as on the GPU that recipes are timed for."""
-    return 1 / next((speed for model, speed in SPEED.items() if is_one_of(gpu_type, {model})), 1.0)
+    """Return how many times as long a step takes as on an H100 SXM; a name may leave the form open.
+
+    Then it is that of the fastest form: a machine of another one is not what was ordered.
+    """
+    gpu = GpuName.parse(gpu_type)
+    return 1 / SPEED.get(str(gpu), SPEED.get(gpu.family, 1.0))
 
 
-def is_one_of(gpu_type: str, models: Set[str]) -> bool:
-    """Tell whether a GPU's name, as a catalogue writes it, names one of these models."""
-    return bool(set(re.split(r"[^A-Z0-9]+", gpu_type.upper())) & models)
+def is_one_of(gpu_type: str, families: Set[str]) -> bool:
+    """Tell whether a GPU's name, as a catalogue writes it, names one of these families."""
+    return GpuName.parse(gpu_type).family in families
 
 
 def load_recipe(name: str) -> Recipe:

@@ -91,6 +91,8 @@ class RunStatus(Record):
     tokens_per_s: float | None = None
     mfu: float | None = None
     gpu_memory_bytes: int | None = None
+    all_reduce_bytes_per_s: float = 0.0  # of each GPU's link, measured before training; 0: was not
+    usual_all_reduce_bytes_per_s: float = 0.0  # among GPUs of this kind; 0 where it is not known
     uploaded_bytes: int = 0
     pending_bytes: int = 0
     started_at: str = ""  # ISO 8601, UTC; of this attempt
@@ -130,6 +132,7 @@ class Attempt(Record):
     resumed_from: str = ""  # key of the checkpoint, "" when from the start
     point: str = ""  # where it went on: "<first stage to run>@<step>"; equal ones are counted
     device_batch_size: int = 0  # that it began with; 0 when unknown
+    all_reduce_bytes_per_s: float = 0.0  # of each GPU's link, measured; 0 where it was not
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -77,17 +77,17 @@ def gpu_recipe(
     disk_gb: int,
     **given: SettingValue,
 ) -> Recipe:
-    """Return a recipe for eight H100; hours and sizes are explained where they are chosen."""
+    """Return a recipe for eight H100 SXM; hours and sizes are explained where they are chosen."""
     return Recipe(
         name=f"nanochat-d{depth}",
-        title=f"nanochat, {depth} layers, on 8 x H100",
+        title=f"nanochat, {depth} layers, on 8 x H100 SXM",
         tag="d{depth}",
         stages=gpu_stages(base_hours=base_hours),
         settings=settings(depth=depth, **given),
         expected_hours=hours,
         disk_bytes=disk_gb * 10**9,
         device_batch_size=device_batch_size,
-        gpu_type="H100",
+        gpu_type="H100 SXM",
         gpus=8,
         min_gpu_memory_bytes=75 * 10**9,
         # Docker's default is 64 MiB, and what io.net gives is not known: NCCL needs little beside
@@ -96,6 +96,7 @@ def gpu_recipe(
         nanochat_commit=PINNED_COMMIT,
         nanochat=TODAY,
         chat=stages.CHAT,
+        all_reduce=stages.all_reduce_stage(ranks="{world_size}"),
     )
 
 

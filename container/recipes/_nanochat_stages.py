@@ -29,6 +29,24 @@ ENV: Final[Mapping[str, str]] = {
 }
 
 
+def all_reduce_stage(*, ranks: str) -> Stage:
+    """Return the short all-reduce over so many ranks that comes before anything is fetched."""
+    return Stage(
+        name="verify",
+        argv=(
+            TORCHRUN,
+            "--standalone",
+            f"--nproc_per_node={ranks}",
+            "-m",
+            "container.nanochat.all_reduce",
+        ),
+        cwd=SOURCE,
+        env={**ENV, "NCCL_DEBUG": "WARN"},
+        time_limit_s=180,
+        silence_limit_s=60,  # of each phase: PyTorch is loaded, GPUs compute, ranks reduce
+    )
+
+
 def data_stages(
     *,
     generation: Generation = TODAY,

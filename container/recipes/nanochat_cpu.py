@@ -104,4 +104,5 @@ RECIPE: Final[Recipe] = Recipe(
         stages.report_stage(),
     ),
     chat=stages.CHAT,
+    all_reduce=stages.all_reduce_stage(ranks="2"),  # to see that it works; one process trains
 )

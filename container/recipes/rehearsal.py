@@ -184,6 +184,14 @@ RECIPE: Final = Recipe(
             uploads=(_section("report.md"),),
         ),
     ),
+    all_reduce=Stage(
+        name="verify",
+        # Two ranks on the processor, as a paid run has eight on GPUs; one process trains.
+        argv=_program("two_ranks", "container.nanochat.all_reduce"),
+        env=_ENV,
+        time_limit_s=180,
+        silence_limit_s=60,
+    ),
     chat=Chat(
         argv=_program(
             "chat_web", "-i", "sft", "-g", "{tag}", "--host", "127.0.0.1", "-p", "{port}"

@@ -117,7 +117,7 @@ class RunContext:
         seen |= {name: render(text, values) for name, text in stage.env.items()}
         # The limits are for the GPUs that the recipe is timed for; faster ones get no less.
         longer = self.recipe.times_as_long(
-            gpu_type=self.environment.gpu_type, gpus=self.environment.world_size
+            gpu_type=self.environment.gpu, gpus=self.environment.world_size
         )
         slower = max(longer, 1.0)
         return StageCommand(

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from container.contract.clock import Clock
 from container.contract.keys import RUN_KEY, STATUS_KEY, attempt_key
+from container.contract.link_speed import usual_bytes_per_s
 from container.contract.records import Attempt, Outcome, RunRecord, Verdict
 from container.stages.context import RunContext, StoppedError
 from container.stages.pipeline import Pipeline
@@ -19,7 +20,8 @@ from container.stages.stage_runner import StageFailedError
 from container.storage.bucket import BucketError, ObjectChangedError
 from container.storage.download import DiskError
 from container.storage.resume import SAME_POINT_LIMIT, differences
-from container.supervisor.machine_check import Gpu, gpu_memory_in_use, verify
+from container.supervisor.all_reduce_check import check_all_reduce
+from container.supervisor.machine_check import Check, Gpu, gpu_memory_in_use, verify
 from container.telemetry.run_status import LiveStatus
 
 OWN_STAGES_BEFORE, OWN_STAGES_AFTER = ("verify",), ("flush", "verdict")
@@ -82,13 +84,10 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
         checks, gpus = verify(
             context.environment, context.recipe, context.bucket, clock=context.clock
         )
-        _record_start(context, gpus, point=point)
-        for check in checks:
-            context.run_log.event(f"{check.name}: {check.outcome}, {check.detail}")
-        refused = [f"{one.name} ({one.detail})" for one in checks if one.outcome == "refused"]
+        attempt = _record_start(context, gpus, point=point)
+        refused = _refused(context, checks) or _check_all_reduce(context, attempt)
         if refused:
-            reason = f"the machine is not what was ordered: {'; '.join(refused)}"
-            return RunEnd(outcome="failed", stage="verify", reason=reason)
+            return RunEnd(outcome="failed", stage="verify", reason=refused)
         times = past.times_at(point)
         if times >= SAME_POINT_LIMIT:
             reason = f"{times} attempts in a row ended without getting beyond {point}"
@@ -143,7 +142,34 @@ def _flush(context: RunContext, pipeline: Pipeline) -> RunEnd:
     return RunEnd(outcome="succeeded", stage=last, reason=reason)
 
 
-def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
+def _refused(context: RunContext, checks: Sequence[Check]) -> str:
+    """Log checks; return why the run ends with them, "" where it goes on."""
+    for check in checks:
+        context.run_log.event(f"{check.name}: {check.outcome}, {check.detail}")
+    refused = [f"{one.name} ({one.detail})" for one in checks if one.outcome == "refused"]
+    return f"the machine is not what was ordered: {'; '.join(refused)}" if refused else ""
+
+
+def _check_all_reduce(context: RunContext, attempt: Attempt) -> str:
+    """Let the ranks reduce once; records and shows how fast, returns why the run ends with it."""
+    found = check_all_reduce(context)
+    if context.ending:
+        raise StoppedError
+    if found is None:
+        return ""
+    check, bytes_per_s = found
+    usual = usual_bytes_per_s(context.environment.gpu)
+    context.live_status.all_reduce(bytes_per_s, usual_bytes_per_s=usual)
+    if bytes_per_s:
+        measured = replace(attempt, all_reduce_bytes_per_s=bytes_per_s)
+        context.persist(
+            lambda: context.bucket.put(attempt_key(attempt.number), measured.to_json()),
+            what="cannot write the attempt's record",
+        )
+    return _refused(context, [check])
+
+
+def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> Attempt:
     """Write `run.json` (the first attempt) and `attempts/<n>.json`."""
     environment, past = context.environment, context.past
     models = [gpu.model for gpu in gpus]
@@ -187,6 +213,7 @@ def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> None:
         context.bucket.put(attempt_key(past.attempt), attempt.to_json())
 
     context.persist(write, what="cannot write the start of the attempt")
+    return attempt
 
 
 class _Helpers:

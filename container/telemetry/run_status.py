@@ -42,6 +42,7 @@ class LiveStatus:
         self._stride = 1
         self.bytes_counter: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.gpu_memory: Callable[[], int | None] = lambda: None
+        self._all_reduce = (0.0, 0.0)
         self.log_lines: deque[str] = deque(maxlen=60)
 
     def plan(self, stages: list[str]) -> None:
@@ -79,6 +80,11 @@ class LiveStatus:
         """Set the one-line message of the status."""
         with self._lock:
             self._message = message
+
+    def all_reduce(self, bytes_per_s: float, *, usual_bytes_per_s: float) -> None:
+        """Set how fast the GPUs reduce with one another, and what is usual."""
+        with self._lock:
+            self._all_reduce = (bytes_per_s, usual_bytes_per_s)
 
     def end(self, outcome: Outcome, *, elapsed_s: float | None = None) -> None:
         """The verdict is written; the run's time stops at `elapsed_s`."""
@@ -181,6 +187,8 @@ class LiveStatus:
                 tokens_per_s=last.tokens_per_s if last else None,
                 mfu=last.mfu if last else None,
                 gpu_memory_bytes=self.gpu_memory(),
+                all_reduce_bytes_per_s=self._all_reduce[0],
+                usual_all_reduce_bytes_per_s=self._all_reduce[1],
                 uploaded_bytes=uploaded,
                 pending_bytes=pending,
                 started_at=self._started_at,

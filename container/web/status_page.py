@@ -23,6 +23,7 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
+from container.contract.link_speed import in_words
 from container.contract.records import RunStatus
 from container.telemetry.run_status import LiveStatus
 from container.web.chat_page import ChatPage
@@ -107,6 +108,10 @@ class StatusPage:
             "tokens": "–" if now.tokens_per_s is None else f"{now.tokens_per_s:,.0f}",
             "mfu": "–" if not now.mfu else f"{now.mfu:.1f} %",
             "gpu_memory": "–" if now.gpu_memory_bytes is None else _size(now.gpu_memory_bytes),
+            "all_reduce": in_words(
+                now.all_reduce_bytes_per_s, usual_bytes_per_s=now.usual_all_reduce_bytes_per_s
+            )
+            or "–",
             "uploaded": _size(now.uploaded_bytes),
             "pending": _size(now.pending_bytes),
             "elapsed": duration(now.elapsed_s),
@@ -178,6 +183,11 @@ def prometheus(now: RunStatus) -> str:
         ("loss", "training loss", now.loss),
         ("tokens_per_second", "training speed", now.tokens_per_s),
         ("gpu_memory_bytes", "memory in use on all GPUs", now.gpu_memory_bytes),
+        (
+            "all_reduce_bytes_per_second",
+            "all-reduce over all GPUs, measured before training",
+            now.all_reduce_bytes_per_s or None,
+        ),
         ("uploaded_bytes", "bytes uploaded by this attempt", now.uploaded_bytes),
         ("pending_bytes", "bytes that wait for upload", now.pending_bytes),
         ("elapsed_seconds", "seconds over all attempts", now.elapsed_s),

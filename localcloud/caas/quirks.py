@@ -36,12 +36,14 @@ class Quirks(BaseModel):
     no_public_url: Literal["null", "empty"] = "null"
     log_framing: Literal["lines", "sse"] = "lines"
     log_end: Literal["at_exit", "stays_open", "cut"] = "at_exit"
-    bad_key: Literal["401", "400_key_set", "403", "html"] = "401"
+    bad_key: Literal["401", "400_key_set", "400_words", "400_message", "403", "html"] = "401"
     # As if the key had expired: every call is answered as `bad_key` says.
     every_key_is_bad: bool = False
     funds: Literal["enough", "refused", "fails_later"] = "enough"
     page: Literal["zero_and_one", "zero_based", "one_based"] = "zero_and_one"
     capacity: Literal["counted", "accepted_then_failed"] = "counted"
+    # `public`: the account's catalogue has the members of the one body that was captured live.
+    hardware_shape: Literal["account", "public", "unknown"] = "account"
     # What every price of the catalogue is multiplied by: the market moves between any two calls.
     price_factor: Decimal = Field(default=Decimal(1), gt=0)
     # Every answer waits so long; termination stays visible so long.

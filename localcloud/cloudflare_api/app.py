@@ -193,8 +193,8 @@ def _add_tokens(
 
     @app.post(path)
     def create_token(request: Request, account_id: str, body: Sent = None) -> JSONResponse:
-        allow(request, account_id, writes)
-        token, value = tokens.create(body)
+        maker = allow(request, account_id, writes)
+        token, value = tokens.create(body, maker=maker)
         return _answer({**account_tokens.described(token, now=clock()), "value": value})
 
     @app.get(path + "/{token_id}")
@@ -211,8 +211,9 @@ def _add_tokens(
     def change_token(
         request: Request, account_id: str, token_id: str, body: Sent = None
     ) -> JSONResponse:
-        allow(request, account_id, writes)
-        return _answer(account_tokens.described(tokens.update(token_id, body), now=clock()))
+        maker = allow(request, account_id, writes)
+        changed = tokens.update(token_id, body, maker=maker)
+        return _answer(account_tokens.described(changed, now=clock()))
 
     @app.delete(path + "/{token_id}")
     def delete_token(request: Request, account_id: str, token_id: str) -> JSONResponse:
@@ -273,7 +274,9 @@ def _operator(account: Account) -> Token:
         id=account.operator_token_id,
         value_sha256=account.operator_token_sha256,
         name="operator",
-        policies=[],
+        policies=[
+            {"effect": "allow", "permission_groups": [one.described() for one in GROUPS.values()]}
+        ],
         issued_on=start,
         modified_on=start,
     )

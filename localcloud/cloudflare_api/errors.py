@@ -78,6 +78,13 @@ def tokens_forbidden() -> CloudflareError:
     return CloudflareError(403, 9109, "Unauthorized to access requested resource")
 
 
+def not_held(names: list[str]) -> CloudflareError:
+    # That it is refused is in the vendor's change log (2026-10-01); its code and words are made up.
+    return CloudflareError(
+        403, 9109, f"The token that makes another one does not hold: {', '.join(names)}"
+    )
+
+
 def no_route(path: str) -> CloudflareError:
     return CloudflareError(
         404, 7003, f"Could not route to {path}, perhaps your object identifier is invalid?"

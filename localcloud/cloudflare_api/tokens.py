@@ -12,7 +12,7 @@ from typing import Any
 
 from localcloud.cloudflare_api import errors
 from localcloud.cloudflare_api.identities import IdentityKeeper
-from localcloud.cloudflare_api.permissions import checked_policies
+from localcloud.cloudflare_api.permissions import checked_policies, not_held
 from localcloud.cloudflare_api.store import Store, Token
 from localcloud.place import new_cloudflare_token
 
@@ -45,8 +45,11 @@ class Tokens:
             raise errors.token_not_found()
         return token
 
-    def create(self, body: Any) -> tuple[Token, str]:
-        """Make a token; return it with its value, which is never shown again."""
+    def create(self, body: Any, *, maker: Token) -> tuple[Token, str]:
+        """Make a token; return it with its value, which is never shown again.
+
+        It can only be given what its maker holds.
+        """
         value = new_cloudflare_token()
         now = self._now()
         token = self._checked(
@@ -59,16 +62,17 @@ class Tokens:
                 issued_on=now,
                 modified_on=now,
             ),
+            maker=maker,
         )
         with self._lock:
             self._store.put_token(token)
             self._keeper.reconcile()
         return token, value
 
-    def update(self, token_id: str, body: Any) -> Token:
+    def update(self, token_id: str, body: Any, *, maker: Token) -> Token:
         """Replace everything but id and value."""
         with self._lock:
-            token = self._checked(body, self.get(token_id))
+            token = self._checked(body, self.get(token_id), maker=maker)
             self._store.put_token(token)
             self._keeper.reconcile()
         return token
@@ -92,7 +96,7 @@ class Tokens:
                 raise errors.token_not_found()
             self._keeper.reconcile()
 
-    def _checked(self, body: Any, before: Token) -> Token:
+    def _checked(self, body: Any, before: Token, *, maker: Token) -> Token:
         if not isinstance(body, dict):
             raise errors.bad_request("the body must be a JSON object")
         name = body.get("name")
@@ -111,10 +115,14 @@ class Tokens:
             raise errors.bad_request("expires_on must be in the future")
         if expires_on and not_before and not_before >= expires_on:
             raise errors.bad_request("not_before must be before expires_on")
+        policies = checked_policies(body.get("policies"), account_id=self._account_id)
+        unheld = not_held(maker.policies, policies)
+        if unheld:
+            raise errors.not_held(unheld)
         return replace(
             before,
             name=name,
-            policies=checked_policies(body.get("policies"), account_id=self._account_id),
+            policies=policies,
             status=status,
             condition=condition,
             expires_on=expires_on,

@@ -42,7 +42,8 @@ def doctor(
 ) -> None:
     """Check every key and address: ok, refused, or unknown (not checked, which blocks nothing).
 
-    Changes nothing and shows no key. Exit code 1 when anything is refused.
+    Changes nothing and shows no key; a token like a run's is made for a minute, to see that it can
+    be, and revoked at once. Exit code 1 when anything is refused.
 
     With --report a file says what io.net answers to every call that buys nothing, what became of
     this project's machines, and which questions only a paid machine answers, with room for what

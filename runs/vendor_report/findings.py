@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from components.ionet import json_shapes, models
+from components.ionet import catalogue, json_shapes, models
+from components.ionet.errors import IonetError
 from container.contract.keys import ATTEMPTS_PREFIX, VERDICT_KEY
 from container.contract.records import Attempt, RecordError, Verdict
 from runs import machines, rentals
@@ -86,12 +87,12 @@ def _rows(answer: Answer) -> list[models.DeploymentRow]:
 
 
 def _market(asker: Asker) -> Iterator[Answer]:
-    catalogue = asker.ask("/hardware")
-    yield catalogue
+    listed = asker.ask("/hardware")
+    yield listed
     yield asker.ask("/hardware/max-gpus-per-container")
     try:
-        rows = models.hardware_rows(catalogue.body)
-    except (json_shapes.WireError, ValueError):
+        rows = catalogue.hardware_rows(listed.body)
+    except IonetError:
         return
     network = [row for row in rows if not row.regional][:1]
     regional = [row for row in rows if row.regional and row.location][:1]

@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from container.contract.link_speed import in_words
 from container.contract.records import RunStatus, StageStatus
 from runs.same_place import in_same_place
 from runs.terminal import formats
@@ -153,6 +154,10 @@ def as_json(view: View) -> dict[str, Any]:
         "loss": status.loss if status else None,
         "tokens_per_s": status.tokens_per_s if status else None,
         "mfu": status.mfu if status else None,
+        "all_reduce_bytes_per_s": (status.all_reduce_bytes_per_s or None) if status else None,
+        "usual_all_reduce_bytes_per_s": (status.usual_all_reduce_bytes_per_s or None)
+        if status
+        else None,
         "uploaded_bytes": status.uploaded_bytes if status else None,
         "pending_bytes": status.pending_bytes if status else None,
         "stages": [
@@ -243,6 +248,11 @@ def _numbers(view: View, status: RunStatus) -> Text:
         parts.append(f"MFU {status.mfu:.1f} %")
     if status.gpu_memory_bytes:
         parts.append(f"GPU {formats.size(status.gpu_memory_bytes)}")
+    links = in_words(
+        status.all_reduce_bytes_per_s, usual_bytes_per_s=status.usual_all_reduce_bytes_per_s
+    )
+    if links:
+        parts.append(f"all-reduce {links}")
     parts.append(f"uploaded {formats.size(status.uploaded_bytes)}")
     if status.pending_bytes:
         parts[-1] += f" +{formats.size(status.pending_bytes)} pending"

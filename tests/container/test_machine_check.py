@@ -86,6 +86,51 @@ CASES: list[tuple[list[str], str, str, str]] = [
 ]
 
 
+SXM, PCIE = "NVIDIA H100 80GB HBM3, 81559", "NVIDIA H100 PCIe, 81559"
+NVL = "NVIDIA H100 NVL, 95830"
+A100_80, A100_40 = "NVIDIA A100-SXM4-80GB, 81920", "NVIDIA A100-SXM4-40GB, 40960"
+ORDERS: list[tuple[str, str, str, str]] = [
+    # what was asked for, what the offer said, what is there, how it is judged
+    ("H100", "H100 SXM 80GB", SXM, "passed"),
+    ("H100", "H100 SXM 80GB", PCIE, "refused, about 1.6 x slower"),
+    ("H100", "H100 80GB", PCIE, "refused, about 1.6 x slower"),
+    ("H100", "", PCIE, "refused, about 1.6 x slower"),
+    ("H100", "", NVL, "refused, about 1.4 x slower"),
+    ("H100", "H100 PCIe 80GB", PCIE, "passed"),
+    ("H100 PCIe", "", PCIE, "passed"),
+    ("H100 PCIe", "H100 PCIe 80GB", SXM, "passed"),
+    ("H100 SXM", "H100 SXM 80GB", SXM, "passed"),
+    ("H100", "H100 SXM 80GB", "NVIDIA H200, 143771", "refused, found NVIDIA H200"),
+    ("H200", "H200 141GB", "NVIDIA H200, 143771", "passed"),
+    ("A100", "A100 SXM 80GB", A100_80, "passed"),
+    ("A100", "A100 SXM 80GB", A100_40, "refused, with 40.0 GiB, not 80 GB"),
+    ("A100", "A100", A100_40, "passed"),
+    ("RTX 4090", "4090 24GB", "NVIDIA GeForce RTX 4090, 24564", "passed"),
+    ("RTX A6000", "A6000 48GB", "NVIDIA RTX A6000, 49140", "passed"),
+]
+
+
+@pytest.mark.parametrize(("asked", "offered", "line", "judged"), ORDERS)
+def test_a_machine_that_is_not_what_was_ordered_is_refused_by_its_form_and_memory(
+    environment: RunEnvironment,
+    bucket: RunBucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: str,
+    offered: str,
+    line: str,
+    judged: str,
+):
+    """An H100 PCIe passed for an H100, and took 1.6 times as long as its hours were for."""
+    nvidia_smi(tmp_path, [f"{line}, 570"])
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    ordered = replace(environment, gpu_type=asked, gpu_rented=offered, gpus_per_container=1)
+    found = check(ordered, bucket, gpu_type="H100 SXM", gpus=8)["gpu model"]
+    outcome, _, detail = judged.partition(", ")
+    assert found.outcome == outcome, found.detail
+    assert detail in found.detail
+
+
 @pytest.mark.parametrize(("lines", "name", "outcome", "detail"), CASES)
 def test_gpus_are_held_against_the_order(
     environment: RunEnvironment,

@@ -108,7 +108,7 @@ def test_larger_models_ask_for_more_hours_and_room_for_three_checkpoints(name: s
     shards = recipe.values()["shards"]
     assert isinstance(shards, int)
     assert recipe.disk_bytes >= (3 * step_gb[name] + 0.1 * shards) * 1e9
-    assert (recipe.gpu_type, recipe.gpus) == ("H100", 1 if name == "nanochat-trial" else 8)
+    assert (recipe.gpu_type, recipe.gpus) == ("H100 SXM", 1 if name == "nanochat-trial" else 8)
     sizes = [one for one in ON_GPUS if one.startswith("nanochat-d")]
     hours = [load_recipe(one).expected_hours for one in sizes]
     assert hours == sorted(hours)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 import requests
 
-from tests.contract.caas_place import PUBLIC, UNKNOWN_ID, CaasPlace, deploy_body, eventually
+from components.ionet import market
+from components.ionet.client import Client
+from components.ionet.errors import CatalogueUnreadError
+from components.ionet.offers import Wish
+from tests.contract.caas_place import (
+    API_KEY,
+    PUBLIC,
+    UNKNOWN_ID,
+    CaasPlace,
+    deploy_body,
+    eventually,
+)
 from tests.contract.in_memory_runtime import InMemoryRuntime
 
 
@@ -55,7 +68,15 @@ def test_a_refusal_is_not_a_reply_that_gets_lost(caas: CaasPlace) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shape", "status"), [("401", 401), ("400_key_set", 400), ("403", 403), ("html", 403)]
+    ("shape", "status"),
+    [
+        ("401", 401),
+        ("400_key_set", 400),
+        ("400_words", 400),
+        ("400_message", 400),
+        ("403", 403),
+        ("html", 403),
+    ],
 )
 def test_a_bad_key_has_several_shapes(caas: CaasPlace, shape: str, status: int) -> None:
     caas.behave(bad_key=shape, every_key_is_bad=True)
@@ -63,6 +84,8 @@ def test_a_bad_key_has_several_shapes(caas: CaasPlace, shape: str, status: int) 
     assert answer.status_code == status
     if shape == "400_key_set":
         assert answer.json() == {"key_set": True}
+    if shape in ("400_words", "400_message"):
+        assert "Invalid API key provided!" in answer.text
     if shape == "html":
         assert answer.text.startswith("<!doctype html>")
     caas.behave(every_key_is_bad=False)
@@ -284,3 +307,36 @@ def test_many_quiet_log_streams_do_not_stop_other_requests(caas: CaasPlace) -> N
     assert caas.call("GET", "deployments", timeout=5).status_code == 200
     for stream in streams:
         stream.close()
+
+
+@pytest.mark.parametrize("shape", ["account", "public"])
+def test_the_catalogue_is_read_and_rented_from_in_each_shape(caas: CaasPlace, shape: str) -> None:
+    caas.behave(hardware_shape=shape)
+    client = Client(API_KEY, base_url=caas.url, retry_for_s=0)
+    rows = {(row.hardware_id, row.location): row for row in client.hardware()}
+    node = rows["8H100.80S.176V", "FI"]
+    assert (node.name, node.available, node.max_gpus_per_container) == ("H100", 3, 8)
+    assert rows[12, None].price_usd_per_hour == Decimal("0.40")
+    wish = Wish(gpu_type="H100 SXM", gpus=8, locations=("FI",), hours=2)
+    offer = market.choose(client, wish, cap_usd=Decimal(100))
+    assert (offer.hardware_id, offer.location_ids) == ("8H100.80S.176V", ("FI",))
+    caas.deploy(
+        hardware_id=offer.hardware_id, location_ids=list(offer.location_ids), gpus_per_container=8
+    )
+
+
+def test_a_catalogue_of_another_shape_is_told_by_the_members_that_it_has(caas: CaasPlace) -> None:
+    caas.behave(hardware_shape="unknown")
+    with pytest.raises(CatalogueUnreadError, match="Members met: gpu, sku"):
+        Client(API_KEY, base_url=caas.url).hardware()
+
+
+def test_both_forms_are_rented_and_the_one_on_which_the_run_costs_least_is_taken(
+    caas: CaasPlace,
+) -> None:
+    client = Client(API_KEY, base_url=caas.url, retry_for_s=0)
+    wish = Wish(gpu_type="H100", gpus=8, locations=("US",), hours=2)
+    chosen = market.choose(client, wish, cap_usd=Decimal(100))
+    assert chosen.hardware_name == "H100 SXM"  # 8 x $2.20, where a PCIe is 8 x $1.49 x 1.6
+    by_name = market.choose(client, replace(wish, gpu_type="H100 PCIe"), cap_usd=Decimal(100))
+    assert by_name.hardware_name == "H100 PCIe"

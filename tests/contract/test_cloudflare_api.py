@@ -14,14 +14,21 @@ import psutil
 import pytest
 import requests
 
+from components.ionet import run_tokens
+from components.r2.cloudflare import Client
+from components.r2.permissions import bucket_resources
 from localcloud.cloudflare_api.permissions import (
     ACCOUNT_SCOPE,
     BUCKET_SCOPE,
     ITEM_READ,
     ITEM_WRITE,
+    R2_READ,
     R2_WRITE,
     TOKENS_READ,
+    TOKENS_WRITE,
+    PermissionGroup,
 )
+from localcloud.place import ACCOUNT_ID
 from localcloud.processes import Supervised
 from tests.contract.cloudflare_fixtures import LocalAccount, of, refusal, running
 
@@ -401,3 +408,56 @@ def _until(condition: Callable[[], bool], *, timeout_s: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not become true in time"
         time.sleep(0.05)
+
+
+WHOLE = {f"{ACCOUNT_SCOPE}.{ACCOUNT_ID}": "*"}
+
+
+@pytest.mark.parametrize(
+    ("held", "outcome", "lacks"),
+    [
+        ((TOKENS_WRITE, R2_WRITE), "made", ()),
+        ((TOKENS_WRITE,), "refused", ("Workers R2 Storage Bucket Item Write",)),
+        ((TOKENS_READ, R2_WRITE), "refused", ("Account API Tokens Write",)),
+        ((R2_WRITE,), "refused", ("Account API Tokens Write",)),
+        ((R2_READ, TOKENS_WRITE), "refused", ("Workers R2 Storage Bucket Item Write",)),
+    ],
+)
+def test_a_token_is_given_only_what_its_maker_holds_and_the_trial_names_what_is_lacking(
+    account: LocalAccount,
+    bucket: str,
+    held: tuple[PermissionGroup, ...],
+    outcome: str,
+    lacks: tuple[str, ...],
+) -> None:
+    """A user's token without the right failed after the image was built.
+
+    https://github.com/jenkins-infra/helpdesk/issues/4601
+    """
+    policy = {
+        "effect": "allow",
+        "permission_groups": [{"id": one.id} for one in held],
+        "resources": WHOLE,
+    }
+    maker = account.api.accounts.tokens.create(
+        account_id=account.id, name="maker", policies=[policy]
+    )
+    client = Client(
+        maker.value, account_id=account.id, base_url=account.place.cloudflare_url, retry_for_s=0
+    )
+    resources = bucket_resources(account.id, jurisdiction="default", bucket=bucket)
+    trial = run_tokens.try_out(client, resources=resources, now=datetime.now(UTC))
+    assert (trial.outcome, trial.lacks, trial.left) == (outcome, lacks, "")
+    listed = account.api.accounts.tokens.list(account_id=account.id)
+    assert not [token.name for token in listed if "doctor" in (token.name or "")]
+
+
+def test_the_operator_of_the_local_cloud_may_make_the_token_of_a_run(
+    account: LocalAccount, bucket: str
+) -> None:
+    client = Client(
+        account.place.operator_token, account_id=account.id, base_url=account.place.cloudflare_url
+    )
+    resources = bucket_resources(account.id, jurisdiction="default", bucket=bucket)
+    trial = run_tokens.try_out(client, resources=resources, now=datetime.now(UTC))
+    assert trial == run_tokens.Trial(outcome="made")

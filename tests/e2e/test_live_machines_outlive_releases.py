@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 import requests
 
-from components.artifact_store import BUCKET_ITEM_WRITE, expiry
+from components.artifact_store import expiry
 from components.ionet.client import Client
 from components.ionet.models import DeployRequest
+from components.r2.permissions import BUCKET_ITEM_WRITE
 from localcloud.docker import daemon
 from localcloud.pulumi.plugins.install import PROVIDERS
 from tests import ROOT

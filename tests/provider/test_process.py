@@ -313,7 +313,7 @@ def test_read_finds_a_machine_gone_that_ended_without_a_verdict(process, caas, r
     assert process.read(deployment_id, state)[0] == ""
 
 
-@pytest.mark.parametrize("answer", ["401", "403", "400_key_set"])
+@pytest.mark.parametrize("answer", ["401", "403", "400_key_set", "400_words", "400_message"])
 def test_a_bad_key_is_never_taken_for_absence(process, caas, rented, answer):
     deployment_id, state = rented
     caas.behave(bad_key=answer, every_key_is_bad=True)

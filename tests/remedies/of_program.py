@@ -246,6 +246,12 @@ ROWS: tuple[Row, ...] = (
     row("components.ionet.client", "gave no usable answer", ASKED_AGAIN),
     row(
         "components.ionet.offers",
+        "it would fit: set trainstack:durationHours",
+        "tests/unit/components/ionet/test_offers.py::"
+        "test_the_hours_that_a_refusal_names_are_enough",
+    ),
+    row(
+        "components.ionet.offers",
         "widen trainstack:locations",
         f"{WORDS}test_where_there_is_no_room_wider_locations_have_some",
     ),

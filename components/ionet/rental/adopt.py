@@ -14,7 +14,7 @@ from components.ionet.offers import Offer
 from components.ionet.properties import Rental
 from components.ionet.rental import account
 from components.ledger.page import Entry, Page
-from container.contract.environment import NAMES, differing
+from container.contract.environment import NAMES, RENTAL_NAMES, differing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,6 @@ def as_rented(candidate: Candidate, wanted: Rental) -> Rented:
         total_gpus=deployment.total_gpus,
         wanted_hours=wanted.wish.hours,
     )
-    of_rental = {NAMES[name] for name in ("image_digest", "duration_hours", "price_usd_per_hour")}
     return Rented(
         id=candidate.id,
         name=candidate.name,
@@ -108,7 +107,7 @@ def as_rented(candidate: Candidate, wanted: Rental) -> Rented:
         hours=hours,
         rented_at=deployment.created_at,
         image=image,
-        env={k: v for k, v in env.items() if k not in of_rental | {fingerprint.VARIABLE}},
+        env={k: v for k, v in env.items() if k not in RENTAL_NAMES},
         token_id=candidate.entry.token_id if candidate.entry else "",
         adopted=True,
     )

@@ -92,6 +92,25 @@ HARDWARE = (
         price_usd_per_hour=Decimal("2.31"),
         stock={"US": 4, "FI": 2},
     ),
+    # Eight in one container, of both forms, at the prices of the vendor's own pages.
+    Hardware(
+        id=43,
+        name="H100 SXM",
+        brand="NVIDIA",
+        max_gpus=8,
+        vram_gb=80,
+        price_usd_per_hour=Decimal("2.20"),
+        stock={"US": 8},
+    ),
+    Hardware(
+        id=44,
+        name="H100 PCIe",
+        brand="NVIDIA",
+        max_gpus=8,
+        vram_gb=80,
+        price_usd_per_hour=Decimal("1.49"),
+        stock={"US": 8, "FR": 16},
+    ),
     Hardware(
         id=226,
         name="L40S",

@@ -103,7 +103,28 @@ def max_gpus_per_container(cloud: Cloud) -> dict[str, Any]:
 
 
 def account_hardware(cloud: Cloud) -> dict[str, Any]:
-    """Catalogue rows of an account: one per id, or per id and country for whole nodes."""
+    """Catalogue rows of an account, in the shape in force."""
+    shape = cloud.switches.current.hardware_shape
+    if shape == "unknown":
+        rows = [{"sku": str(hardware.id), "gpu": hardware.name} for hardware in catalogue.HARDWARE]
+        return {"data": {"offers": rows}}
+    if shape == "public":
+        return {"data": {"hardware": _public_rows(cloud, catalogue.HARDWARE)}}
+    return {"data": _account_rows(cloud)}
+
+
+def public_hardware(cloud: Cloud) -> dict[str, Any]:
+    """Whole-node rows as an anonymous caller sees them."""
+    nodes = [hardware for hardware in catalogue.HARDWARE if hardware.regional]
+    rows = _public_rows(cloud, nodes)
+    # Of the sister product's catalogue, and of use to whoever rents what is shown here.
+    return {
+        "data": {"hardware": [{**row, "deploy_id": row["id"].partition("__")[0]} for row in rows]}
+    }
+
+
+def _account_rows(cloud: Cloud) -> list[dict[str, Any]]:
+    """One row per id, or per id and country for whole nodes."""
     rows: list[dict[str, Any]] = []
     for hardware in catalogue.HARDWARE:
         free = free_units(cloud, hardware)
@@ -118,29 +139,34 @@ def account_hardware(cloud: Cloud) -> dict[str, Any]:
             rows += [{**common, "available": n, "location": place} for place, n in free.items()]
         else:
             rows.append({**common, "available": sum(free.values()), "location": None})
-    return {"data": rows}
+    return rows
 
 
-def public_hardware(cloud: Cloud) -> dict[str, Any]:
-    """Whole-node rows as an anonymous caller sees them."""
-    rows = [
-        {
-            "id": f"{hardware.id}__{country}",
-            "deploy_id": hardware.id,
+def _public_rows(cloud: Cloud, shown: Sequence[Hardware]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for hardware in shown:
+        free = free_units(cloud, hardware)
+        common = {
             "name": hardware.name,
             "brand_name": hardware.brand,
             "num_cards": hardware.max_gpus,
             "vram_per_card": hardware.vram_gb,
-            "available_replicas": free,
-            "sold_out": free == 0,
             "price": float(at_todays_price(cloud, hardware).price_usd_per_hour),
-            "location": country,
         }
-        for hardware in catalogue.HARDWARE
-        if hardware.regional
-        for country, free in free_units(cloud, hardware).items()
-    ]
-    return {"data": {"hardware": rows}}
+        places: dict[str | None, int] = (
+            {**free} if hardware.regional else {None: sum(free.values())}
+        )
+        rows += [
+            {
+                "id": f"{hardware.id}__{place}" if place else hardware.id,
+                **common,
+                "available_replicas": units,
+                "sold_out": units == 0,
+                "location": place,
+            }
+            for place, units in places.items()
+        ]
+    return rows
 
 
 def available_replicas(cloud: Cloud, hardware_id: HardwareId, *, gpus: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from localcloud.caas.domain.cloud import Cloud
 from localcloud.caas.http import admin, routes
 
 _NEEDS_KEY = re.compile(r"/enterprise/|/v1/io-cloud/")
+WORDS_OF_A_BAD_KEY = "Invalid API key provided!"
 _PAGE = "<!doctype html><title>{0}</title><h1>{0}</h1><p>A page of the network in front.</p>"
 
 # Closes the connection of a client without a byte; False when it cannot.
@@ -57,6 +58,10 @@ class Gate:
         shape = now.bad_key if simulate else "401"
         if shape == "400_key_set":
             return JSONResponse({"key_set": True}, status_code=400)
+        if shape == "400_words":
+            return JSONResponse({"detail": WORDS_OF_A_BAD_KEY}, status_code=400)
+        if shape == "400_message":
+            return JSONResponse({"error": {"message": WORDS_OF_A_BAD_KEY}}, status_code=400)
         if shape == "403":
             return JSONResponse({"detail": "Forbidden"}, status_code=403)
         if shape == "html":

@@ -41,6 +41,10 @@ FOR_A100 = {"fp8": False, "window_pattern": "L"}
         ),
         ({"gpusPerContainer": 1}, "nanochat-d20 takes about 14.4 h on 1 x H100"),
         (
+            {"gpuType": "H100 PCIe", "durationHours": 2},
+            "durationHours = 2: nanochat-d20 takes about 2.9 h on 8 x H100 PCIe",
+        ),
+        (
             {"gpuType": "A100", "recipeSettings": FOR_A100},
             "nanochat-d20 takes about 5.7 h on 8 x A100",
         ),
@@ -103,6 +107,8 @@ def test_what_would_fail_on_the_paid_machine_is_told_before(
         {**A100, "recipe": "nanochat-speedrun"},
         {"recipe": "nanochat-speedrun"},
         {"recipe": "nanochat-speedrun", "nanochatCommit": "348fbb3"},
+        {"gpuType": "H100 SXM", "durationHours": 2},
+        {"gpuType": "H100 PCIe", "durationHours": 3},
         {"gpuType": "a GPU of tomorrow"},
         {"recipe": "nanochat-d32", "recipeSettings": {"num_iterations": 100}},
         {"recipe": "nanochat-cpu", "gpuType": "CPU", "gpusPerContainer": 1},

@@ -69,6 +69,7 @@ def test_a_running_run_shows_stages_progress_and_money() -> None:
         ({"status": status(attempt=3)}, "attempt 3"),
         ({"status": status(message="resumed from step 100")}, "resumed from step 100"),
         ({"status": status(mfu=41.2, gpu_memory_bytes=75_000_000_000)}, "MFU 41.2 %"),
+        ({"status": status(all_reduce_bytes_per_s=3.1e11)}, "all-reduce 310 GB/s"),
     ],
 )
 def test_what_is_unusual_is_told(members: dict[str, Any], told: str) -> None:
