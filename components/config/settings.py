@@ -13,7 +13,7 @@ from components import registry
 from components.config.compatibility import CPU, unfit
 from components.config.endpoints import CLOUDFLARE_TOKEN, World, entered, flaws, world_problems
 from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
-from components.config.one_image import REHEARSAL, target, unbuildable
+from components.config.one_image import REHEARSAL, extra, target, unbuildable
 from components.config.refusals import foreign_keys, parse, texts_in
 from components.config.run_settings import RunSettings
 from components.config.yaml_traps import Trap, traps
@@ -266,7 +266,12 @@ def _image(
     args = (
         {"BASE_IMAGE": world.base_image, "PIP_INDEX_URL": keys.buildArgs.get("PIP_INDEX_URL", "")}
         if target(recipe) == REHEARSAL
-        else {"CUDA_BASE": keys.cudaBase, "NANOCHAT_COMMIT": commit, **keys.buildArgs}
+        else {
+            "CUDA_BASE": keys.cudaBase,
+            "NANOCHAT_COMMIT": commit,
+            "NANOCHAT_EXTRA": extra(recipe),
+            **keys.buildArgs,
+        }
     )
     return ImageSettings(
         server=world.registry_server or keys.registryServer,

@@ -97,3 +97,24 @@ def test_a_commit_that_only_some_runs_can_use_is_refused_for_the_others() -> Non
     text = problems(PAID_ENV, **{**PAID, "nanochatCommit": LAST_MID, "runs": runs})
     assert "nanochat-d20 works with 7b70f6b" in text
     assert "nanochat-speedrun works with" not in text
+
+
+@pytest.mark.parametrize(("recipe", "extra"), [(D20, "gpu"), (SPEEDRUN, "gpu"), (CPU, "cpu")])
+def test_the_image_has_pytorch_for_what_its_recipe_trains_on(
+    recipe: dict[str, Any], extra: str
+) -> None:
+    settings = load(PAID_ENV, **{**PAID, **recipe})
+    assert settings.image.build_args["NANOCHAT_EXTRA"] == extra
+
+
+def test_runs_on_gpus_and_on_processors_are_refused_as_they_share_one_image() -> None:
+    """The first run's PyTorch was built, and the others would find no GPU on a rented machine."""
+    runs = {"small": CPU, "today": D20}
+    text = problems(PAID_ENV, **{**PAID, "runs": runs})
+    assert (
+        "trainstack:runs: the runs of one stack share one image, which has PyTorch for GPUs or for "
+        "processors; put small, on CPU, into a stack of its own"
+    ) in text
+    assert "1 problem " in text
+    for run, recipe in runs.items():
+        load(PAID_ENV, **{**PAID, "runs": {run: recipe}})
