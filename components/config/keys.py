@@ -213,6 +213,14 @@ class StackKeys(RunValues):
         Field(pattern=r"^\S{0,256}\Z", description="an image reference, or nothing"),
     ] = ""
     buildArgs: BuildArgs = {}  # noqa: N815
+    datasetMirror: Annotated[  # noqa: N815
+        str,
+        BeforeValidator(_address),
+        Field(
+            pattern=r"^(https?://\S+)?\Z",
+            description="an address that begins with https:// or http://, or nothing",
+        ),
+    ] = ""
     readyTimeoutMinutes: Annotated[  # noqa: N815
         int, Number, Field(ge=1, le=180, description="whole minutes, 1 to 180")
     ] = 30

@@ -70,6 +70,7 @@ class Settings:
     bucket: str
     jurisdiction: str
     r2_endpoint: str
+    dataset_mirror: str  # "": machines fetch everything from upstream
     image: ImageSettings
     runs: tuple[RunSettings, ...]
     ready_timeout_minutes: int
@@ -125,6 +126,7 @@ def load_settings(
         bucket=keys.bucket,
         jurisdiction=keys.jurisdiction,
         r2_endpoint=world.r2_endpoint(keys.cloudflareAccountId, jurisdiction=keys.jurisdiction),
+        dataset_mirror=keys.datasetMirror or world.dataset_mirror_url,
         image=_image(keys, world=world, env=env, recipe=load_recipe(recipe)),
         runs=runs,
         ready_timeout_minutes=keys.readyTimeoutMinutes,
