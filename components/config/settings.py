@@ -265,6 +265,7 @@ def _image(
     keys: StackKeys, *, world: World, env: Mapping[str, str], recipe: Recipe
 ) -> ImageSettings:
     commit = keys.nanochatCommit or recipe.nanochat_commit
+    revision, _, sha256 = keys.flashAttention.partition("@sha256:")
     args = (
         {"BASE_IMAGE": world.base_image, "PIP_INDEX_URL": keys.buildArgs.get("PIP_INDEX_URL", "")}
         if target(recipe) == REHEARSAL
@@ -272,6 +273,8 @@ def _image(
             "CUDA_BASE": keys.cudaBase,
             "NANOCHAT_COMMIT": commit,
             "NANOCHAT_EXTRA": extra(recipe),
+            "FA3_REVISION": revision,
+            "FA3_SHA256": sha256,
             **keys.buildArgs,
         }
     )

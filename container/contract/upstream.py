@@ -26,6 +26,18 @@ SHARDS_URLS: Final = {
 """By the folder that a generation of nanochat keeps its shards in; nanochat names them itself."""
 
 
+NO_KERNEL: Final = "none"
+"""What `trainstack:flashAttention` is for an image without Flash Attention 3."""
+
+KERNEL_PLACE: Final = "/opt/flash-attention-3/REVISION"
+"""In the image: the revision of Flash Attention 3 that is there (container/nanochat/kernel.py)."""
+
+WITHOUT_KERNEL: Final = (
+    "no Flash Attention 3: a Hopper GPU's machine fetches it on paid time, from one person's "
+    "repository at no fixed revision"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class UpstreamFile:
     """One file, or the first of many alike."""

@@ -19,7 +19,8 @@ from typing import Literal
 from container.contract.clock import Clock
 from container.contract.environment import RunEnvironment
 from container.contract.keys import PROBE_PREFIX
-from container.contract.recipe import Recipe
+from container.contract.recipe import Recipe, is_one_of
+from container.contract.upstream import KERNEL_PLACE, WITHOUT_KERNEL
 from container.storage.bucket import (
     BucketError,
     BucketRefusedError,
@@ -32,6 +33,8 @@ from container.storage.retry import retry_briefly
 PROBE_BYTES = 8 * 2**20
 PLENTY_OF_SHM = 2**30
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  # the mount itself is asked about
+HOPPER = frozenset({"H100", "H200", "H800", "H20", "GH200"})
+ATTENTION_REVISION = Path(KERNEL_PLACE)
 MOST_CLOCK_SKEW_S = 600.0  # S3 signatures are refused from 15 minutes on
 
 Outcome = Literal["passed", "refused", "unknown"]
@@ -64,6 +67,7 @@ def verify(
         *_gpu_checks(environment, recipe, gpus),
         _disk(environment, recipe),
         _shm(recipe, world_size=environment.world_size),
+        *_attention(recipe, gpus or []),
     ]
     checks += _bucket_checks(bucket, clock=clock, key=f"{PROBE_PREFIX}{secrets.token_hex(4)}")
     return checks, gpus or []
@@ -124,6 +128,17 @@ def _model(ordered: str, gpus: list[Gpu]) -> Check:
     if others:
         return Check("gpu model", "refused", f"ordered {family}, found {', '.join(sorted(others))}")
     return Check("gpu model", "passed", family)
+
+
+def _attention(recipe: Recipe, gpus: list[Gpu]) -> list[Check]:
+    """Only nanochat's recipes on Hopper GPUs take it."""
+    if recipe.nanochat is None or not any(is_one_of(gpu.model, HOPPER) for gpu in gpus):
+        return []
+    try:
+        revision = ATTENTION_REVISION.read_text("ascii").strip()
+    except (OSError, UnicodeError):
+        return [Check("Flash Attention 3", "unknown", f"the image has {WITHOUT_KERNEL}")]
+    return [Check("Flash Attention 3", "passed", f"in the image at {revision}")]
 
 
 def _disk(environment: RunEnvironment, recipe: Recipe) -> Check:

@@ -13,8 +13,15 @@ import pytest
 from tests import ROOT
 
 DOCKERFILE = ROOT / "container/Dockerfile"
-NETWORK = re.compile(r"apt-get|pip install|\bcurl -|\buv (sync|pip)")
-SOURCES = ("BASE_IMAGE", "CUDA_BASE", "PIP_INDEX_URL", "NANOCHAT_SOURCE", "TORCH_INDEX")
+NETWORK = re.compile(r"apt-get|pip install|\bcurl -|\buv (sync|pip)|kernel\.py")
+SOURCES = (
+    "BASE_IMAGE",
+    "CUDA_BASE",
+    "PIP_INDEX_URL",
+    "NANOCHAT_SOURCE",
+    "TORCH_INDEX",
+    "FA3_SOURCE",
+)
 # What a snippet would touch of the machine that runs this test.
 ABSOLUTE = re.compile(r"(?<![\w.:/}])/(app|opt|tmp|var|usr)(?=/)")
 MIRROR = "https://pypi.mirror.example/simple"
@@ -83,7 +90,10 @@ class Build:
         self.folder = folder
         self.calls = folder / "calls"
         programs = folder / "programs"
-        for name in ("app/venv/bin/pip", "opt/uv/bin/pip", "opt/uv/bin/uv"):
+        for name in (
+            *("app/venv/bin/pip", "opt/uv/bin/pip", "opt/uv/bin/uv"),
+            "opt/nanochat/.venv/bin/python",
+        ):
             self._write(folder / name, STUB)
         for name in ("apt-get", "curl", "tar", "rm"):
             self._write(programs / name, STUB)
@@ -208,6 +218,8 @@ CASES = [
     ("nanochat", "uv.lock.txt", "pip install*", ("uv from PyPI", "buildArgs {PIP_INDEX_URL:")),
     ("nanochat", "curl -", "curl*", ("github.com/karpathy", "buildArgs {NANOCHAT_SOURCE:")),
     ("nanochat", "curl -", "tar*", ("fetch nanochat dc54a1a", "buildArgs {NANOCHAT_SOURCE:")),
+    ("nanochat", "kernel.py", "python */kernel.py*", ("huggingface.co", "buildArgs {FA3_SOURCE:")),
+    ("nanochat", "kernel.py", "python */kernel.py*", ("trainstack:flashAttention to none",)),
     ("nanochat", "requirements.lock", "pip install*", ("PyPI", "buildArgs {PIP_INDEX_URL:")),
 ]
 
@@ -296,6 +308,23 @@ def test_the_recipe_decides_which_pytorch_is_installed_and_not_what_the_base_has
     assert build.run(the_run("nanochat", "uv sync"), **asked) == (0, "")
     (call,) = [one for one in build.called() if one.startswith("uv ")]
     assert call.startswith(f"uv sync --quiet --frozen --extra {installed}")
+
+
+@pytest.mark.parametrize(
+    ("given", "baked", "warned"),
+    [
+        ({}, True, False),
+        ({"FA3_REVISION": "none"}, False, True),
+        ({"NANOCHAT_EXTRA": "cpu"}, False, False),
+    ],
+)
+def test_flash_attention_lies_in_the_image_unless_it_is_said_that_it_should_not(
+    build: Build, given: dict[str, str], baked: bool, warned: bool
+) -> None:
+    code, said = build.run(the_run("nanochat", "kernel.py"), **given)
+    assert code == 0
+    assert bool(build.called()) == baked
+    assert ("WARNING: the image has no Flash Attention 3" in said) == warned
 
 
 def test_an_extra_that_nanochat_does_not_have_is_refused(build: Build) -> None:

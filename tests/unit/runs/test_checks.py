@@ -311,3 +311,14 @@ def test_the_wandb_key_is_refused_only_by_a_clear_no(
     assert (found.outcome, told in found.what) == (outcome, True)
     assert bool(found.remedy) == (outcome == "refused")
     assert "planted" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("config", "outcome"),
+    [({}, "ok"), ({"flashAttention": "ab" * 20}, "ok"), ({"flashAttention": "none"}, "unknown")],
+)
+def test_an_image_without_flash_attention_is_told(config: dict[str, str], outcome: str) -> None:
+    """https://github.com/karpathy/nanochat/issues/737: it was found missing on paid time."""
+    found = checks.judge_image(config)
+    assert found.outcome == outcome
+    assert ("fetches it on paid time" in found.what) == (outcome == "unknown")

@@ -118,3 +118,24 @@ def test_runs_on_gpus_and_on_processors_are_refused_as_they_share_one_image() ->
     assert "1 problem " in text
     for run, recipe in runs.items():
         load(PAID_ENV, **{**PAID, "runs": {run: recipe}})
+
+
+@pytest.mark.parametrize(
+    ("given", "args"),
+    [
+        ("", {}),
+        ("none", {"FA3_REVISION": "none"}),
+        ("ab" * 20, {"FA3_REVISION": "ab" * 20}),
+        (f"{'ab' * 20}@sha256:{'c' * 64}", {"FA3_REVISION": "ab" * 20, "FA3_SHA256": "c" * 64}),
+    ],
+)
+def test_the_revision_of_flash_attention_is_a_key(given: str, args: dict[str, str]) -> None:
+    settings = load(PAID_ENV, **{**PAID, **D20, "flashAttention": given})
+    found = settings.image.build_args
+    assert {name: text for name, text in found.items() if name.startswith("FA3_")} == args
+
+
+@pytest.mark.parametrize("given", ["main", "dc54a1a", "ab" * 20 + "@sha256:abc", "None"])
+def test_a_revision_that_may_move_is_refused(given: str) -> None:
+    text = problems(PAID_ENV, **{**PAID, **D20, "flashAttention": given})
+    assert f"trainstack:flashAttention = {given}: must be REVISION or" in text
