@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bootstrap, main_job, no_change, paid_seconds, upload
+from benchmarks import bootstrap, image_size, main_job, no_change, paid_seconds, upload
 from benchmarks.figures import Figure
 
 GROUPS: dict[str, Callable[[bool], list[Figure]]] = {
@@ -25,6 +25,7 @@ GROUPS: dict[str, Callable[[bool], list[Figure]]] = {
     "no-change": no_change.measure,
     "upload": upload.measure,
     "paid-seconds": paid_seconds.measure,
+    "image": image_size.measure,
 }
 
 

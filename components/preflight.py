@@ -1,4 +1,4 @@
-"""The check before a machine is rented: bucket, image and W&B, with what the run gets.
+"""The check before a machine is rented: bucket, image, files, W&B, with what a run gets.
 
 Three outcomes a check: passed; refused, which ends the update before anything is rented; unknown,
 which never blocks and says what was not checked. Run as `python -m components.preflight`; all that
@@ -16,14 +16,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from components import registry
+from components import registry, upstream_check
 from components.config.endpoints import entered, flaws
 from components.config.one_run import RUN_OF_SWEEP, with_own_keys
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
 from container.contract.clock import moment
 from container.contract.environment import NAMES, NO_WANDB_RUN
+from container.contract.recipe import load_recipe
 from container.contract.redacted import without_secrets
+from container.contract.upstream import fetched
 from container.transport import wandb_login
 from container.transport.r2 import clock_problem, kind_of, why
 
@@ -68,7 +70,7 @@ def unknown_in(stdout: str) -> list[str]:
 
 
 def _asked(env: Mapping[str, str]) -> list[Finding]:
-    asked = [check_bucket(env), check_image(env)]
+    asked = [check_bucket(env), check_image(env), *check_upstream(env)]
     return [*asked, check_wandb(env)] if env.get(NAMES["wandb_api_key"]) else asked
 
 
@@ -153,6 +155,39 @@ def check_image(env: Mapping[str, str]) -> Finding:
             "the registry's username and secret.",
         )
     return Finding(outcome="unknown", text=f"image {image} was not looked up: {lookup.why}")
+
+
+def check_upstream(env: Mapping[str, str]) -> list[Finding]:
+    """Ask for what the machine will fetch on paid time, where it will fetch it."""
+    recipe = env.get(NAMES["recipe"], "")
+    if not recipe:
+        return []
+    wanted = fetched(load_recipe(recipe).nanochat)
+    answers = upstream_check.ask_all(wanted, mirror=env.get(NAMES["mirror_url"], ""))
+    return [_of_upstream(one) for one in answers]
+
+
+def _of_upstream(answer: upstream_check.Answer) -> Finding:
+    file = answer.file
+    if answer.outcome == "there":
+        return Finding(outcome="passed", text=f"{file.place} is at {answer.host}")
+    if answer.outcome == "unknown":
+        return Finding(
+            outcome="unknown",
+            text=f"{file.place} was not looked up: {answer.why}. The rented machine fetches it "
+            "by its own network",
+        )
+    if file.without:
+        return Finding(
+            outcome="unknown",
+            text=f"{file.place} is not to be had: {answer.why}; {file.without}. Put it at a "
+            "mirror and set trainstack:datasetMirror to have it",
+        )
+    return Finding(
+        outcome="refused",
+        text=f"{file.place} is not to be had: {answer.why}. Nothing was rented. Put it at a "
+        "mirror and set trainstack:datasetMirror.",
+    )
 
 
 def check_wandb(env: Mapping[str, str]) -> Finding:

@@ -72,12 +72,7 @@ def find_manifest(image: str, *, username: str, secret: str) -> Lookup:
     address = f"{api_address(server)}{repository}/manifests/{digest}"
     login = (username, secret) if username else None
     try:
-        answer = _ask("HEAD", address, login=login, headers={"Accept": MANIFESTS})
-        challenge = _bearer_challenge(answer)
-        if challenge is not None:
-            token = _token(_ask_realm(challenge, address=address, login=login))
-            headers = {"Accept": MANIFESTS, "Authorization": f"Bearer {token}"}
-            answer = _ask("HEAD", address, login=None, headers=headers)
+        answer = _ask_manifest("HEAD", address, login=login)
     except RealmRefusedError as error:
         return Lookup(outcome="unknown", why=str(error).strip())
     except (requests.RequestException, ValueError) as error:
@@ -89,6 +84,39 @@ def find_manifest(image: str, *, username: str, secret: str) -> Lookup:
     if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
         return Lookup(outcome="absent", why=f"{server} refused the credentials")
     return Lookup(outcome="unknown", why=f"{server} answered {answer.status_code}")
+
+
+def compressed_bytes(server: str, repository: str, reference: str, login: Login | None) -> int:
+    """Return how much a linux/amd64 machine pulls of an image, by tag or digest.
+
+    Raises RealmRefusedError, what `requests` raises, or ValueError for an answer of another shape.
+    """
+    address = f"{api_address(server)}{repository}/manifests/{{}}"
+    for _ in range(2):  # an index, and the manifest that it names
+        answer = _ask_manifest("GET", address.format(reference), login=login)
+        answer.raise_for_status()
+        told: Any = answer.json()
+        try:
+            if "layers" in told:
+                return sum(int(layer["size"]) for layer in told["layers"])
+            reference = next(
+                str(one["digest"])
+                for one in told["manifests"]
+                if (one["platform"]["os"], one["platform"]["architecture"]) == ("linux", "amd64")
+            )
+        except (KeyError, TypeError, StopIteration):
+            break
+    raise ValueError(f"{server} names no image of linux/amd64 for {repository}")
+
+
+def _ask_manifest(method: str, address: str, *, login: Login | None) -> requests.Response:
+    answer = _ask(method, address, login=login, headers={"Accept": MANIFESTS})
+    challenge = _bearer_challenge(answer)
+    if challenge is None:
+        return answer
+    token = _token(_ask_realm(challenge, address=address, login=login))
+    headers = {"Accept": MANIFESTS, "Authorization": f"Bearer {token}"}
+    return _ask(method, address, login=None, headers=headers)
 
 
 def knock(server: str, login: Login | None) -> int:

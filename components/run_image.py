@@ -22,8 +22,10 @@ from pulumi import (
 )
 
 from components import build_failure, docker_daemon, image_context
+from components.config.keys import PROJECT_NAMESPACE
 from components.config.run_settings import short_hash
 from components.config.settings import ImageSettings
+from container.contract.upstream import NO_KERNEL, WITHOUT_KERNEL
 
 PLATFORM = "linux/amd64"
 TAG_LENGTH = 16
@@ -42,6 +44,8 @@ class RunImage(ComponentResource):
     ) -> None:
         super().__init__("trainstack:index:RunImage", name, None, opts)
         files = image_files(project / SOURCE)
+        if args.build_args.get("FA3_REVISION") == NO_KERNEL:
+            pulumi.log.warn(f"The image has {WITHOUT_KERNEL} ({PROJECT_NAMESPACE}:flashAttention).")
         image_context.write(files, folder=project / CONTEXT)
         tag = content_tag(files, target=args.target, build_args=args.build_args)
         # The context's content does not travel with the path: the tag makes a change a rebuild.

@@ -177,7 +177,7 @@ class TrainingRun(ComponentResource):
                 gpu_type=run.gpu_type,
                 gpus_per_container=run.gpus_per_container,
                 device_batch_size=run.device_batch_size,
-                mirror_url=settings.world.dataset_mirror_url,
+                mirror_url=settings.dataset_mirror,
                 traffic_port=TRAFFIC_PORT,
                 stop_grace_s=settings.stop_grace_s,
             ).to_env()
@@ -206,8 +206,11 @@ class TrainingRun(ComponentResource):
             "IMAGE": args["image"],
             "REGISTRY_USERNAME": args["registryUsername"],
             "REGISTRY_SECRET": Output.secret(args["registrySecret"]),
+            NAMES["recipe"]: self._run.recipe,
             "RENTAL": rental_hash,  # read by nobody: another rental is checked before it is made
         }
+        if self._settings.dataset_mirror:
+            environment[NAMES["mirror_url"]] = self._settings.dataset_mirror
         if self._run.in_sweep:
             environment[RUN_OF_SWEEP] = self._run.name
         if self._run.wandb_run != NO_WANDB_RUN:

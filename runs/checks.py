@@ -23,6 +23,7 @@ from components.ionet import run_tokens
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
 from components.r2.permissions import bucket_resources
+from container.contract.upstream import NO_KERNEL, WITHOUT_KERNEL
 from container.transport import wandb_login
 from container.transport.network import reason_of
 from runs import machines
@@ -71,6 +72,7 @@ def findings(source: Source) -> Iterator[Finding]:
     yield _told("registry", lambda: _registry(source))
     yield _docker(source)
     if stack.outcome == "ok":
+        yield judge_image(source.config)
         yield _told("W&B key", lambda: _wandb(source))
     if stack.outcome == "ok":
         yield from _machines(source)
@@ -125,6 +127,13 @@ def judge_stack_world(environ: Mapping[str, str], *, cloud: str) -> Finding:
         what=f"cloud: {cloud}, but the shell is {'local' if local_shell else 'not local'}",
         remedy=LEAVE if local_shell else ENTER,
     )
+
+
+def judge_image(config: Mapping[str, str]) -> Finding:
+    """Tell of an image that is built without what training would else fetch on paid time."""
+    if config.get("flashAttention") == NO_KERNEL:
+        return Finding(check="image", outcome="unknown", what=f"has {WITHOUT_KERNEL}")
+    return Finding(check="image", outcome="ok", what="nothing is left out of it")
 
 
 def _told(check: str, probe: Callable[[], Finding]) -> Finding:

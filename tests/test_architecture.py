@@ -79,7 +79,8 @@ FOREIGN = {
         "container.contract",
         "container.contract.redacted",
     ),
-    "container.nanochat": (),  # runs in nanochat's own Python, which has none of our packages
+    # Runs in nanochat's own Python, which has none of our packages.
+    "container.nanochat": ("container.contract.upstream",),
 }
 
 # From the bottom up: a package imports what lies below its row, never beside or above it. A place
@@ -151,7 +152,7 @@ LAYERS = {
 # only what is named.
 APART = {
     "container.recipes": ("container.contract",),  # data
-    "container.nanochat": (),  # started by a recipe, in nanochat's Python
+    "container.nanochat": ("container.contract",),  # started by a recipe, in nanochat's Python
     "container.toy_trainer": (),  # started by a recipe, as nanochat's programs are
     "localcloud.caas": (),  # a process of its own, restarted when a file in its folder changes
 }

@@ -100,11 +100,12 @@ FlatSettings = Annotated[
     dict[str, bool | int | float | Annotated[str, AfterValidator(_public)]],
     Field(description="an object of the recipe's settings, such as {depth: 20}"),
 ]
-BuildArg = Literal["NANOCHAT_SOURCE", "TORCH_INDEX", "PIP_INDEX_URL"]
+BuildArg = Literal["NANOCHAT_SOURCE", "TORCH_INDEX", "PIP_INDEX_URL", "FA3_SOURCE"]
 BuildArgs = Annotated[
     dict[BuildArg, Annotated[str, BeforeValidator(_address), Field(pattern=r"^https?://\S+\Z")]],
     Field(
-        description="an object of NANOCHAT_SOURCE, TORCH_INDEX and PIP_INDEX_URL, each an address"
+        description="an object of NANOCHAT_SOURCE, TORCH_INDEX, PIP_INDEX_URL and FA3_SOURCE, "
+        "each an address"
     ),
 ]
 SecretAddress = Annotated[
@@ -213,6 +214,21 @@ class StackKeys(RunValues):
         Field(pattern=r"^\S{0,256}\Z", description="an image reference, or nothing"),
     ] = ""
     buildArgs: BuildArgs = {}  # noqa: N815
+    flashAttention: Annotated[  # noqa: N815
+        str,
+        Field(
+            pattern=r"^(none|[0-9a-f]{40}(@sha256:[0-9a-f]{64})?)?\Z",
+            description="REVISION or REVISION@sha256:HASH in quotes, none, or nothing",
+        ),
+    ] = ""
+    datasetMirror: Annotated[  # noqa: N815
+        str,
+        BeforeValidator(_address),
+        Field(
+            pattern=r"^(https?://\S+)?\Z",
+            description="an address that begins with https:// or http://, or nothing",
+        ),
+    ] = ""
     readyTimeoutMinutes: Annotated[  # noqa: N815
         int, Number, Field(ge=1, le=180, description="whole minutes, 1 to 180")
     ] = 30

@@ -1,9 +1,13 @@
-"""Whether the runs of a stack can share its one image: one target, one commit of nanochat; pure."""
+"""Whether the runs of a stack can share its one image; pure.
+
+An image has one target, one commit of nanochat, and PyTorch for GPUs or for processors.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from components.config.compatibility import CPU
 from components.config.keys import PROJECT_NAMESPACE
 from container.contract.recipe import Recipe, commit_misfit
 
@@ -17,6 +21,11 @@ def target(recipe: Recipe) -> str:
     return REHEARSAL if recipe.name == REHEARSAL else "nanochat"
 
 
+def extra(recipe: Recipe) -> str:
+    """Return which of nanochat's two sets of packages a recipe needs: PyTorch for what it is."""
+    return "cpu" if recipe.gpu_type == CPU else "gpu"
+
+
 def unbuildable(recipes: Mapping[str, Recipe], *, commit: str) -> list[str]:
     """Return one line for each reason why no image serves all runs.
 
@@ -24,6 +33,13 @@ def unbuildable(recipes: Mapping[str, Recipe], *, commit: str) -> list[str]:
     """
     if len({target(recipe) for recipe in recipes.values()}) > 1:
         text = f"{SHARED}; put rehearsal and nanochat recipes into different stacks"
+        return [text]
+    if len({extra(recipe) for recipe in recipes.values()}) > 1:
+        alone = " and ".join(run for run, recipe in recipes.items() if extra(recipe) == "cpu")
+        text = (
+            f"{SHARED}, which has PyTorch for GPUs or for processors; put {alone}, on {CPU}, into "
+            "a stack of its own"
+        )
         return [text]
     if commit:
         wrong = {one.name: commit_misfit(one, commit) for one in recipes.values()}

@@ -20,7 +20,7 @@ from components.config.endpoints import (
     world_problems,
 )
 from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
-from components.config.one_image import REHEARSAL, target, unbuildable
+from components.config.one_image import REHEARSAL, extra, target, unbuildable
 from components.config.refusals import foreign_keys, parse, texts_in
 from components.config.run_settings import RunSettings
 from components.config.yaml_traps import Trap, traps
@@ -77,6 +77,7 @@ class Settings:
     bucket: str
     jurisdiction: str
     r2_endpoint: str
+    dataset_mirror: str  # "": machines fetch everything from upstream
     image: ImageSettings
     runs: tuple[RunSettings, ...]
     ready_timeout_minutes: int
@@ -136,6 +137,7 @@ def load_settings(
         bucket=keys.bucket,
         jurisdiction=keys.jurisdiction,
         r2_endpoint=world.r2_endpoint(keys.cloudflareAccountId, jurisdiction=keys.jurisdiction),
+        dataset_mirror=keys.datasetMirror or world.dataset_mirror_url,
         image=_image(keys, world=world, env=env, recipe=load_recipe(recipe)),
         runs=runs,
         ready_timeout_minutes=keys.readyTimeoutMinutes,
@@ -275,10 +277,18 @@ def _image(
     keys: StackKeys, *, world: World, env: Mapping[str, str], recipe: Recipe
 ) -> ImageSettings:
     commit = keys.nanochatCommit or recipe.nanochat_commit
+    revision, _, sha256 = keys.flashAttention.partition("@sha256:")
     args = (
         {"BASE_IMAGE": world.base_image, "PIP_INDEX_URL": keys.buildArgs.get("PIP_INDEX_URL", "")}
         if target(recipe) == REHEARSAL
-        else {"CUDA_BASE": keys.cudaBase, "NANOCHAT_COMMIT": commit, **keys.buildArgs}
+        else {
+            "CUDA_BASE": keys.cudaBase,
+            "NANOCHAT_COMMIT": commit,
+            "NANOCHAT_EXTRA": extra(recipe),
+            "FA3_REVISION": revision,
+            "FA3_SHA256": sha256,
+            **keys.buildArgs,
+        }
     )
     return ImageSettings(
         server=world.registry_server or keys.registryServer,

@@ -27,12 +27,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from container.contract.upstream import EVAL_BUNDLE_URL, IDENTITY_URL, WORDS_URL, mirrored
 from container.nanochat import shards
 from container.nanochat.download import FetchError, again, download
 
-EVAL_BUNDLE_URL = "https://karpathy-public.s3.us-west-2.amazonaws.com/eval_bundle.zip"
-IDENTITY_URL = "https://karpathy-public.s3.us-west-2.amazonaws.com/identity_conversations.jsonl"
-WORDS_URL = "https://raw.githubusercontent.com/dwyl/english-words/refs/heads/master/words_alpha.txt"
 HOPPER = 9
 FIRST_WITH_FP8 = (8, 9)  # compute capability that torch._scaled_mm takes
 
@@ -65,7 +63,7 @@ def eval_bundle() -> None:
         if not (draft / "eval_bundle" / "core.yaml").exists():
             raise ValueError("the archive holds no eval_bundle/core.yaml")
 
-    download(EVAL_BUNDLE_URL, archive, check=unpack)
+    _fetch(EVAL_BUNDLE_URL, archive, check=unpack)
     shutil.rmtree(target, ignore_errors=True)
     (draft / "eval_bundle").rename(target)
     shutil.rmtree(draft, ignore_errors=True)
@@ -79,7 +77,7 @@ def sft_data(question_sets: Sequence[str]) -> None:
     if importlib.util.find_spec("tasks.spellingbee"):
         words = base_dir() / "words_alpha.txt"
         if not words.exists():
-            download(WORDS_URL, words, check=_are_words)
+            _fetch(WORDS_URL, words, check=_are_words)
     for one in question_sets:
         path, _, given = one.partition(":")
         module, _, name = path.partition(".")
@@ -168,7 +166,7 @@ def _shards(arguments: argparse.Namespace) -> None:
             f"{wanted.folder}: they are not of the same commits. No network is to blame"
         )
     hub_url = str(dataset.BASE_URL)
-    shards.fetch(base_dir(), wanted, workers=arguments.workers, hub_url=hub_url)
+    shards.fetch(base_dir(), wanted, workers=arguments.workers, hub_url=hub_url, mirror=_mirror())
 
 
 def _begin_report() -> None:
@@ -197,12 +195,28 @@ def _version(capability: tuple[int, int]) -> str:
     return f"{capability[0]}.{capability[1]}"
 
 
+def _mirror() -> str:
+    return os.environ.get("DATASET_MIRROR_URL", "")
+
+
+def _fetch(url: str, target: Path, *, check: Callable[[Path], object]) -> None:
+    """Fetch a file from the mirror where one is set and has it, else from upstream."""
+    if there := mirrored(target.name, mirror=_mirror()):
+        try:
+            download(there, target, check=check)
+        except FetchError as error:
+            print(f"{error}: upstream is asked", flush=True)
+        else:
+            return
+    download(url, target, check=check)
+
+
 def _fetch_if_had(url: str, target: Path) -> None:
     """Fetch a file that upstream has taken down at times; nanochat trains without it."""
     if target.exists():
         return
     try:
-        download(url, target, check=_are_conversations)
+        _fetch(url, target, check=_are_conversations)
     except FetchError as error:
         print(f"WARNING: {error}: the model will not know who it is", flush=True)
 

@@ -19,6 +19,9 @@ from http.client import HTTPException, HTTPMessage
 from pathlib import Path
 from typing import IO
 
+from container.contract.upstream import mirrored
+from container.nanochat.download import FetchError, download
+
 CHECKED = "checked_shards.txt"  # beside the folder, which nanochat lists
 ATTEMPTS = 4
 TIMEOUT_S = 30
@@ -55,10 +58,11 @@ def cut_shards(folder: Path, names: Sequence[str]) -> list[str]:
     return [name for name in names if not _is_parquet(folder / name)]
 
 
-def fetch(base_dir: Path, wanted: Shards, *, workers: int, hub_url: str) -> None:
+def fetch(base_dir: Path, wanted: Shards, *, workers: int, hub_url: str, mirror: str = "") -> None:
     """Have nanochat download shards, again for those that did not arrive whole.
 
-    `hub_url` is where nanochat gets them; its hashes are compared where it publishes them.
+    `hub_url` is where nanochat gets them; its hashes are compared where it publishes them, also
+    with those that a mirror had. What the mirror does not have nanochat downloads.
     """
     names = wanted.names
     folder = base_dir / wanted.folder
@@ -67,8 +71,12 @@ def fetch(base_dir: Path, wanted: Shards, *, workers: int, hub_url: str) -> None
     for attempt in range(1, ATTEMPTS + 1):
         for name in cut_shards(folder, names):
             (folder / name).unlink(missing_ok=True)
-        command = [sys.executable, "-m", "nanochat.dataset", "-n", number, "-w", str(workers)]
-        code = subprocess.run(command, check=False).returncode
+        if mirror and attempt == 1:
+            _from_mirror(folder, names, mirror=mirror, workers=workers)
+        code = 0
+        if cut_shards(folder, names):
+            command = [sys.executable, "-m", "nanochat.dataset", "-n", number, "-w", str(workers)]
+            code = subprocess.run(command, check=False).returncode
         bad = cut_shards(folder, names)
         if not bad:
             bad = _other_content(folder, names, hub_url=hub_url, workers=workers)
@@ -97,6 +105,29 @@ def published_sha256(url: str) -> str:
         raise OSError(f"no answer that can be read: {type(error).__name__}") from None
     etag = str(headers.get("X-Linked-Etag", "")).strip('"')
     return etag if _SHA256.fullmatch(etag) else ""
+
+
+def _from_mirror(folder: Path, names: Sequence[str], *, mirror: str, workers: int) -> None:
+    """Fetch what is not there; a mirror that does not have one is asked for no other."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lacking = threading.Event()
+
+    def whole(file: Path) -> None:
+        if not _is_parquet(file):
+            raise ValueError("no whole parquet file")
+
+    def bring(name: str) -> None:
+        if lacking.is_set():
+            return
+        try:
+            place = mirrored(f"{folder.name}/{name}", mirror=mirror)
+            download(place, folder / name, check=whole)
+        except FetchError as error:
+            lacking.set()
+            print(f"{error}: nanochat downloads what is missing", flush=True)
+
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(bring, cut_shards(folder, names)))
 
 
 def _other_content(folder: Path, names: Sequence[str], *, hub_url: str, workers: int) -> list[str]:

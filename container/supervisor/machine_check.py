@@ -21,6 +21,7 @@ from container.contract.environment import RunEnvironment
 from container.contract.gpu_name import GpuName
 from container.contract.keys import PROBE_PREFIX
 from container.contract.recipe import Recipe, slowness
+from container.contract.upstream import KERNEL_PLACE, WITHOUT_KERNEL
 from container.storage.bucket import (
     BucketError,
     BucketRefusedError,
@@ -34,6 +35,8 @@ PROBE_BYTES = 8 * 2**20
 PLENTY_OF_SHM = 2**30
 SHARED_MEMORY = "/dev/shm"  # noqa: S108  # the mount itself is asked about
 LEAST_OF_A_GB = 9 * 10**8  # the driver keeps some, and 80 GB are sold as either kind of gigabyte
+HOPPER = frozenset({"H100", "H200", "H800", "H20", "GH200"})
+ATTENTION_REVISION = Path(KERNEL_PLACE)
 MOST_CLOCK_SKEW_S = 600.0  # S3 signatures are refused from 15 minutes on
 
 Outcome = Literal["passed", "refused", "unknown"]
@@ -66,6 +69,7 @@ def verify(
         *_gpu_checks(environment, recipe, gpus),
         _disk(environment, recipe),
         _shm(recipe, world_size=environment.world_size),
+        *_attention(recipe, gpus or []),
     ]
     checks += _bucket_checks(bucket, clock=clock, key=f"{PROBE_PREFIX}{secrets.token_hex(4)}")
     return checks, gpus or []
@@ -142,6 +146,19 @@ def _not_as_ordered(gpu: Gpu, ordered: GpuName) -> str:
     if gpu.memory_bytes < ordered.memory_gb * LEAST_OF_A_GB:
         return f"{text} with {_gib(gpu.memory_bytes)}, not {ordered.memory_gb} GB"
     return ""
+
+
+def _attention(recipe: Recipe, gpus: list[Gpu]) -> list[Check]:
+    """Only nanochat's recipes on Hopper GPUs take it."""
+    if recipe.nanochat is None or not any(
+        GpuName.parse(gpu.model).family in HOPPER for gpu in gpus
+    ):
+        return []
+    try:
+        revision = ATTENTION_REVISION.read_text("ascii").strip()
+    except (OSError, UnicodeError):
+        return [Check("Flash Attention 3", "unknown", f"the image has {WITHOUT_KERNEL}")]
+    return [Check("Flash Attention 3", "passed", f"in the image at {revision}")]
 
 
 def _disk(environment: RunEnvironment, recipe: Recipe) -> Check:

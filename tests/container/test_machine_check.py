@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from container.contract.clock import Clock
+from container.contract.commits import Generation
 from container.contract.environment import RunEnvironment
+from container.recipes._nanochat_commits import TODAY
 from container.storage.bucket import BucketUnavailableError, RunBucket
+from container.supervisor import machine_check
 from container.supervisor.machine_check import Check, verify
 from container.transport.r2 import make_client
 from tests.container.conftest import BUCKET, Launch
@@ -188,3 +191,33 @@ def test_a_refusal_ends_the_run_while_it_is_cheap(launch: Launch):
     assert (verdict.outcome, verdict.stage) == ("failed", "verify")
     assert "not what was ordered: disk" in verdict.reason
     assert "stage started" not in run.log
+
+
+@pytest.mark.parametrize(
+    ("gpu", "recipe", "baked", "outcome"),
+    [
+        ("NVIDIA H100 80GB HBM3", TODAY, True, "passed"),
+        ("NVIDIA H100 80GB HBM3", TODAY, False, "unknown"),
+        ("NVIDIA A100-SXM4-80GB", TODAY, False, None),
+        ("NVIDIA H100 80GB HBM3", None, False, None),
+    ],
+)
+def test_an_image_without_flash_attention_is_told_where_it_would_be_fetched(
+    environment: RunEnvironment,
+    bucket: RunBucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gpu: str,
+    recipe: Generation | None,
+    baked: bool,
+    outcome: str | None,
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    nvidia_smi(tmp_path, [f"{gpu}, 81559, 570.1"])
+    monkeypatch.setattr(machine_check, "ATTENTION_REVISION", tmp_path / "REVISION")
+    if baked:
+        (tmp_path / "REVISION").write_text("de87b9b sha256:00\n")
+    found = check(environment, bucket, nanochat=recipe).get("Flash Attention 3")
+    assert (found.outcome if found else None) == outcome
+    if found:
+        assert ("de87b9b" if baked else "fetches it on paid time") in found.detail

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from container.nanochat import shards
+from container.nanochat import download, shards
 
 WHOLE = b"PAR1...PAR1"
 WANTED = shards.Shards("base_data_climbmix", train=3, validation=6542)
@@ -136,3 +137,49 @@ def test_shards_that_never_arrive_fail_although_nanochat_exits_with_0(base: Path
     nanochat_dataset(base, "print('Done! Downloaded: 0/4 shards')")
     with pytest.raises(shards.ShardsError, match="4 of 4 shards did not arrive"):
         shards.fetch(base, WANTED, workers=2, hub_url=NO_HUB)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Iterator[Path]:
+    """Serve a folder; `mirror.url` is written into a file of it."""
+    folder = tmp_path / "mirror"
+    (folder / WANTED.folder).mkdir(parents=True)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(folder))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    (folder / "url").write_text(f"http://127.0.0.1:{server.server_port}")
+    yield folder
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("at_mirror", [4, 2, 0])
+def test_shards_come_from_a_mirror_and_what_it_lacks_from_nanochats_own_place(
+    base: Path, mirror: Path, monkeypatch: pytest.MonkeyPatch, at_mirror: int
+) -> None:
+    monkeypatch.setattr(download, "FIRST_PAUSE_S", 0.0)
+    nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1...PAR1"'))
+    for name in WANTED.names[:at_mirror]:
+        (mirror / WANTED.folder / name).write_bytes(b"PAR1 of the mirror PAR1")
+    url = (mirror / "url").read_text()
+    shards.fetch(base, WANTED, workers=1, hub_url=NO_HUB, mirror=url)
+    assert not shards.cut_shards(base / WANTED.folder, WANTED.names)
+    assert (base / "calls").exists() == (at_mirror < 4)
+    for number, name in enumerate(WANTED.names):
+        mirrored = b"of the mirror" in (base / WANTED.folder / name).read_bytes()
+        assert mirrored == (number < at_mirror)
+
+
+def test_a_mirrors_shard_of_other_content_than_was_published_is_fetched_from_nanochats_own_place(
+    base: Path, hub: str, mirror: Path
+) -> None:
+    nanochat_dataset(base, ARRIVES.replace("FIRST", 'b"PAR1...PAR1"'))
+    for name in WANTED.names:
+        content = b"PAR1 other PAR1" if name.endswith("1.parquet") else WHOLE
+        (mirror / WANTED.folder / name).write_bytes(content)
+    url = (mirror / "url").read_text()
+    shards.fetch(base, WANTED, workers=2, hub_url=hub, mirror=url)
+    assert (base / WANTED.folder / "shard_00001.parquet").read_bytes() == WHOLE
+    assert calls(base) == 1

@@ -323,3 +323,18 @@ def test_the_programs_run_on_the_python_of_nanochat(program: ModuleType) -> None
         for name in (getattr(node, "module", None), *(alias.name for alias in node.names))
     }
     assert not (used | imported) & NEWER_THAN_3_10
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_a_file_comes_from_the_mirror_where_it_has_it_and_else_from_upstream(
+    base: Path, monkeypatch: pytest.MonkeyPatch, has: bool
+) -> None:
+    upstream, mirror = base / "upstream.jsonl", base / "mirror"
+    upstream.write_text('["upstream"]')
+    mirror.mkdir()
+    if has:
+        (mirror / "identity_conversations.jsonl").write_text('["mirror"]')
+    monkeypatch.setenv("DATASET_MIRROR_URL", f"{mirror.as_uri()}/")
+    target = base / "identity_conversations.jsonl"
+    prepare._fetch_if_had(upstream.as_uri(), target)
+    assert target.read_text() == ('["mirror"]' if has else '["upstream"]')

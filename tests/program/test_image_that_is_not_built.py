@@ -56,6 +56,14 @@ def test_an_engine_that_cannot_build_is_refused_before_it_is_asked_to(
     assert "Traceback" not in said and "failed to solve" not in said
 
 
+def test_a_preview_tells_of_an_image_without_flash_attention(project: ScratchProject) -> None:
+    program = PROGRAM.replace("build_args={}", "build_args={'FA3_REVISION': 'none'}")
+    project.program(program)
+    with daemon_double(VERSION, INFO) as address:
+        project.environment["DOCKER_HOST"] = address
+        assert "warning: The image has no Flash Attention 3: a Hopper" in project.pulumi("preview")
+
+
 @pytest.mark.docker
 def test_a_build_that_fails_is_told_in_one_message_whose_command_shows_all(
     project: ScratchProject,

@@ -269,3 +269,17 @@ def test_a_bad_config_is_one_message_and_nothing_is_declared(program: Program) -
     assert "trainstack:gpuTyp: unknown key; did you mean gpuType?" in text
     assert "source .local/env" in text
     assert failed.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [({}, LOCAL_ENV["DATASET_MIRROR_URL"]), ({"datasetMirror": "https://m"}, "https://m")],
+)
+def test_the_configs_mirror_reaches_the_machine_and_the_preflight(
+    program: Program, given: dict[str, str], used: str
+) -> None:
+    """Only the local world's environment could name one: a paid run had none."""
+    declared = program(given)
+    assert declared.one("CaasDeployment").inputs["env"]["DATASET_MIRROR_URL"] == used
+    environment = declared.one("Command").inputs["environment"]
+    assert (environment["DATASET_MIRROR_URL"], environment["RECIPE"]) == (used, "rehearsal")

@@ -11,6 +11,7 @@ REMEDY = "tests/provider/test_remedies.py::"
 RENTAL = "tests/provider/test_remedies_of_rentals.py::"
 SHELL = "tests/unit/components/config/test_remedies.py::"
 KILLED = "tests/program/test_interrupted.py::"
+UPSTREAM = "tests/unit/components/test_upstream_check.py::"
 PREFLIGHT = "tests/unit/components/test_preflight.py::"
 
 DONE = f"{RENTAL}test_what_a_refusal_says_is_done_and_the_next_update_works"
@@ -210,6 +211,16 @@ ROWS: tuple[Row, ...] = (
         "components.preflight",
         "refused the run's own credentials",
         f"{PREFLIGHT}test_refused_credentials_are_mended_as_it_is_told",
+    ),
+    row(
+        "components.preflight",
+        "datasetMirror to have it",
+        f"{UPSTREAM}test_a_file_that_a_mirror_has_needs_no_upstream",
+    ),
+    row(
+        "components.preflight",
+        "Nothing was rented. Put it at a mirror",
+        f"{UPSTREAM}test_a_file_that_a_mirror_has_needs_no_upstream",
     ),
     row(
         "components.preflight",

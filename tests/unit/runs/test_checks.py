@@ -345,3 +345,14 @@ def test_what_the_operators_token_lacks_is_named_and_where_to_click(
     assert told in found.what
     assert remedy in found.remedy
     assert bool(remedy) is bool(found.remedy)
+
+
+@pytest.mark.parametrize(
+    ("config", "outcome"),
+    [({}, "ok"), ({"flashAttention": "ab" * 20}, "ok"), ({"flashAttention": "none"}, "unknown")],
+)
+def test_an_image_without_flash_attention_is_told(config: dict[str, str], outcome: str) -> None:
+    """https://github.com/karpathy/nanochat/issues/737: it was found missing on paid time."""
+    found = checks.judge_image(config)
+    assert found.outcome == outcome
+    assert ("fetches it on paid time" in found.what) == (outcome == "unknown")

@@ -97,3 +97,45 @@ def test_a_commit_that_only_some_runs_can_use_is_refused_for_the_others() -> Non
     text = problems(PAID_ENV, **{**PAID, "nanochatCommit": LAST_MID, "runs": runs})
     assert "nanochat-d20 works with 7b70f6b" in text
     assert "nanochat-speedrun works with" not in text
+
+
+@pytest.mark.parametrize(("recipe", "extra"), [(D20, "gpu"), (SPEEDRUN, "gpu"), (CPU, "cpu")])
+def test_the_image_has_pytorch_for_what_its_recipe_trains_on(
+    recipe: dict[str, Any], extra: str
+) -> None:
+    settings = load(PAID_ENV, **{**PAID, **recipe})
+    assert settings.image.build_args["NANOCHAT_EXTRA"] == extra
+
+
+def test_runs_on_gpus_and_on_processors_are_refused_as_they_share_one_image() -> None:
+    """The first run's PyTorch was built, and the others would find no GPU on a rented machine."""
+    runs = {"small": CPU, "today": D20}
+    text = problems(PAID_ENV, **{**PAID, "runs": runs})
+    assert (
+        "trainstack:runs: the runs of one stack share one image, which has PyTorch for GPUs or for "
+        "processors; put small, on CPU, into a stack of its own"
+    ) in text
+    assert "1 problem " in text
+    for run, recipe in runs.items():
+        load(PAID_ENV, **{**PAID, "runs": {run: recipe}})
+
+
+@pytest.mark.parametrize(
+    ("given", "args"),
+    [
+        ("", {}),
+        ("none", {"FA3_REVISION": "none"}),
+        ("ab" * 20, {"FA3_REVISION": "ab" * 20}),
+        (f"{'ab' * 20}@sha256:{'c' * 64}", {"FA3_REVISION": "ab" * 20, "FA3_SHA256": "c" * 64}),
+    ],
+)
+def test_the_revision_of_flash_attention_is_a_key(given: str, args: dict[str, str]) -> None:
+    settings = load(PAID_ENV, **{**PAID, **D20, "flashAttention": given})
+    found = settings.image.build_args
+    assert {name: text for name, text in found.items() if name.startswith("FA3_")} == args
+
+
+@pytest.mark.parametrize("given", ["main", "dc54a1a", "ab" * 20 + "@sha256:abc", "None"])
+def test_a_revision_that_may_move_is_refused(given: str) -> None:
+    text = problems(PAID_ENV, **{**PAID, **D20, "flashAttention": given})
+    assert f"trainstack:flashAttention = {given}: must be REVISION or" in text

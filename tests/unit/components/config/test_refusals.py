@@ -87,7 +87,7 @@ EXACT: list[tuple[str, Any, str]] = [
     ("recipeSettings", [], "recipeSettings = []: must be an object of the recipe's settings, such as {depth: 20}"),
     ("recipeSettings", {"depth": None}, f"recipeSettings.depth = null: {SETTING}"),
     ("recipe", "", 'recipe = "": must be the name of a recipe'),
-    ("buildArgs", ["x"], "buildArgs = [\"x\"]: must be an object of NANOCHAT_SOURCE, TORCH_INDEX and PIP_INDEX_URL, each an address"),
+    ("buildArgs", ["x"], "buildArgs = [\"x\"]: must be an object of NANOCHAT_SOURCE, TORCH_INDEX, PIP_INDEX_URL and FA3_SOURCE, each an address"),
     ("buildArgs", {"PIP_INDEX": "https://x"}, "buildArgs.PIP_INDEX: unknown build argument; did you mean PIP_INDEX_URL?"),
     ("buildArgs", {"PIP_INDEX_URL": "host"}, "buildArgs.PIP_INDEX_URL = host: must be an address that begins with https:// or http://"),
     ("buildArgs", {"PIP_INDEX_URL": "https://me:planted@host/simple"}, f"buildArgs.PIP_INDEX_URL: {IN_ADDRESS}"),
