@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -19,14 +18,12 @@ import requests
 
 from components import docker_daemon, registry
 from components.config.endpoints import CLOUDFLARE_TOKEN, ENTER, LEAVE, LOCAL, Shell
-from components.ionet import run_tokens
 from components.ionet.client import DEFAULT_BASE_URL
 from components.ionet.models import DeploymentRow
-from components.r2.permissions import bucket_resources
 from container.contract.upstream import NO_KERNEL, WITHOUT_KERNEL
 from container.transport import wandb_login
 from container.transport.network import reason_of
-from runs import machines
+from runs import machines, token_trial
 from runs.errors import AccessRefusedError, RunsError, SettingMissingError
 from runs.source.source import Source
 from runs.terminal import formats
@@ -37,7 +34,6 @@ WANDB_KEY = "trainstack:wandbApiKey"
 REGISTRY_USER = "trainstack:registryUsername"
 REGISTRY_SECRET = "trainstack:registrySecret"  # noqa: S105 - the name of a config key
 RUN_TOKEN = "a run's token"  # noqa: S105 - what is checked
-WHERE_TO_CLICK = "dash.cloudflare.com, Manage Account, Account API Tokens"
 IONET_READ_TIMEOUT_S = 15.0
 
 Outcome = Literal["ok", "refused", "unknown"]
@@ -188,43 +184,10 @@ def _cloudflare(source: Source) -> Finding:
 
 
 def _run_token(source: Source) -> Finding:
-    """Try to make a run's token: `pulumi up` would fail at it, with the image already pushed."""
-    client = source.cloudflare_client()
-    resources = bucket_resources(
-        source.account,
-        jurisdiction=source.config.get("jurisdiction") or "default",
-        bucket=source.bucket_name,
-    )
-    with waiting("Cloudflare", at_most_s=client.answers_within_s):
-        trial = run_tokens.try_out(client, resources=resources, now=datetime.now(UTC))
-    return judge_trial(trial)
-
-
-def judge_trial(trial: run_tokens.Trial) -> Finding:
-    """Say whether the operator's token can make a run's, and what it lacks; pure."""
-    left = f"; token {trial.left} may be left, and expires within a minute" if trial.left else ""
-    if trial.outcome == "made":
-        what = "can be made, and was revoked" if not left else f"can be made{left}"
-        return Finding(check=RUN_TOKEN, outcome="ok", what=what)
-    if trial.outcome == "unknown":
-        what = f"not checked: {trial.why.partition('.')[0]}{left}"
-        return Finding(check=RUN_TOKEN, outcome="unknown", what=what)
-    if trial.is_a_users:
-        return Finding(
-            check=RUN_TOKEN,
-            outcome="refused",
-            what=f"{trial.why} The operator's token is a user's, which may lack the right at all",
-            remedy="make an account-owned one, with Workers R2 Storage Write, Workers R2 Storage "
-            f"Bucket Item Write and Account API Tokens Write: {WHERE_TO_CLICK}, Create token",
-        )
-    lacks = " and ".join(trial.lacks)
-    return Finding(
-        check=RUN_TOKEN,
-        outcome="refused",
-        what=f"{trial.why} {f'The token lacks {lacks}' if lacks else 'What it lacks is not told'}",
-        remedy=f"add {lacks or 'what it lacks'} to the token: {WHERE_TO_CLICK}, the token, Edit; "
-        "a token can only give what it holds",
-    )
+    trial = token_trial.tried(source)
+    what, remedy = token_trial.in_words(trial)
+    outcome: Outcome = "ok" if trial.outcome == "made" else trial.outcome
+    return Finding(check=RUN_TOKEN, outcome=outcome, what=what, remedy=remedy)
 
 
 def _bucket(source: Source) -> Finding:

@@ -76,7 +76,12 @@ COMMANDS = (
         "Interrupted. The same again goes on from here.",
     ),
     (chat, "chat", "Talk with a run's model on its machine.", "Interrupted. The run goes on."),
-    (doctor, "doctor", "Check every key and address.", "Interrupted. Nothing was changed."),
+    (
+        doctor,
+        "doctor",
+        "Check every key and address.",
+        "Interrupted. Nothing was changed; a token that was tried out expires within a minute.",
+    ),
     (
         rm,
         "rm",

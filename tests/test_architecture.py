@@ -137,6 +137,7 @@ LAYERS = {
         ("runs.rentals",),
         ("runs.machines", "runs.model_client", "runs.remove"),
         ("runs.download", "runs.view"),
+        ("runs.token_trial",),
         ("runs.checks", "runs.tokens", "runs.vendor_report"),
         ("runs.inventory",),
         ("runs.reaping",),

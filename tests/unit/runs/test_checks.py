@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from components import registry
-from components.ionet.run_tokens import Trial
 from runs import checks
 from runs.source.selector import Selector
 from runs.source.source import Source
@@ -314,37 +313,6 @@ def test_the_wandb_key_is_refused_only_by_a_clear_no(
     assert (found.outcome, told in found.what) == (outcome, True)
     assert bool(found.remedy) == (outcome == "refused")
     assert "planted" not in repr(found)
-
-
-@pytest.mark.parametrize(
-    ("trial", "outcome", "told", "remedy"),
-    [
-        (Trial(outcome="made"), "ok", "was revoked", ""),
-        (Trial(outcome="made", left="n"), "ok", "token n may be left, and expires within", ""),
-        (Trial(outcome="unknown", why="No answer. Try"), "unknown", "not checked: No answer", ""),
-        (
-            Trial(outcome="refused", why="403.", lacks=("Account API Tokens Write",)),
-            "refused",
-            "The token lacks Account API Tokens Write",
-            "add Account API Tokens Write to the token: dash.cloudflare.com, Manage Account",
-        ),
-        (Trial(outcome="refused", why="403."), "refused", "not told", "add what it lacks"),
-        (
-            Trial(outcome="refused", why="403.", is_a_users=True),
-            "refused",
-            "is a user's",
-            "make an account-owned one",
-        ),
-    ],
-)
-def test_what_the_operators_token_lacks_is_named_and_where_to_click(
-    trial: Trial, outcome: str, told: str, remedy: str
-) -> None:
-    found = checks.judge_trial(trial)
-    assert found.outcome == outcome
-    assert told in found.what
-    assert remedy in found.remedy
-    assert bool(remedy) is bool(found.remedy)
 
 
 @pytest.mark.parametrize(
