@@ -128,11 +128,17 @@ REQUIRED = {
 
 
 def test_every_missing_or_malformed_variable_is_named_in_one_message():
-    env = {**REQUIRED, "RECIPE": "", "PRICE_USD_PER_HOUR": "a lot", "KEEP_ALIVE": "perhaps"}
+    env = {**REQUIRED, "R2_BUCKET": "", "PRICE_USD_PER_HOUR": "a lot", "KEEP_ALIVE": "perhaps"}
     env |= {"RECIPE_SETTINGS": "[1]", "GPUS_PER_CONTAINER": "-1"}
     with pytest.raises(BadEnvironmentError) as caught:
         RunEnvironment.from_env(env)
-    for name in ("RECIPE is", "PRICE_USD", "KEEP_ALIVE", "RECIPE_SETTINGS", "GPUS_PER"):
+    for name in (
+        "R2_BUCKET_NAME is not set",
+        "PRICE_USD",
+        "KEEP_ALIVE",
+        "RECIPE_SETTINGS",
+        "GPUS_PER",
+    ):
         assert name in str(caught.value)
 
 
