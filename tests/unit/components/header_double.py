@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+
+from tests.loopback_server import LoopbackServer, QuietHandler
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +15,7 @@ class Asked:
     headers: dict[str, str]
 
 
-class HeaderDouble:
+class HeaderDouble(LoopbackServer):
     """Listens on loopback; `requests` grows with each one."""
 
     def __init__(self) -> None:
@@ -24,7 +23,7 @@ class HeaderDouble:
         self.requests: list[Asked] = []
         double = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def answer(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 double.requests.append(Asked(path=self.path, headers=dict(self.headers)))
@@ -38,17 +37,4 @@ class HeaderDouble:
 
             do_GET = do_POST = do_HEAD = do_PUT = answer  # noqa: N815
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), daemon=True
-        )
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)

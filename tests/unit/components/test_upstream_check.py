@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
 from components import preflight, upstream_check
 from container.contract.recipe import known_recipes, load_recipe
 from container.contract.upstream import UpstreamFile, fetched
+from tests.loopback_server import LoopbackServer, QuietHandler
 
 NOBODY = "http://127.0.0.1:9"
 
 
-class Server:
+class Server(LoopbackServer):
     """Answers each path with what a test says, and 404."""
 
     def __init__(self) -> None:
@@ -24,7 +22,7 @@ class Server:
         self.calls: list[str] = []
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def answer(self) -> None:
                 server.calls.append(f"{self.command} {self.path}")
                 status, headers = server.answers.get(self.path, (404, {}))
@@ -37,20 +35,7 @@ class Server:
 
             do_GET = do_HEAD = answer  # noqa: N815
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), daemon=True
-        )
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__init__(Handler)
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.loopback_server import LoopbackServer, QuietHandler
 
-class Vendor:
+
+class Vendor(LoopbackServer):
     """Answers the next calls with what a test lines up, the last answer again and again."""
 
     def __init__(self) -> None:
@@ -16,7 +16,7 @@ class Vendor:
         self.calls: list[str] = []
         vendor = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def answer(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 vendor.calls.append(f"{self.command} {self.path}")
@@ -30,21 +30,8 @@ class Vendor:
 
             do_GET = do_POST = do_DELETE = answer  # noqa: N815
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), daemon=True
-        )
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(Handler)
 
     def will(self, status: int, answer: Any) -> None:
         body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
         self.answers.append((status, body))
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

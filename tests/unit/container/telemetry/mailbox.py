@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+
+from tests.loopback_server import LoopbackServer, QuietHandler
 
 
-class Mailbox:
+class Mailbox(LoopbackServer):
     """What came, as (path, body, headers), in order; answers with the next of `statuses`."""
 
     def __init__(self) -> None:
@@ -18,8 +18,8 @@ class Mailbox:
         self._some = threading.Condition()
         mailbox = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
+        class Handler(QuietHandler):
+            def do_POST(self) -> None:  # noqa: N802
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
                 with mailbox._some:
                     mailbox.came.append((self.path, body, dict(self.headers)))
@@ -30,12 +30,7 @@ class Mailbox:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(Handler)
 
     def paths(self) -> list[str]:
         """Return where was posted to, in order."""
@@ -46,11 +41,6 @@ class Mailbox:
         """Return when something came that makes it true."""
         with self._some:
             assert self._some.wait_for(reached, within_s), self.came
-
-    def stop(self) -> None:
-        """End it."""
-        self._server.shutdown()
-        self._server.server_close()
 
 
 @contextmanager
