@@ -59,7 +59,7 @@ def _address(value: Any) -> Any:
     # Whatever stands before an @ here is a login, also where it is not spelled as one.
     if isinstance(value, str) and ("@" in value or has_secrets(value)):
         raise ValueError(HOLDS_SECRET)
-    return cleaned(value) if isinstance(value, str) else value
+    return _cleaned(value)
 
 
 HOLDS_SECRET = "holds a secret"  # noqa: S105 - what is said of one

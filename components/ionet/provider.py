@@ -268,12 +268,10 @@ class DeploymentReadyProvider(ResourceProvider):
         """Remember the stack's secrets for this process."""
         session.remember(req)
 
-    @session.about_its_run
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Accept everything: the program makes these inputs."""
         return CheckResult(news, [])
 
-    @session.about_its_run
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         """Wait again for another deployment; another time limit changes nothing."""
         old, new = properties.known(_olds), properties.known(_news)
@@ -299,16 +297,13 @@ class DeploymentReadyProvider(ResourceProvider):
             address = ""
         return CreateResult(deployment_id, {**props, "statusUrl": address})
 
-    @session.about_its_run
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return the state as it is: the deployment's own read finds what ended."""
         return ReadResult(id_, props, properties.inputs_of(props, outputs=READY_OUTPUTS))
 
-    @session.about_its_run
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         """Keep the outputs."""
         return UpdateResult({**_olds, **_news})
 
-    @session.about_its_run
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         """Forget it."""
