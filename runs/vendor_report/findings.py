@@ -51,9 +51,10 @@ class Findings:
 def gather(source: Source, asker: Asker) -> Findings:
     """Ask everything, the account first."""
     not_had: list[str] = []
-    pages = [_page(asker, page, size=1) for page in (0, 1, 2)]
+    pages = [_page(asker, page, size=1) for page in (0, 1)]
     every = _page(asker, 1, size=100)
     known = _had("the ledger", lambda: rentals.read(source.bucket).rentals, not_had) or []
+    folders = _had("the bucket's runs", lambda: list(source.bucket.folders()), not_had) or []
     return Findings(
         market=list(_market(asker)),
         lists=[*pages, every],
@@ -62,7 +63,7 @@ def gather(source: Source, asker: Asker) -> Findings:
             asker.ask("/deployment/00000000-0000-0000-0000-000000000000"),
         ],
         rented=[
-            _rented(asker, source, row, known, not_had)
+            _rented(asker, source, row, known, folders, not_had)
             for row in _rows(every)
             if machines.is_ours(row)
         ][:NEWEST],
@@ -123,6 +124,7 @@ def _rented(
     source: Source,
     row: models.DeploymentRow,
     known: Sequence[Rental],
+    folders: Sequence[str],
     not_had: list[str],
 ) -> Rented:
     path = f"/deployment/{row.id}"
@@ -135,7 +137,8 @@ def _rented(
     verdict: Verdict | None = None
     if rental is not None:
         family = rental.owner.family(rental.entry.identity)
-        kept = _had(f"the records of {family}", lambda: _records(source, family), not_had)
+        prefixes = [name for name in folders if name.startswith(f"{family}-")]
+        kept = _had(f"the records of {family}", lambda: _records(source, prefixes), not_had)
         attempts, verdict = kept or ([], None)
     return Rented(
         deployment_id=row.id,
@@ -147,10 +150,10 @@ def _rented(
     )
 
 
-def _records(source: Source, family: str) -> tuple[list[Attempt], Verdict | None]:
+def _records(source: Source, prefixes: Sequence[str]) -> tuple[list[Attempt], Verdict | None]:
     bucket, attempts = source.bucket, list[Attempt]()
     verdict: Verdict | None = None
-    for prefix in (name for name in bucket.folders() if name.startswith(f"{family}-")):
+    for prefix in prefixes:
         keys = [found.key for found in bucket.objects(f"{prefix}/{ATTEMPTS_PREFIX}")]
         for _, raw in bucket.read_many(keys):
             try:
