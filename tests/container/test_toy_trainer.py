@@ -213,6 +213,7 @@ def test_sigterm_saves_the_step_and_the_rest_ends_with_the_same_weights(
     assert container.wait(timeout=WAIT_S)["StatusCode"] == 143
     step = newest_step(untrained)
     assert f"SIGTERM: stopped after step {step:05d}" in container.logs().decode()
+    assert step % 20
     code, output = untrained.run(argv("base", resume=True, resume_step=step))
     assert code == 0, output
     assert weights(untrained) == weights(machine)
