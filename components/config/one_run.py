@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Set
 from typing import Any, cast
 
 from components.config.keys import PROJECT_NAMESPACE, RunKeys
@@ -24,13 +25,16 @@ _OF_A_RUN = re.compile(
 )
 
 
-def sweep_of(runs: str) -> frozenset[str]:
-    """Return the names in trainstack:runs as the engine hands it over; none for a single run."""
+def sweep_of(runs: str) -> Set[str]:
+    """Return the names in trainstack:runs as the engine hands it over, in their order.
+
+    None for a single run, whose stack declares none.
+    """
     try:
         declared: Any = json.loads(runs or "{}")
     except ValueError:
-        return frozenset()
-    return frozenset(cast("dict[str, Any]", declared) if isinstance(declared, dict) else ())
+        declared = {}
+    return (cast("dict[str, Any]", declared) if isinstance(declared, dict) else {}).keys()
 
 
 def with_own_keys(text: str, *, run: str) -> str:

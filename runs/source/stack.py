@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from components.config.one_run import sweep_of
 from container.contract.environment import DEFAULT_RUN
 from container.contract.nearest import listed
 from runs.errors import RunsError, SettingMissingError, UnreachableError
@@ -126,12 +127,7 @@ def targets_of(outputs: Mapping[str, Any], *, name_of: Callable[[str], str]) -> 
 
 def runs_of_config(config: Mapping[str, str]) -> list[str]:
     """Return the names of the runs that a stack's plain config declares."""
-    try:
-        runs: Any = json.loads(config.get("runs") or "{}")
-    except ValueError:
-        runs = {}
-    names = [str(name) for name in cast("dict[str, Any]", runs)] if isinstance(runs, dict) else []
-    return names or [DEFAULT_RUN]
+    return [*sweep_of(config.get("runs", ""))] or [DEFAULT_RUN]
 
 
 def pick(targets: list[Target], wanted: str) -> list[Target]:
