@@ -13,6 +13,9 @@ _STEP = re.compile(
     re.DOTALL,
 )
 _SENTENCE = re.compile(r'echo ((?:"(?:[^"\\]|\\.)*"\s*)+)>&2')
+_VALUE = re.compile(r"\$\{?(\w+)(?::-[^}]*)?\}?")
+_COMMAND = re.compile(r"\$\([^)]*\)")
+_WARNING = "WARNING"  # of a step that goes on
 _PART = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _SHELL = "/bin/sh -c "
 _SHOWN = 60
@@ -50,9 +53,12 @@ def _step(said: str) -> str:
     command = found["plain"] or re.sub(r"\\(.)", r"\1", found["quoted"] or "")
     command = command.removeprefix(_SHELL)
     sentences = [" ".join(_PART.findall(words)) for words in _SENTENCE.findall(command)]
+    sentences = [one for one in sentences if not one.startswith(_WARNING)]
     if sentences:
-        # The step's own words, which the docker plugin shows only while they pass.
-        return " or ".join(sentences)
+        # The step's own words, that the docker plugin shows only while they pass. A value that only
+        # the step knew is told by its name.
+        words = _COMMAND.sub("another one", ", or ".join(sentences))
+        return _VALUE.sub(r"\1", words)
     shown = " ".join(command.split())
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
     return f"its step `{shown}` ended with exit code {found['code']}"

@@ -112,6 +112,7 @@ class StoryPlace:
             "PULUMI_STACK": self.stack,
             "IONET_BASE_URL": self._proxies["ionet"].url,
             "IOCLOUD_API_KEY": self.other_key if other_account else self.own_key,
+            "IONET_API_KEY": "",  # the world's: a second name with another key is refused
             "CLOUDFLARE_BASE_URL": f"{self._proxies['cloudflare'].url}/client/v4",
             "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
             "R2_ENDPOINT_URL": self._proxies["bucket"].url,

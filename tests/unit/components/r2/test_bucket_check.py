@@ -88,8 +88,9 @@ def test_a_provider_that_gives_no_clear_answer_blocks_nothing(
     tmp_path: Path, env: dict[str, str], plugin: str
 ) -> None:
     install(plugin, tmp_path / "bin")
+    before = set(psutil.Process().children())  # of the tests that this process ran before
     require_taken({**BUCKET, "jurisdiction": "us"}, env=env, within_s=2)
-    assert psutil.Process().children() == [], "and is ended"
+    assert set(psutil.Process().children()) <= before, "and is ended"
 
 
 def test_no_provider_at_all_blocks_nothing(env: dict[str, str]) -> None:
