@@ -119,11 +119,12 @@ def find_or_make_bucket(
 ) -> ExistingBucket | None:
     """Return the bucket, made if it is missing; in a preview None stands for "will be made".
 
-    Nothing is made that the installed provider would refuse; a preview asks it by itself.
+    Nothing is made that the installed provider would refuse. It is asked in a preview as well: the
+    engine would ask it there too, while the program goes on and ends in errors of its own.
     """
     found = client.find_bucket(name, jurisdiction=jurisdiction)
-    if found or dry_run:
+    if found:
         return found
     inputs = {"accountId": client.account_id, "name": name, "jurisdiction": jurisdiction}
     bucket_check.require_taken({**inputs, "storageClass": "Standard"})
-    return client.make_bucket(name, jurisdiction=jurisdiction)
+    return None if dry_run else client.make_bucket(name, jurisdiction=jurisdiction)

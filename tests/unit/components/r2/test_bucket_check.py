@@ -53,10 +53,11 @@ def test_a_jurisdiction_that_the_installed_provider_refuses_makes_no_bucket(
         monkeypatch.setenv(name, value)
     with CloudflareDouble() as vendor:
         client = Client("cfat_PLANTED", account_id=ACCOUNT, base_url=vendor.url)
-        with pytest.raises(CloudflareError) as refused:
-            find_or_make_bucket(client, "runs", jurisdiction="us", dry_run=False)
-        told = str(refused.value)
-        assert str(plugin) in told and "must be one of" in told
+        for dry_run in (True, False):
+            with pytest.raises(CloudflareError) as refused:
+                find_or_make_bucket(client, "runs", jurisdiction="us", dry_run=dry_run)
+            told = str(refused.value)
+            assert str(plugin) in told and "must be one of" in told
         assert vendor.buckets == {}
 
         assert find_or_make_bucket(client, "runs", jurisdiction="eu", dry_run=False)
