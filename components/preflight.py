@@ -34,6 +34,9 @@ PROPAGATION_S = 90.0
 
 PAUSE_S = 2.0
 
+HUB_MIRROR = "HUB_MIRROR"
+"""Not the libraries' own name: what the operator's shell says of the hub is not the machine's."""
+
 Outcome = Literal["passed", "refused", "unknown"]
 
 _SAID = "preflight: {outcome}: {text}"
@@ -163,7 +166,9 @@ def check_upstream(env: Mapping[str, str]) -> list[Finding]:
     if not recipe:
         return []
     wanted = fetched(load_recipe(recipe).nanochat)
-    answers = upstream_check.ask_all(wanted, mirror=env.get(NAMES["mirror_url"], ""))
+    answers = upstream_check.ask_all(
+        wanted, mirror=env.get(NAMES["mirror_url"], ""), hub_mirror=env.get(HUB_MIRROR, "")
+    )
     return [_of_upstream(one) for one in answers]
 
 
@@ -182,6 +187,13 @@ def _of_upstream(answer: upstream_check.Answer) -> Finding:
             outcome="unknown",
             text=f"{file.place} is not to be had: {answer.why}; {file.without}. Put it at a "
             "mirror and set trainstack:datasetMirror to have it",
+        )
+    if file.of_hub:
+        return Finding(
+            outcome="refused",
+            text=f"{file.place} is not to be had: {answer.why}. Nothing was rented. Set "
+            "trainstack:hubMirror to a mirror of the Hugging Face hub that has it, or to nothing "
+            "for the hub itself.",
         )
     return Finding(
         outcome="refused",

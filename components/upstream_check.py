@@ -36,21 +36,26 @@ class Answer:
     why: str = ""
 
 
-def ask_all(files: Sequence[UpstreamFile], *, mirror: str) -> list[Answer]:
-    """Ask the mirror for each file, then upstream for what it does not have; never raises."""
+def ask_all(files: Sequence[UpstreamFile], *, mirror: str, hub_mirror: str = "") -> list[Answer]:
+    """Ask the mirror for each file, then upstream for what it does not have; never raises.
+
+    What the hub's library fetches is asked of the hub's mirror alone where there is one.
+    """
     if not files:
         return []
     with ThreadPoolExecutor(len(files)) as pool:
-        return list(pool.map(_ask, files, repeat(mirror)))
+        return list(pool.map(_ask, files, repeat(mirror), repeat(hub_mirror)))
 
 
-def _ask(file: UpstreamFile, mirror: str) -> Answer:
-    places = [place for place in (mirrored(file.place, mirror=mirror), file.url) if place]
+def _ask(file: UpstreamFile, mirror: str, hub_mirror: str) -> Answer:
+    at_hub = mirrored(file.place, mirror=hub_mirror) or file.url
+    at_mirror = mirrored(file.place, mirror=mirror)
+    places = [at_hub] if file.of_hub else [place for place in (at_mirror, file.url) if place]
     whys: list[str] = []
     outcome: Literal["absent", "unknown"] = "absent"
     for place in places:
         host = urlsplit(place).hostname or "its server"
-        said, why = _look(place, host=host)
+        said, why = _look(place, host=host, by_get=file.of_hub)
         if said == "there":
             return Answer(file=file, outcome="there", host=host)
         outcome = "unknown" if said == "unknown" else outcome
@@ -58,16 +63,15 @@ def _ask(file: UpstreamFile, mirror: str) -> Answer:
     return Answer(file=file, outcome=outcome, why=", ".join(whys))
 
 
-def _look(url: str, *, host: str) -> tuple[Literal["there", "absent", "unknown"], str]:
+def _look(
+    url: str, *, host: str, by_get: bool
+) -> tuple[Literal["there", "absent", "unknown"], str]:
+    """Ask for one file; what the hub's library asks its API is asked as it does, by GET."""
     try:
         with make_session() as session:
-            answer = session.head(url, timeout=TIMEOUT_S, allow_redirects=False)
-            if answer.status_code in (405, 501):  # a mirror that knows no HEAD
-                first = {"Range": "bytes=0-0"}
-                with session.get(
-                    url, headers=first, timeout=TIMEOUT_S, allow_redirects=False, stream=True
-                ) as answer:
-                    pass
+            answer = None if by_get else _answer(session, "HEAD", url)
+            if answer is None or answer.status_code in (405, 501):  # a mirror that knows no HEAD
+                answer = _answer(session, "GET", url)
     except (requests.RequestException, ValueError) as error:
         return "unknown", f"{host} gave no usable answer: {reason_of(error)}"
     said = f"{host} answered {answer.status_code}"
@@ -78,3 +82,11 @@ def _look(url: str, *, host: str) -> tuple[Literal["there", "absent", "unknown"]
     if answer.status_code in _FORBIDDEN and any(name in answer.headers for name in _OWN_WORD):
         return "absent", said
     return "unknown", said
+
+
+def _answer(session: requests.Session, method: str, url: str) -> requests.Response:
+    first = {"Range": "bytes=0-0"} if method == "GET" else {}
+    with session.request(
+        method, url, headers=first, timeout=TIMEOUT_S, allow_redirects=False, stream=True
+    ) as answer:
+        return answer

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from container.contract import variable_text as texts
 from container.contract.pasted import cleaned, flaw
 from container.contract.redacted import without_secrets
+from container.contract.upstream import HUB_MIRROR
 
 NO_WANDB_RUN: Final = "dummy"  # nanochat's name for a run that reports nothing
 
@@ -56,6 +57,7 @@ class RunEnvironment:
     price_usd_per_hour: Decimal = Decimal(0)
     device_batch_size: int = 0
     mirror_url: str = ""
+    hub_mirror: str = ""  # read by the hub's libraries, in the stages
     traffic_port: int = 8000
     work_dir: Path = Path("/workspace")
     # Between SIGTERM and SIGKILL: Nomad, which io.net is said to use, leaves five seconds unless a
@@ -235,6 +237,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(name="FINGERPRINT", field="fingerprint", by="rental"),
     Variable(name="DEVICE_BATCH_SIZE", field="device_batch_size", read=texts.whole),
     Variable(name="DATASET_MIRROR_URL", field="mirror_url", read=texts.address),
+    Variable(name=HUB_MIRROR, field="hub_mirror", kept_when_live=True, read=texts.address),
     Variable(name="TRAFFIC_PORT", field="traffic_port", kept_when_live=True, read=texts.whole),
     Variable(name="WORK_DIR", field="work_dir", by="image", read=Path),
     Variable(

@@ -224,6 +224,11 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "components.preflight",
+        "Set trainstack:hubMirror to",
+        f"{UPSTREAM}test_a_mirror_of_the_hub_that_has_them_ends_the_refusal",
+    ),
+    row(
+        "components.preflight",
         "W&B refused the key",
         f"{PREFLIGHT}test_a_refused_wandb_key_is_replaced_or_not_needed",
     ),
@@ -341,6 +346,12 @@ ROWS: tuple[Row, ...] = (
         "set it, best by NTP",
         "tests/unit/container/transport/test_clock_of_the_operator.py::"
         "test_once_the_clock_is_right_the_same_is_answered",
+    ),
+    row(
+        "container.nanochat.prepare",
+        "set trainstack:hubMirror to a mirror",
+        "tests/container/test_recipes_prepare.py::"
+        "test_question_sets_come_from_the_hubs_mirror_also_where_nanochat_names_the_hub",
     ),
     row(
         "container.telemetry.notifier",
