@@ -289,10 +289,11 @@ def stage_environment(
     """Return the variables that a stage process may see: no storage credential, no token.
 
     With `credentials` WANDB_API_KEY stays. With `bare`, for processes that run what the model
-    wrote, only what a program needs to start is left.
+    wrote, only what a program needs to start is left, and where question sets are looked up.
     """
     if bare:
-        wanted = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
+        start = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
+        wanted = {*start, HUB_MIRROR}
         keep = {name: value for name, value in env.items() if name in wanted}
         prefixes = ("CUDA_", "NVIDIA_", "OMP_", "TORCH")
         keep |= {name: value for name, value in env.items() if name.startswith(prefixes)}
