@@ -173,33 +173,15 @@ def check_upstream(env: Mapping[str, str]) -> list[Finding]:
 
 
 def _of_upstream(answer: upstream_check.Answer) -> Finding:
-    file = answer.file
     if answer.outcome == "there":
-        return Finding(outcome="passed", text=f"{file.place} is at {answer.host}")
+        return Finding(outcome="passed", text=answer.what)
     if answer.outcome == "unknown":
-        return Finding(
-            outcome="unknown",
-            text=f"{file.place} was not looked up: {answer.why}. The rented machine fetches it "
-            "by its own network",
-        )
-    if file.without:
-        return Finding(
-            outcome="unknown",
-            text=f"{file.place} is not to be had: {answer.why}; {file.without}. Put it at a "
-            "mirror and set trainstack:datasetMirror to have it",
-        )
-    if file.of_hub:
-        return Finding(
-            outcome="refused",
-            text=f"{file.place} is not to be had: {answer.why}. Nothing was rented. Set "
-            "trainstack:hubMirror to a mirror of the Hugging Face hub that has it, or to nothing "
-            "for the hub itself.",
-        )
-    return Finding(
-        outcome="refused",
-        text=f"{file.place} is not to be had: {answer.why}. Nothing was rented. Put it at a "
-        "mirror and set trainstack:datasetMirror.",
-    )
+        text = f"{answer.what}. The rented machine fetches it by its own network"
+        return Finding(outcome="unknown", text=text)
+    if answer.blocks:
+        text = f"{answer.what}. Nothing was rented. {answer.remedy}."
+        return Finding(outcome="refused", text=text)
+    return Finding(outcome="unknown", text=f"{answer.what}. {answer.remedy}")
 
 
 def check_wandb(env: Mapping[str, str]) -> Finding:

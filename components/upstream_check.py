@@ -35,6 +35,33 @@ class Answer:
     host: str = ""  # that has it
     why: str = ""
 
+    @property
+    def blocks(self) -> bool:
+        """Whether a run would fail for want of it."""
+        return self.outcome == "absent" and not self.file.without
+
+    @property
+    def what(self) -> str:
+        """What became known, as a sentence without its point."""
+        if self.outcome == "there":
+            return f"{self.file.place} is at {self.host}"
+        if self.outcome == "unknown":
+            return f"{self.file.place} was not looked up: {self.why}"
+        lacks = f"; {self.file.without}" if self.file.without else ""
+        return f"{self.file.place} is not to be had: {self.why}{lacks}"
+
+    @property
+    def remedy(self) -> str:
+        """What has it there for the next look, likewise; "" where nothing is to be done."""
+        if self.outcome != "absent":
+            return ""
+        if self.file.of_hub:
+            return (
+                "Set trainstack:hubMirror to a mirror of the Hugging Face hub that has it, or to "
+                "nothing for the hub itself"
+            )
+        return "Put it at a mirror and set trainstack:datasetMirror to that"
+
 
 def ask_all(files: Sequence[UpstreamFile], *, mirror: str, hub_mirror: str = "") -> list[Answer]:
     """Ask the mirror for each file, then upstream for what it does not have; never raises.

@@ -214,23 +214,18 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "components.preflight",
-        "datasetMirror to have it",
-        f"{UPSTREAM}test_a_file_that_a_mirror_has_needs_no_upstream",
-    ),
-    row(
-        "components.preflight",
-        "Nothing was rented. Put it at a mirror",
-        f"{UPSTREAM}test_a_file_that_a_mirror_has_needs_no_upstream",
-    ),
-    row(
-        "components.preflight",
-        "Set trainstack:hubMirror to",
-        f"{UPSTREAM}test_a_mirror_of_the_hub_that_has_them_ends_the_refusal",
-    ),
-    row(
-        "components.preflight",
         "W&B refused the key",
         f"{PREFLIGHT}test_a_refused_wandb_key_is_replaced_or_not_needed",
+    ),
+    row(
+        "components.upstream_check",
+        "Put it at a mirror and set trainstack:datasetMirror",
+        f"{UPSTREAM}test_a_file_that_a_mirror_has_needs_no_upstream",
+    ),
+    row(
+        "components.upstream_check",
+        "Set trainstack:hubMirror to",
+        f"{UPSTREAM}test_a_mirror_of_the_hub_that_has_them_ends_the_refusal",
     ),
     row(
         "components.r2.verdict_reader",
