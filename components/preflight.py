@@ -34,6 +34,9 @@ PROPAGATION_S = 90.0
 
 PAUSE_S = 2.0
 
+HUB_MIRROR = "HUB_MIRROR"
+"""Not the libraries' own name: what the operator's shell says of the hub is not the machine's."""
+
 Outcome = Literal["passed", "refused", "unknown"]
 
 _SAID = "preflight: {outcome}: {text}"
@@ -163,31 +166,22 @@ def check_upstream(env: Mapping[str, str]) -> list[Finding]:
     if not recipe:
         return []
     wanted = fetched(load_recipe(recipe).nanochat)
-    answers = upstream_check.ask_all(wanted, mirror=env.get(NAMES["mirror_url"], ""))
+    answers = upstream_check.ask_all(
+        wanted, mirror=env.get(NAMES["mirror_url"], ""), hub_mirror=env.get(HUB_MIRROR, "")
+    )
     return [_of_upstream(one) for one in answers]
 
 
 def _of_upstream(answer: upstream_check.Answer) -> Finding:
-    file = answer.file
     if answer.outcome == "there":
-        return Finding(outcome="passed", text=f"{file.place} is at {answer.host}")
+        return Finding(outcome="passed", text=answer.what)
     if answer.outcome == "unknown":
-        return Finding(
-            outcome="unknown",
-            text=f"{file.place} was not looked up: {answer.why}. The rented machine fetches it "
-            "by its own network",
-        )
-    if file.without:
-        return Finding(
-            outcome="unknown",
-            text=f"{file.place} is not to be had: {answer.why}; {file.without}. Put it at a "
-            "mirror and set trainstack:datasetMirror to have it",
-        )
-    return Finding(
-        outcome="refused",
-        text=f"{file.place} is not to be had: {answer.why}. Nothing was rented. Put it at a "
-        "mirror and set trainstack:datasetMirror.",
-    )
+        text = f"{answer.what}. The rented machine fetches it by its own network"
+        return Finding(outcome="unknown", text=text)
+    if answer.blocks:
+        text = f"{answer.what}. Nothing was rented. {answer.remedy}."
+        return Finding(outcome="refused", text=text)
+    return Finding(outcome="unknown", text=f"{answer.what}. {answer.remedy}")
 
 
 def check_wandb(env: Mapping[str, str]) -> Finding:

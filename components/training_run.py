@@ -178,6 +178,7 @@ class TrainingRun(ComponentResource):
                 gpus_per_container=run.gpus_per_container,
                 device_batch_size=run.device_batch_size,
                 mirror_url=settings.dataset_mirror,
+                hub_mirror=settings.hub_mirror,
                 traffic_port=TRAFFIC_PORT,
                 stop_grace_s=settings.stop_grace_s,
             ).to_env()
@@ -211,6 +212,8 @@ class TrainingRun(ComponentResource):
         }
         if self._settings.dataset_mirror:
             environment[NAMES["mirror_url"]] = self._settings.dataset_mirror
+        if self._settings.hub_mirror:
+            environment[checks.HUB_MIRROR] = self._settings.hub_mirror
         if self._run.in_sweep:
             environment[RUN_OF_SWEEP] = self._run.name
         if self._run.wandb_run != NO_WANDB_RUN:

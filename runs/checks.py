@@ -23,7 +23,7 @@ from components.ionet.models import DeploymentRow
 from container.contract.upstream import NO_KERNEL, WITHOUT_KERNEL
 from container.transport import wandb_login
 from container.transport.network import reason_of
-from runs import machines, token_trial
+from runs import fetched_files, machines, token_trial
 from runs.errors import AccessRefusedError, RunsError, SettingMissingError
 from runs.source.source import Source
 from runs.terminal import formats
@@ -69,6 +69,7 @@ def findings(source: Source) -> Iterator[Finding]:
     yield _docker(source)
     if stack.outcome == "ok":
         yield judge_image(source.config)
+        yield _fetched(source)
         yield _told("W&B key", lambda: _wandb(source))
     if stack.outcome == "ok":
         yield from _machines(source)
@@ -270,6 +271,14 @@ def _docker(source: Source) -> Finding:
         found = docker_daemon.look(source.environ)
     return Finding(
         check="Docker engine", outcome=found.outcome, what=found.what, remedy=found.remedy
+    )
+
+
+def _fetched(source: Source) -> Finding:
+    with waiting("what a machine fetches", at_most_s=fetched_files.AT_MOST_S):
+        found = fetched_files.look(source.config)
+    return Finding(
+        check="fetched on paid time", outcome=found.outcome, what=found.what, remedy=found.remedy
     )
 
 

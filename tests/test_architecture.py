@@ -53,6 +53,7 @@ OF_COMPONENTS_IN_RUNS = {
     "components.ionet.cost": "prices and the vendor's minutes",
     "components.r2.cloudflare": "whether a token is good, as the preflight sees it",
     "components.r2.permissions": "what a run's token may do, as the program gives it",
+    "components.upstream_check": "what a machine fetches, asked for as the preflight does",
     "components.registry": "whether a registry takes a login, as the preflight sees it",
 }
 CROSSINGS = {
@@ -137,7 +138,7 @@ LAYERS = {
         ("runs.rentals",),
         ("runs.machines", "runs.model_client", "runs.remove"),
         ("runs.download", "runs.view"),
-        ("runs.token_trial",),
+        ("runs.fetched_files", "runs.token_trial"),
         ("runs.checks", "runs.tokens", "runs.vendor_report"),
         ("runs.inventory",),
         ("runs.reaping",),

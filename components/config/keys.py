@@ -229,6 +229,14 @@ class StackKeys(RunValues):
             description="an address that begins with https:// or http://, or nothing",
         ),
     ] = ""
+    hubMirror: Annotated[  # noqa: N815
+        str,
+        BeforeValidator(_address),
+        Field(
+            pattern=r"^(https?://\S+)?\Z",
+            description="an address that begins with https:// or http://, or nothing",
+        ),
+    ] = ""
     readyTimeoutMinutes: Annotated[  # noqa: N815
         int, Number, Field(ge=1, le=180, description="whole minutes, 1 to 180")
     ] = 30

@@ -78,6 +78,7 @@ class Settings:
     jurisdiction: str
     r2_endpoint: str
     dataset_mirror: str  # "": machines fetch everything from upstream
+    hub_mirror: str  # "": machines fetch question sets from the hub itself
     image: ImageSettings
     runs: tuple[RunSettings, ...]
     ready_timeout_minutes: int
@@ -138,6 +139,7 @@ def load_settings(
         jurisdiction=keys.jurisdiction,
         r2_endpoint=world.r2_endpoint(keys.cloudflareAccountId, jurisdiction=keys.jurisdiction),
         dataset_mirror=keys.datasetMirror or world.dataset_mirror_url,
+        hub_mirror=keys.hubMirror,
         image=_image(keys, world=world, env=env, recipe=load_recipe(recipe)),
         runs=runs,
         ready_timeout_minutes=keys.readyTimeoutMinutes,

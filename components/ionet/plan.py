@@ -21,6 +21,7 @@ from components.ledger.ledger import LedgerError
 from components.r2 import checkpoint_reader
 from components.r2.verdict_reader import RunPlace
 from container.contract.records import Verdict
+from container.contract.upstream import HUB_MIRROR
 
 Props = Mapping[str, Any]
 
@@ -28,6 +29,7 @@ VANISHED = ("deployment",)
 _WORDS = {  # a live machine keeps its own
     "image": "image",
     "STOP_GRACE_S": "stopGraceSeconds",
+    HUB_MIRROR: "hubMirror",
     **{key: key for key in change.TOLD_KEYS},
 }
 READ_FOR_S = 8.0

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 from container.contract import variable_text as texts
 from container.contract.pasted import cleaned, flaw
 from container.contract.redacted import without_secrets
+from container.contract.upstream import HUB_MIRROR
 
 NO_WANDB_RUN: Final = "dummy"  # nanochat's name for a run that reports nothing
 
@@ -56,6 +57,7 @@ class RunEnvironment:
     price_usd_per_hour: Decimal = Decimal(0)
     device_batch_size: int = 0
     mirror_url: str = ""
+    hub_mirror: str = ""  # read by the hub's libraries, in the stages
     traffic_port: int = 8000
     work_dir: Path = Path("/workspace")
     # Between SIGTERM and SIGKILL: Nomad, which io.net is said to use, leaves five seconds unless a
@@ -235,6 +237,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(name="FINGERPRINT", field="fingerprint", by="rental"),
     Variable(name="DEVICE_BATCH_SIZE", field="device_batch_size", read=texts.whole),
     Variable(name="DATASET_MIRROR_URL", field="mirror_url", read=texts.address),
+    Variable(name=HUB_MIRROR, field="hub_mirror", kept_when_live=True, read=texts.address),
     Variable(name="TRAFFIC_PORT", field="traffic_port", kept_when_live=True, read=texts.whole),
     Variable(name="WORK_DIR", field="work_dir", by="image", read=Path),
     Variable(
@@ -286,10 +289,11 @@ def stage_environment(
     """Return the variables that a stage process may see: no storage credential, no token.
 
     With `credentials` WANDB_API_KEY stays. With `bare`, for processes that run what the model
-    wrote, only what a program needs to start is left.
+    wrote, only what a program needs to start is left, and where question sets are looked up.
     """
     if bare:
-        wanted = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
+        start = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV")
+        wanted = {*start, HUB_MIRROR}
         keep = {name: value for name, value in env.items() if name in wanted}
         prefixes = ("CUDA_", "NVIDIA_", "OMP_", "TORCH")
         keep |= {name: value for name, value in env.items() if name.startswith(prefixes)}

@@ -2,7 +2,7 @@
 
 A mirror (`trainstack:datasetMirror`) has the files below one address: shards in the folder that
 nanochat keeps them in, everything else by its name. The question sets are not among them: the
-hub's own library fetches those.
+hub's own library fetches those, from a mirror of the hub (`trainstack:hubMirror`) where one is set.
 """
 
 from __future__ import annotations
@@ -13,17 +13,29 @@ from typing import Final
 from container.contract.commits import Generation
 
 _S3: Final = "https://karpathy-public.s3.us-west-2.amazonaws.com"
-_HUB: Final = "https://huggingface.co/datasets/karpathy"
+HUB: Final = "https://huggingface.co"
 EVAL_BUNDLE_URL: Final = f"{_S3}/eval_bundle.zip"
 IDENTITY_URL: Final = f"{_S3}/identity_conversations.jsonl"
 WORDS_URL: Final = (
     "https://raw.githubusercontent.com/dwyl/english-words/refs/heads/master/words_alpha.txt"
 )
 SHARDS_URLS: Final = {
-    "base_data": f"{_HUB}/fineweb-edu-100b-shuffle/resolve/main",
-    "base_data_climbmix": f"{_HUB}/climbmix-400b-shuffle/resolve/main",
+    "base_data": f"{HUB}/datasets/karpathy/fineweb-edu-100b-shuffle/resolve/main",
+    "base_data_climbmix": f"{HUB}/datasets/karpathy/climbmix-400b-shuffle/resolve/main",
 }
 """By the folder that a generation of nanochat keeps its shards in; nanochat names them itself."""
+
+QUESTION_SETS: Final = {
+    "smoltalk": "HuggingFaceTB/smol-smoltalk",
+    "mmlu": "cais/mmlu",
+    "gsm8k": "openai/gsm8k",
+    "arc": "allenai/ai2_arc",
+    "humaneval": "openai/openai_humaneval",
+}
+"""By nanochat's module, the repository at the hub that it loads; nanochat names them itself."""
+
+HUB_MIRROR: Final = "HF_ENDPOINT"
+"""What a mirror of the hub is told to the hub's libraries by: their own name for it."""
 
 
 NO_KERNEL: Final = "none"
@@ -45,6 +57,7 @@ class UpstreamFile:
     place: str  # below a mirror's address
     url: str  # upstream's
     without: str = ""  # what a run without it lacks; "": it cannot run
+    of_hub: bool = False  # fetched by the hub's library, which asks one place alone
 
 
 def mirrored(place: str, *, mirror: str) -> str:
@@ -73,4 +86,11 @@ def fetched(generation: Generation | None) -> tuple[UpstreamFile, ...]:
             url=IDENTITY_URL,
             without="the model would not know who it is",
         ),
+        *map(_question_set, sorted({one.partition(".")[0] for one in generation.question_sets})),
     )
+
+
+def _question_set(module: str) -> UpstreamFile:
+    # What the hub's library asks first, for its list of files.
+    place = f"api/datasets/{QUESTION_SETS[module]}"
+    return UpstreamFile(place=place, url=f"{HUB}/{place}", of_hub=True)

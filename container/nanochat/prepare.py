@@ -22,12 +22,20 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from container.contract.upstream import EVAL_BUNDLE_URL, IDENTITY_URL, WORDS_URL, mirrored
+from container.contract.upstream import (
+    EVAL_BUNDLE_URL,
+    HUB,
+    HUB_MIRROR,
+    IDENTITY_URL,
+    WORDS_URL,
+    mirrored,
+)
 from container.nanochat import shards
 from container.nanochat.download import FetchError, again, download
 
@@ -78,13 +86,38 @@ def sft_data(question_sets: Sequence[str]) -> None:
         words = base_dir() / "words_alpha.txt"
         if not words.exists():
             _fetch(WORDS_URL, words, check=_are_words)
+    if mirror := os.environ.get(HUB_MIRROR, ""):
+        urllib.request.install_opener(urllib.request.build_opener(_AtMirror(mirror)))
     for one in question_sets:
         path, _, given = one.partition(":")
         module, _, name = path.partition(".")
         arguments = dict(item.split("=", 1) for item in given.split(",") if item)
         task: Callable[..., Any] = getattr(importlib.import_module(f"tasks.{module}"), name)
-        rows = again(lambda task=task, kw=arguments: len(task(**kw)), what=f"{name} {arguments}")
+        try:
+            rows = again(
+                lambda task=task, kw=arguments: len(task(**kw)), what=f"{name} {arguments}"
+            )
+        except FetchError as error:
+            raise PrepareError(
+                f"{error}. It comes from {mirror or HUB}: where that cannot be reached, set "
+                "trainstack:hubMirror to a mirror of the Hugging Face hub"
+            ) from None
         print(f"{name} {arguments}: {rows:,} rows", flush=True)
+
+
+class _AtMirror(urllib.request.BaseHandler):
+    """Asks a mirror of the hub: nanochat's last commits have the hub's address in their code."""
+
+    handler_order = 100  # before the handler that names the host
+
+    def __init__(self, mirror: str) -> None:
+        self._mirror = mirror
+
+    def https_request(self, request: urllib.request.Request) -> urllib.request.Request:
+        place = request.full_url.removeprefix(f"{HUB}/")
+        if place != request.full_url:
+            request.full_url = mirrored(place, mirror=self._mirror)
+        return request
 
 
 def kernels(

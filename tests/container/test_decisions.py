@@ -161,11 +161,13 @@ def test_a_stage_that_runs_the_models_code_sees_next_to_nothing():
         "WANDB_API_KEY": "w",
         "SOME_OTHER": "x",
         "OMP_NUM_THREADS": "1",
+        "HF_ENDPOINT": "https://mirror.example",  # without it each set is asked of the hub itself
     }
     assert stage_environment(env, credentials=True, bare=True) == {
         "PATH": "/bin",
         "HOME": "/tmp",
         "OMP_NUM_THREADS": "1",
+        "HF_ENDPOINT": "https://mirror.example",
     }
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ from types import ModuleType
 import pytest
 
 from container.nanochat import chat, download, prepare, report, shards
+from tests.loopback_server import LoopbackServer, QuietHandler
 
 NEWER_THAN_3_10 = {
     "file_digest",
@@ -338,3 +340,52 @@ def test_a_file_comes_from_the_mirror_where_it_has_it_and_else_from_upstream(
     target = base / "identity_conversations.jsonl"
     prepare._fetch_if_had(upstream.as_uri(), target)
     assert target.read_text() == ('["mirror"]' if has else '["upstream"]')
+
+
+def _question_sets_of_their_own_loader(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for nanochat's last commits, which have the hub's address in their code."""
+    tasks = ModuleType("tasks.gsm8k")
+
+    def load(**_: str) -> bytes:
+        place = "https://huggingface.co/api/datasets/openai/gsm8k/parquet/main/train"
+        with urllib.request.urlopen(place, timeout=5) as answer:
+            rows: bytes = answer.read()
+        return rows
+
+    monkeypatch.setattr(tasks, "GSM8K", load, raising=False)
+    package = ModuleType("tasks")
+    package.__path__ = []
+    monkeypatch.setitem(sys.modules, "tasks", package)
+    monkeypatch.setitem(sys.modules, "tasks.gsm8k", tasks)
+    monkeypatch.setattr(urllib.request, "_opener", None)
+
+
+def test_question_sets_come_from_the_hubs_mirror_also_where_nanochat_names_the_hub(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Commits since a5a3a33 do not use the hub's library, which reads the variable itself."""
+
+    class Handler(QuietHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            self.send_response(200 if self.path.startswith("/at/api/datasets/openai/") else 404)
+            self.end_headers()
+            self.wfile.write(b"abc")
+
+    _question_sets_of_their_own_loader(monkeypatch)
+    server = LoopbackServer(Handler)
+    try:
+        monkeypatch.setenv("HF_ENDPOINT", f"{server.url}/at/")
+        prepare.sft_data(["gsm8k.GSM8K:subset=main,split=train"])
+    finally:
+        server.stop()
+    assert capsys.readouterr().out == "GSM8K {'subset': 'main', 'split': 'train'}: 3 rows\n"
+
+
+def test_question_sets_that_cannot_be_had_say_from_where_and_what_to_set(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _question_sets_of_their_own_loader(monkeypatch)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(prepare.PrepareError, match="It comes from http://127") as failed:
+        prepare.sft_data(["gsm8k.GSM8K:subset=main,split=train"])
+    assert "set trainstack:hubMirror to a mirror of the Hugging Face hub" in str(failed.value)

@@ -283,3 +283,18 @@ def test_the_configs_mirror_reaches_the_machine_and_the_preflight(
     assert declared.one("CaasDeployment").inputs["env"]["DATASET_MIRROR_URL"] == used
     environment = declared.one("Command").inputs["environment"]
     assert (environment["DATASET_MIRROR_URL"], environment["RECIPE"]) == (used, "rehearsal")
+
+
+@pytest.mark.parametrize("mirror", ["https://hub.example/api/hf", ""])
+def test_the_hubs_mirror_reaches_the_machine_by_the_name_that_its_libraries_read(
+    program: Program, mirror: str
+) -> None:
+    """Without one nothing is declared that an older stack did not have."""
+    declared = program({"hubMirror": mirror} if mirror else {})
+    machine = declared.one("CaasDeployment").inputs["env"]
+    asked = declared.one("Command").inputs["environment"]
+    told = {"HF_ENDPOINT": mirror} if mirror else {}
+    assert {name: text for name, text in machine.items() if name == "HF_ENDPOINT"} == told
+    assert asked.get("HUB_MIRROR", "") == mirror
+    assert "HF_ENDPOINT" not in asked, "it would ask by the operator's own library's settings"
+    assert ("HUB_MIRROR" in asked) == bool(mirror)

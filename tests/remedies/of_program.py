@@ -214,18 +214,18 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "components.preflight",
-        "datasetMirror to have it",
-        f"{UPSTREAM}test_a_file_that_a_mirror_has_needs_no_upstream",
-    ),
-    row(
-        "components.preflight",
-        "Nothing was rented. Put it at a mirror",
-        f"{UPSTREAM}test_a_file_that_a_mirror_has_needs_no_upstream",
-    ),
-    row(
-        "components.preflight",
         "W&B refused the key",
         f"{PREFLIGHT}test_a_refused_wandb_key_is_replaced_or_not_needed",
+    ),
+    row(
+        "components.upstream_check",
+        "Put it at a mirror and set trainstack:datasetMirror",
+        f"{UPSTREAM}test_a_file_that_a_mirror_has_needs_no_upstream",
+    ),
+    row(
+        "components.upstream_check",
+        "Set trainstack:hubMirror to",
+        f"{UPSTREAM}test_a_mirror_of_the_hub_that_has_them_ends_the_refusal",
     ),
     row(
         "components.r2.verdict_reader",
@@ -341,6 +341,12 @@ ROWS: tuple[Row, ...] = (
         "set it, best by NTP",
         "tests/unit/container/transport/test_clock_of_the_operator.py::"
         "test_once_the_clock_is_right_the_same_is_answered",
+    ),
+    row(
+        "container.nanochat.prepare",
+        "set trainstack:hubMirror to a mirror",
+        "tests/container/test_recipes_prepare.py::"
+        "test_question_sets_come_from_the_hubs_mirror_also_where_nanochat_names_the_hub",
     ),
     row(
         "container.telemetry.notifier",

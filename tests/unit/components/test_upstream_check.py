@@ -62,8 +62,12 @@ def asked(monkeypatch: pytest.MonkeyPatch, upstream: Server) -> None:
     monkeypatch.setattr(preflight, "fetched", lambda _: sources)
 
 
-def findings(mirror_url: str = "") -> list[str]:
-    env = {"RECIPE": "nanochat-d20", "DATASET_MIRROR_URL": mirror_url}
+def findings(mirror_url: str = "", *, hub_mirror: str = "") -> list[str]:
+    env = {
+        "RECIPE": "nanochat-d20",
+        "DATASET_MIRROR_URL": mirror_url,
+        preflight.HUB_MIRROR: hub_mirror,
+    }
     return [f"{one.outcome}: {one.text}" for one in preflight.check_upstream(env)]
 
 
@@ -122,6 +126,61 @@ def test_what_a_mirror_lacks_is_asked_of_upstream(
 ) -> None:
     upstream.answers = {"/needed": (200, {})}
     assert [one.partition(":")[0] for one in findings(mirror.url)] == ["passed", "unknown"]
+
+
+@pytest.fixture
+def questions(monkeypatch: pytest.MonkeyPatch, upstream: Server) -> str:
+    """Let a run need a question set, and return where it is asked for."""
+    place = "api/datasets/a/questions"
+    file = UpstreamFile(place=place, url=f"{upstream.url}/{place}", of_hub=True)
+    monkeypatch.setattr(preflight, "fetched", lambda _: (file,))
+    return place
+
+
+def test_question_sets_are_asked_of_the_hubs_mirror_alone_and_as_its_library_asks(
+    questions: str, upstream: Server, mirror: Server
+) -> None:
+    """The library knows one place; a GET, as not each mirror of its API answers a HEAD."""
+    upstream.answers = {f"/{questions}": (200, {})}
+    assert findings(mirror.url)[0].startswith("passed"), "a mirror of files is not the hub's"
+    assert (upstream.calls, mirror.calls) == ([f"GET /{questions}"], [])
+    (found,) = findings(hub_mirror=f"{mirror.url}/at/")
+    assert found.startswith(f"refused: {questions} is not to be had: 127.0.0.1 answered 404")
+    assert mirror.calls == [f"GET /at/{questions}"]
+    assert len(upstream.calls) == 1
+
+
+def test_a_mirror_of_the_hub_that_has_them_ends_the_refusal(
+    questions: str, upstream: Server, mirror: Server
+) -> None:
+    assert "Set trainstack:hubMirror to a mirror" in findings()[0]
+    mirror.answers = {f"/{questions}": (200, {})}
+    assert findings(hub_mirror=mirror.url) == [f"passed: {questions} is at 127.0.0.1"]
+    upstream.answers = mirror.answers
+    assert findings()[0].startswith("passed"), "to nothing, for the hub itself"
+
+
+def test_what_the_operators_shell_says_of_the_hub_is_not_the_machines(
+    questions: str, upstream: Server
+) -> None:
+    upstream.answers = {f"/{questions}": (200, {})}
+    env = {"RECIPE": "nanochat-d20", "HF_ENDPOINT": NOBODY}
+    assert [one.outcome for one in preflight.check_upstream(env)] == ["passed"]
+
+
+@pytest.mark.parametrize("recipe", [name for name in known_recipes() if name != "rehearsal"])
+def test_each_recipes_question_sets_are_asked_for(recipe: str) -> None:
+    sets = [one.url for one in fetched(load_recipe(recipe).nanochat) if one.of_hub]
+    assert sets == [
+        f"https://huggingface.co/api/datasets/{name}"
+        for name in (
+            "allenai/ai2_arc",
+            "openai/gsm8k",
+            "openai/openai_humaneval",
+            "cais/mmlu",
+            "HuggingFaceTB/smol-smoltalk",
+        )
+    ]
 
 
 def test_a_rehearsal_and_a_preflight_of_an_older_stack_ask_for_nothing() -> None:

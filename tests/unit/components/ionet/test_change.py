@@ -202,11 +202,18 @@ def test_the_environments_meaning_does() -> None:
     assert rental_hash(rented) != rental_hash(wanted)
 
 
-def test_a_longer_grace_of_a_stop_waits_for_the_next_rental() -> None:
-    found = decide(
-        {**RENTED, "env": OLDER_ENV}, {**RENTED, "env": {**OLDER_ENV, "STOP_GRACE_S": "60"}}
-    )
-    assert (found.kind, found.waiting) == ("keep", ("STOP_GRACE_S",))
+@pytest.mark.parametrize(
+    ("variable", "value"), [("STOP_GRACE_S", "60"), ("HF_ENDPOINT", "https://mirror.example")]
+)
+def test_what_only_the_next_machine_can_use_waits_for_the_next_rental(
+    variable: str, value: str
+) -> None:
+    """A longer grace of a stop, another place to fetch from."""
+    rented = {**RENTED, "env": OLDER_ENV}
+    wanted = {**RENTED, "env": {**OLDER_ENV, variable: value}}
+    found = decide(rented, wanted)
+    assert (found.kind, found.waiting) == ("keep", (variable,))
+    assert rental_hash(rented) == rental_hash(wanted)
 
 
 @pytest.mark.parametrize("key", [*NEXT_RENTAL_KEYS, *TOKEN_KEYS, "durationHours", "renew"])
