@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from localcloud.pulumi.plugins.install import PROVIDERS
+from tests import ROOT
 from tests.e2e.scratch_stack import ScratchStack
 from tests.unit.components.vendor_double import Vendor
 
@@ -80,6 +81,38 @@ def test_no_secret_is_shown_by_a_command_that_is_asked_to_tell_everything(
         if value in told
     }
     assert shown == set()
+
+
+def test_what_shows_secrets_all_the_same_is_named_in_the_docs(
+    stack: ScratchStack, wandb: Vendor, tmp_path: Path
+) -> None:
+    """What passes between the engine and its plugins is recorded whole, for who asks for that."""
+    wandb.answers[:] = [(503, b"")]
+    stack.up()
+    secrets = secrets_of(stack)
+    quiet = stack.env
+    ways = {
+        "--tracing": ("--tracing", f"file:{tmp_path / 'trace'}"),
+        "--otel-traces": ("--otel-traces", f"file://{tmp_path / 'trace'}"),
+        "PULUMI_DEBUG_GRPC": (),
+    }
+    shows: set[str] = set()
+    for way, flags in ways.items():
+        stack.env = {**quiet, way: str(tmp_path / "trace")} if not flags else quiet
+        told = stack.preview(*flags)
+        kept = (tmp_path / "trace").read_bytes().decode(errors="replace")
+        (tmp_path / "trace").unlink()
+        assert len(kept) > 10_000
+        assert not [name for name, value in secrets.items() if value in told], "on the terminal"
+        shows |= {way for value in secrets.values() if value in kept}
+    stack.env = quiet
+
+    (promise,) = [
+        paragraph
+        for paragraph in re.split(r"\n(?=\d+\. )", (ROOT / "docs/architecture.md").read_text())
+        if "**Secrets** are secret inputs" in paragraph
+    ]
+    assert {way for way in ways if f"`{way}" in promise} == shows
 
 
 def test_what_the_preflight_could_not_ask_reaches_the_reader_once(

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # CoroutineType takes no parameters when it runs
 def serve(stand_in: StandIn, version: str) -> None:
     """Serve until the engine interrupts this process or is gone."""
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    address = addresses[0] if addresses else ""
+    address = "".join(addresses[-1:])  # behind that of a trace, where there is one
     stand_in.log = EngineLog(address)
     asyncio.run(_serve(stand_in, _Servicer(sys.argv[1:], version, stand_in, address)))
 

@@ -137,7 +137,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: over.set())
     addresses = [argument for argument in sys.argv[1:] if not argument.startswith("-")]
-    host = LanguageHost(addresses[0] if addresses else "")
+    host = LanguageHost("".join(addresses[-1:]))  # behind that of a trace, where there is one
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=8), options=_GRPC_CHANNEL_OPTIONS)
     language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")

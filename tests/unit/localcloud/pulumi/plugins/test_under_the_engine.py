@@ -205,6 +205,19 @@ def test_each_command_says_of_each_plugin_that_it_is_a_stand_in(project: Scratch
             assert f"{package}: trainstack's stand-in for the plugin, not the official one" in said
 
 
+@pytest.mark.parametrize("scheme", ["--tracing=file:", "--otel-traces=file://"])
+def test_an_update_that_is_traced_works_as_any_other(project: ScratchProject, scheme: str) -> None:
+    """The engine names the trace's address to each plugin before its own; the last one is its."""
+    project.program("""
+        import pulumi_command as command
+        command.local.Command("says", create="true")
+    """)
+    said = project.up(f"{scheme}{project.folder / 'trace'}")
+    assert "2 created" in said
+    assert "command: trainstack's stand-in" in said
+    assert (project.folder / "trace").stat().st_size > 0
+
+
 def test_a_command_that_fails_stops_the_update_with_what_it_said(project: ScratchProject) -> None:
     project.program("""
         import pulumi_command as command
