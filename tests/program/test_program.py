@@ -55,6 +55,8 @@ def test_a_bucket_that_exists_is_adopted_and_always_kept(program: Program) -> No
     assert bucket.options.retainOnDelete
     assert bucket.inputs["jurisdiction"] == "default"
     assert bucket.inputs["storageClass"] == "Standard"
+    # R2 may answer 405 to the PATCH of another one (Alos-no/Cloudflare.NET pull request 41).
+    assert list(bucket.options.ignoreChanges) == ["storageClass"]
     assert "location" not in bucket.inputs
 
 
