@@ -35,6 +35,19 @@ def test_only_a_script_is_executable_in_git_too() -> None:
     }
 
 
+@pytest.mark.skipif(not is_checkout(), reason="unpacked from an archive: git tracks nothing here")
+def test_git_writes_lf_whatever_it_is_told_of_line_ends_on_this_computer() -> None:
+    """With core.autocrlf a checkout had CRLF, and no script of it starts in a Linux container."""
+    shown = subprocess.run(
+        ["git", "check-attr", "-z", "eol", "--", *tracked()],
+        cwd=CONTAINER,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split("\0")
+    assert dict(zip(shown[::3], shown[2::3], strict=False)) == dict.fromkeys(tracked(), "lf")
+
+
 def test_each_file_of_the_image_is_text_so_that_line_ends_may_be_changed() -> None:
     for name, content in image_context.read(CONTAINER).items():
         assert b"\0" not in content, f"{name} is not text: line ends in it are content"

@@ -94,6 +94,20 @@ def test_the_first_step_may_take_as_long_as_compiling_does(name: str) -> None:
             assert one.step_limit_s >= 600
 
 
+@pytest.mark.parametrize("world_size", [1, 8])
+@pytest.mark.parametrize("name", ON_GPUS)
+def test_every_rank_of_a_machine_reduces_before_anything_is_fetched(
+    name: str, world_size: int
+) -> None:
+    """Without enough /dev/shm they cannot: https://github.com/NVIDIA/nccl/issues/342."""
+    check = load_recipe(name).all_reduce
+    assert check is not None
+    argv = render_argv(check.argv, {"world_size": world_size})
+    assert f"--nproc_per_node={world_size}" in argv
+    assert argv[-2:] == ["-m", "container.nanochat.all_reduce"]
+    assert check.silence_limit_s <= 60, "a machine that is hopeless is to end in its first minute"
+
+
 @pytest.mark.parametrize("name", ON_GPUS)
 def test_larger_models_ask_for_more_hours_and_room_for_three_checkpoints(name: str) -> None:
     step_gb = {

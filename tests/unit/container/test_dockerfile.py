@@ -344,6 +344,12 @@ def test_nanochats_packages_are_compiled_by_the_build_and_not_by_each_process_on
     }
 
 
+@pytest.mark.parametrize("argument", ["FA3_REVISION", "NANOCHAT_COMMIT"])
+def test_what_an_image_is_made_of_stands_at_a_revision_that_cannot_move(argument: str) -> None:
+    """https://github.com/karpathy/nanochat/issues/737: whatever the repository held that day."""
+    assert re.fullmatch("[0-9a-f]{40}", defaults()[argument])
+
+
 def test_an_extra_that_nanochat_does_not_have_is_refused(build: Build) -> None:
     code, said = build.run(the_run("nanochat", "uv sync"), NANOCHAT_EXTRA="cuda")
     assert (code, said) == (1, "this build's NANOCHAT_EXTRA is neither gpu nor cpu\n")

@@ -118,6 +118,20 @@ def test_reading_a_token_never_asks_for_its_value(
     assert imported is not None and imported[0] == id_ and "value" not in imported[1]
 
 
+def test_a_tokens_state_carries_the_mark_of_its_schema_wherever_it_comes_from(
+    api: CloudflareApi,
+) -> None:
+    """Without it the official plugin cannot read the state; one of before stays without."""
+    token, mark = AccountToken(api), '{"schema_version":"501"}'
+    id_, state = token.create(CALL, WRITER)
+    read, imported = token.read(CALL, id_, state), token.read(CALL, f"{ACCOUNT}/{id_}", {})
+    assert read is not None and imported is not None
+    changed = token.update(CALL, id_, state, {**WRITER, "name": "other"})
+    assert {one["__meta"] for one in (state, read[1], imported[1], changed)} == {mark}
+    older = token.read(CALL, id_, {key: state[key] for key in state.keys() - {"__meta"}})
+    assert older is not None and "__meta" not in older[1]
+
+
 @pytest.mark.parametrize("status", ["expired", "revoked (exposed)"])
 def test_a_token_that_is_over_counts_as_gone(
     api: CloudflareApi, double: CloudflareDouble, status: str

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from pulumi.provider.experimental.property_value import PropertyValue
+from pulumi.provider.experimental.provider import CreateRequest
 
 from localcloud.pulumi.plugins.command_plugin import Command
 from localcloud.pulumi.plugins.resource import Call, PluginError
+from localcloud.pulumi.plugins.standin import StandIn
+
+PASSES = {"passing": True}
+"""Shown while a command runs, and gone from what stays: as the official plugin shows it."""
 
 
 def test_a_command_gets_what_it_said_before() -> None:
@@ -21,7 +29,7 @@ def test_a_command_gets_what_it_said_before() -> None:
 def test_a_command_logs_what_it_is_told_to() -> None:
     def logged(choice: str | None) -> list[str]:
         lines: list[str] = []
-        call = Call("a::b::c", lambda text, **_how: lines.append(text))
+        call = Call("a::b::c", lambda text, **how: lines.append(text) if how == PASSES else None)
         inputs = {"create": "echo out; echo err >&2", "logging": choice}
         Command().create(call, {k: v for k, v in inputs.items() if v})
         return sorted(lines)
@@ -32,6 +40,17 @@ def test_a_command_logs_what_it_is_told_to() -> None:
     assert logged("none") == []
     with pytest.raises(PluginError, match="may be one of stdoutAndStderr, stdout, stderr, none"):
         Command().check(Call("a::b::c"), {"logging": "loud"})
+
+
+def test_what_a_command_prints_is_no_secret_of_the_state_whatever_it_was_given() -> None:
+    """As with the official plugin: nothing secret may ever be printed."""
+    urn = "urn:pulumi:dev::scratch::command:local:Command::says"
+    key = PropertyValue({"KEY": PropertyValue("PLANTED")}, is_secret=True)
+    given = {"create": PropertyValue("echo heard; echo also >&2"), "environment": key}
+    stand_in = StandIn("command", [Command()])
+    made = asyncio.run(stand_in.create(CreateRequest(urn, given, 0, False))).properties
+    assert {name for name, value in made.items() if value.is_secret} == {"environment"}
+    assert (made["stdout"].value, made["stderr"].value) == ("heard", "also")
 
 
 def test_a_command_over_its_time_is_ended_with_its_children() -> None:

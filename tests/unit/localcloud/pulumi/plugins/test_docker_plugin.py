@@ -58,8 +58,8 @@ def project(tmp_path: Path, local_world: dict[str, str], name: str) -> Iterator[
     context.mkdir()
     (context / "content").write_text("one")
     (context / "Dockerfile").write_text(
-        "FROM scratch AS wanted\nARG WHAT\nLABEL what=$WHAT\nCOPY content /content\n"
         "FROM no.such.registry/unwanted AS unwanted\n"
+        "FROM scratch AS wanted\nARG WHAT\nLABEL what=$WHAT\nCOPY content /content\n"
     )
     try:
         yield project
@@ -72,7 +72,7 @@ def project(tmp_path: Path, local_world: dict[str, str], name: str) -> Iterator[
 def test_an_image_is_built_pushed_and_built_again_when_its_content_changes(
     project: ScratchProject, local_world: dict[str, str], name: str
 ) -> None:
-    """With BuildKit: the stage after the target, which nobody could pull, is not built."""
+    """With BuildKit: the stage before the target, which nobody could pull, is not built."""
     assert "[unknown]" in project.pulumi("preview")
     said = project.up()
     assert "[wanted 1/1] COPY content" in said and "pushed" in said

@@ -153,6 +153,19 @@ def test_a_stand_in_answers_nobody_outside_of_the_local_world(missing: tuple[str
     assert re.search(said, failure.reason)
 
 
+def test_a_stand_in_says_what_it_is_where_it_stays_to_be_read(
+    stand_in: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each update of a rehearsal: nobody is to take it for the official plugin."""
+    said: list[tuple[str, str, dict[str, bool]]] = []
+    monkeypatch.setattr(
+        stand_in.log, "of", lambda urn: lambda text, **how: said.append((urn, text, how))
+    )
+    asyncio.run(stand_in.configure(ConfigureRequest({}, {}, True, True)))
+    name = "test: trainstack's stand-in for the plugin, not the official one"
+    assert said == [("", name, {})]
+
+
 def test_nothing_changed_is_no_change(stand_in: StandIn) -> None:
     state = {"name": "n", "litres": 2, "lid": {"colour": "red"}, "size": "s", "steam": "much"}
     answer = diff(stand_in, state, {"lid": {"colour": "red"}, "litres": 2.0, "name": "n"})
