@@ -138,6 +138,7 @@ def _described(inputs: Properties) -> Properties:
         "context": str(context),
         "dockerfile": os.path.relpath(dockerfile, context),
         "imageName": inputs["imageName"],
+        "platform": build.get("platform", ""),
         "registryServer": inputs.get("registry", {}).get("server", ""),
     }
 

@@ -115,9 +115,11 @@ def test_the_state_of_an_image_is_that_of_the_official_plugin(
         "context",
         "dockerfile",
         "imageName",
+        "platform",
         "registryServer",
         "repoDigest",
     }
+    assert outputs["platform"] in ("linux/amd64", "linux/arm64")
     kept = json.loads(outputs["__inputs"]["plaintext"])
     assert {"build", "imageName", "registry"} <= kept.keys()
     assert kept["registry"]["password"] == local_world["REGISTRY_SECRET"]
