@@ -6,19 +6,21 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from container.contract.environment import BadEnvironmentError, RunEnvironment
 from container.contract.recipe import load_recipe
-from container.supervisor.bare import commit_problem, with_gpus
+from container.supervisor.bare import as_found, commit_problem, with_gpus
 from container.supervisor.machine_check import Gpu
 from tests import ROOT
 from tests.container.conftest import BUCKET, wait_for
 from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server
 
 ENVIRONMENT = RunEnvironment(run="main", settings={}, endpoint="", bucket="")
+LAST_WITH_MIDTRAINING = "348fbb301b8b709ad5d59bdf69e99a51982f594a"
 H100 = Gpu("NVIDIA H100 80GB HBM3", 80 * 2**30, "570")
 
 
@@ -33,10 +35,12 @@ def test_a_recipe_for_the_processor_counts_none() -> None:
 
 
 def test_an_image_with_another_nanochat_than_the_recipes_is_refused_with_the_one_it_needs() -> None:
-    recipe = load_recipe("nanochat-d20")
-    told = commit_problem(recipe, commit="348fbb301bd0e8d2fc2c6b6b0d7d6a6e0b0c7d1f")
-    (wanted,) = re.findall(r"NANOCHAT_COMMIT=([0-9a-f]{40})", told)
-    assert not commit_problem(recipe, commit=wanted)
+    """Its last commit with midtraining keeps its shards elsewhere: found after they had come."""
+    asked = replace(ENVIRONMENT, recipe="nanochat-d20", nanochat_commit=LAST_WITH_MIDTRAINING)
+    with pytest.raises(BadEnvironmentError, match="this image's nanochat, 348fbb3") as failed:
+        as_found(asked, say=print)
+    (wanted,) = re.findall(r"NANOCHAT_COMMIT=([0-9a-f]{40})", str(failed.value))
+    assert not commit_problem(load_recipe("nanochat-d20"), commit=wanted)
     assert not commit_problem(load_recipe("rehearsal"), commit=wanted), "which has none of it"
 
 

@@ -50,6 +50,17 @@ def test_the_base_now_stands_against_the_one_before(
     assert "BENCH_IMAGE is not set" in capsys.readouterr().err
 
 
+def test_an_image_stands_against_what_it_was_on_the_base_before(
+    hub: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = hub.url.removeprefix("http://")
+    monkeypatch.setenv("BENCH_IMAGE", f"{host}/somebody/nanochat@sha256:{'a' * 64}")
+    for size in (5_000_000_000, 30_000_000, 4_500_000_000):
+        hub.will(200, {"layers": [{"size": size}]})
+    _, figure = image_size.measure(False)
+    assert (figure.shown, figure.against) == ("4500 MB", "on the base before: 9470 MB")
+
+
 def test_what_cannot_be_had_is_said(hub: Vendor, capsys: pytest.CaptureFixture[str]) -> None:
     hub.will(503, {})
     assert image_size.measure(False) == []

@@ -76,6 +76,16 @@ def test_what_is_unusual_is_told(members: dict[str, Any], told: str) -> None:
     assert told in "\n".join(drawn(panel.picture([view(**members)], height=24)))
 
 
+def test_the_rate_of_a_machines_links_is_told_beside_what_is_usual_to_programs_too() -> None:
+    rates = {"all_reduce_bytes_per_s": 3.1e11, "usual_all_reduce_bytes_per_s": 3.5e11}
+    measured = view(status=status(**rates))
+    assert "all-reduce 310 GB/s (usual: 350)" in "\n".join(
+        drawn(panel.picture([measured], height=24))
+    )
+    assert rates.items() <= panel.as_json(measured).items()
+    assert panel.as_json(view(status=status()))["all_reduce_bytes_per_s"] is None
+
+
 def test_a_run_of_many_stages_fits_the_terminal() -> None:
     stages = [StageStatus(name=f"stage-{n}", state="done", elapsed_s=1.0) for n in range(40)]
     stages[-1] = StageStatus(name="the-last", state="running", elapsed_s=1.0)

@@ -107,6 +107,12 @@ def test_a_wrong_path_or_name_of_an_image_says_which(context: Path) -> None:
         Image().check(call, {"imageName": "localhost/a", "build": {"context": "/no/such"}})
 
 
+def test_a_builder_that_the_stand_in_does_not_have_is_refused_by_name(context: Path) -> None:
+    build = {"context": str(context), "builderVersion": "BuilderV1"}
+    with pytest.raises(PluginError, match="builderVersion of c is BuilderV1"):
+        Image().check(Call("a::b::c"), {"imageName": "localhost/a", "build": build})
+
+
 def test_new_registry_credentials_are_no_reason_to_build_again() -> None:
     stand_in = StandIn("docker", [Image()])
     urn = "urn:pulumi:dev::scratch::docker:index/image:Image::image"
