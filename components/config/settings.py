@@ -19,7 +19,7 @@ from components.config.endpoints import (
     flaws,
     world_problems,
 )
-from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
+from components.config.keys import AUTO, PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
 from components.config.one_image import REHEARSAL, extra, target, unbuildable
 from components.config.refusals import foreign_keys, parse, texts_in
 from components.config.run_settings import RunSettings
@@ -243,14 +243,15 @@ def _runs(
             gpu_type=CPU if chosen.gpuType.upper() == CPU else chosen.gpuType,
             gpus_per_container=chosen.gpusPerContainer,
             locations=tuple(sorted({country.upper() for country in chosen.locations})),
-            duration_hours=chosen.durationHours,
+            duration_hours=0 if chosen.durationHours == AUTO else chosen.durationHours,
             max_cost_usd=chosen.maxCostUsd,
+            max_usd_per_gpu_hour=chosen.maxUsdPerGpuHour,
             device_batch_size=chosen.deviceBatchSize,
             keep_alive=chosen.keepAlive,
             wandb_run=chosen.wandbRun,
             rerun=chosen.rerun,
             renew=chosen.renew,
-            timed_for=timed_for(recipe, chosen.recipeSettings, gpus=chosen.gpusPerContainer),
+            timed_for=timed_for(recipe, gpus=chosen.gpusPerContainer),
         )
         runs.append(run)
         if "runs" in bad:
