@@ -124,7 +124,7 @@ def load_settings(
         )
     world = World.from_env(cloud, env=env)
     problems += _contradicting_registry(keys, server=world.registry_server, bad=bad)
-    runs = _runs(keys, project=project, stack=stack, problems=problems, bad=bad)
+    runs = checked_runs(keys, project=project, stack=stack, problems=problems, bad=bad)
     if problems:
         hidden = [config.get(key, "") for key in (*secret_keys, *map(prefix.__add__, SECRET_KEYS))]
         raise SettingsError(_all_of(problems, stack=stack, hidden=hidden))
@@ -216,9 +216,10 @@ def _all_of(problems: list[str], *, stack: str, hidden: Iterable[str]) -> str:
     return f"stack {stack} cannot be used, {count} (nothing was asked of anyone):\n{listed}"
 
 
-def _runs(
+def checked_runs(
     keys: StackKeys, *, project: str, stack: str, problems: list[str], bad: frozenset[str]
 ) -> tuple[RunSettings, ...]:
+    """Return the runs that the keys declare; add a line for each that cannot be."""
     runs: list[RunSettings] = []
     recipes: dict[str, Recipe] = {}
     for name, overrides in (keys.runs or {DEFAULT_RUN: RunKeys()}).items():
