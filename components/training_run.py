@@ -98,7 +98,6 @@ class TrainingRun(ComponentResource):
             "image": image.digest,
             "entrypoint": list(ENTRYPOINT),
             "trafficPort": TRAFFIC_PORT,
-            "durationHours": run.duration_hours,
             "maxCostUsd": properties.dollars(run.max_cost_usd),
             "credentialsExpireOn": credentials.expire_on,
             "accessKeyId": credentials.access_key_id,
@@ -108,8 +107,14 @@ class TrainingRun(ComponentResource):
             "registryUsername": settings.image.username,
             "registrySecret": settings.image.secret,
         }
-        if run.timed_for:
-            self._args["timedFor"] = properties.timed_for(run.timed_for)
+        self._args["timedFor"] = properties.timed_for(run.timed_for)
+        # Hours that are left open are resolved when a machine is chosen, and kept.
+        if run.duration_hours:
+            self._args["durationHours"] = run.duration_hours
+        else:
+            self._args["autoHours"] = True
+        if run.max_usd_per_gpu_hour:
+            self._args["maxUsdPerGpuHour"] = properties.dollars(run.max_usd_per_gpu_hour)
         # Not there where they are not set: a machine that an older release rented has no such.
         if settings.notify_url:
             self._args["notifyUrl"] = settings.notify_url
@@ -174,7 +179,7 @@ class TrainingRun(ComponentResource):
                 bucket=settings.bucket,
                 wandb_run=run.wandb_run,
                 keep_alive=run.keep_alive,
-                gpu_type=run.gpu_type,
+                gpu_type=run.models[0],  # what is found of several, the rental tells besides
                 gpus_per_container=run.gpus_per_container,
                 device_batch_size=run.device_batch_size,
                 mirror_url=settings.dataset_mirror,

@@ -22,6 +22,7 @@ from runs.commands.list import list_runs
 from runs.commands.logs import logs
 from runs.commands.loss import loss
 from runs.commands.pull import pull
+from runs.commands.quote import quote
 from runs.commands.reap import reap
 from runs.commands.rm import rm
 from runs.commands.status import status
@@ -67,6 +68,7 @@ COMMANDS = (
     ),
     (logs, "logs", "Print a run's whole output.", _LOOKED),
     (loss, "loss", "Draw the loss curve.", _LOOKED),
+    (quote, "quote", "Say what runs would cost now.", "Interrupted; nothing was bought."),
     (cost, "cost", "Say what runs cost.", _LOOKED),
     (artifacts, "artifacts", "List what a finished run left.", _LOOKED),
     (

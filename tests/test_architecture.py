@@ -37,6 +37,7 @@ WIRE = {
 OF_COMPONENTS_IN_RUNS = {
     "components.config.endpoints": "the two worlds must not be told apart twice",
     "components.config.one_run": "whose config key a message names",
+    "components.config.quotable": "what a run asks for is what the program would ask for",
     "components.docker_daemon": "what the doctor asks of the engine is what an update asks",
     "components.errors": "what the program's own code raises ends a command as one message",
     "components.http_session": "one way to speak HTTP, which reads no other tool's files",
@@ -46,7 +47,10 @@ OF_COMPONENTS_IN_RUNS = {
     "components.ionet.errors": "what each call can say",
     "components.ionet.catalogue": "which rows of the catalogue can be asked about, for the report",
     "components.ionet.json_shapes": "what an answer holds that no wire type knows, for the report",
+    "components.ionet.market": "a quote is what a preview would choose",
     "components.ionet.models": "the vendor's wire types",
+    "components.ionet.offers": "what a run asks of the market",
+    "components.ionet.quote": "how a quote is shown, there and in a preview",
     "components.ionet.rental": "gone, as this account shows it",
     "components.ionet.run_tokens": "by which name a run's token is told",
     "components.ledger": "what was rented for whom, whatever became of the state",

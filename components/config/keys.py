@@ -7,9 +7,18 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    TypeAdapter,
+    ValidationError,
+)
 
 from components.config.countries import NAMES as COUNTRIES
 from container.contract.pasted import cleaned
@@ -18,6 +27,9 @@ from container.contract.redacted import has_secrets
 PROJECT_NAMESPACE = "trainstack"
 MAX_HOURS = 168
 """A run's credentials are made for the longest rental that the config allows."""
+
+AUTO: Final = "auto"
+"""As many hours as the run needs on the machine that is found, with a margin: hours.py."""
 
 MAX_RUNS = 64
 
@@ -36,6 +48,25 @@ def _flag(value: Any) -> Any:
         if value is flag or (isinstance(value, str) and value.lower() == str(flag).lower()):
             return flag
     raise ValueError("neither true nor false")
+
+
+def _hours(value: Any) -> Any:
+    if isinstance(value, str) and value.strip().lower() == AUTO:
+        return AUTO
+    try:
+        return _WHOLE_HOURS.validate_python(value)
+    except ValidationError:
+        raise ValueError("neither auto nor whole hours") from None
+
+
+def _models(value: Any) -> Any:
+    """Return several GPUs as one text; YAML makes a number of a model such as 4090 in a list."""
+    if not isinstance(value, list):
+        return value
+    models = [str(one) if type(one) is int else one for one in cast("list[Any]", value)]
+    if not all(isinstance(one, str) for one in models):
+        raise ValueError("a model is a text")
+    return MODELS_APART.join(cleaned(one) for one in models)
 
 
 def _country(value: str) -> str:
@@ -64,8 +95,11 @@ def _address(value: Any) -> Any:
 
 HOLDS_SECRET = "holds a secret"  # noqa: S105 - what is said of one
 Number = BeforeValidator(_number)
+_WHOLE_HOURS: TypeAdapter[int] = TypeAdapter(Annotated[int, Number, Field(ge=1, le=MAX_HOURS)])
 Hours = Annotated[
-    int, Number, Field(ge=1, le=MAX_HOURS, description=f"whole hours, 1 to {MAX_HOURS}")
+    int | Literal["auto"],
+    PlainValidator(_hours),
+    Field(description=f"{AUTO}, or whole hours, 1 to {MAX_HOURS}"),
 ]
 Gpus = Annotated[int, Number, Field(ge=1, le=8, description="a whole number, 1 to 8")]
 Dollars = Annotated[
@@ -78,17 +112,33 @@ Dollars = Annotated[
         description="US dollars, 0.01 to 100000, with at most two decimals",
     ),
 ]
+GpuHourDollars = Annotated[
+    Decimal,
+    Number,
+    Field(
+        ge=0,
+        le=1000,
+        decimal_places=2,
+        description="US dollars, 0 (no such cap) to 1000, with at most two decimals",
+    ),
+]
 BatchSize = Annotated[
     int, Number, Field(ge=0, le=4096, description="a whole number, 0 (the recipe's) to 4096")
 ]
 Times = Annotated[
     int, Number, Field(ge=0, le=10**9, description="a whole number, 0 or more (at most a billion)")
 ]
+MODELS_APART: Final = ", "
+"""What stands between the GPUs of a run that takes any of several; no name has a comma."""
+
+_MODEL: Final = r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}"
 GpuType = Annotated[
     str,
+    BeforeValidator(_models),
     Field(
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}\Z",
-        description="a model as the catalogue names it, such as H100 or CPU",
+        pattern=rf"^{_MODEL}(, {_MODEL}){{0,7}}\Z",
+        description="a model as the catalogue names it, such as H100 or CPU, or a list of at most "
+        "8 of them",
     ),
 ]
 RecipeName = Annotated[str, Field(min_length=1, description="the name of a recipe")]
@@ -135,8 +185,9 @@ class RunValues(_Keys):
     gpuType: GpuType = "H100"  # noqa: N815
     gpusPerContainer: Gpus = 8  # noqa: N815
     locations: Countries = []
-    durationHours: Hours = 5  # noqa: N815
+    durationHours: Hours = AUTO  # noqa: N815
     maxCostUsd: Dollars = Decimal(150)  # noqa: N815
+    maxUsdPerGpuHour: GpuHourDollars = Decimal(0)  # noqa: N815
     deviceBatchSize: BatchSize = 0  # noqa: N815
     keepAlive: Flag = False  # noqa: N815
     wandbRun: WandbRun = "dummy"  # noqa: N815
@@ -154,6 +205,7 @@ class RunKeys(_Keys):
     locations: Countries | None = None
     durationHours: Hours | None = None  # noqa: N815
     maxCostUsd: Dollars | None = None  # noqa: N815
+    maxUsdPerGpuHour: GpuHourDollars | None = None  # noqa: N815
     deviceBatchSize: BatchSize | None = None  # noqa: N815
     keepAlive: Flag | None = None  # noqa: N815
     wandbRun: WandbRun | None = None  # noqa: N815

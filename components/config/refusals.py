@@ -30,7 +30,7 @@ from container.contract.redacted import without_secrets
 
 MAX_SHOWN = 120
 
-_STRUCTURED = frozenset({"buildArgs", "locations", "recipeSettings", "runs"})
+_STRUCTURED = frozenset({"buildArgs", "gpuType", "locations", "recipeSettings", "runs"})
 """Others are text to the letter: a registry's password may be a JSON document."""
 
 _NAMESPACES = frozenset({PROJECT_NAMESPACE, "cloudflare", "command", "docker", "pulumi"})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from components.config.keys import MODELS_APART
 from container.contract.recipe import SettingValue, slowness
 
 
@@ -17,7 +18,7 @@ class TimedFor:
     """What a recipe's figures hold for: which GPU, and what they are on as many as the run has."""
 
     gpu: str
-    hours: float = 0.0  # 0 where the run's settings make it longer or shorter than what was timed
+    hours: float = 0.0  # with the run's settings; 0 in a state of before they were counted
     memory_gb: float = 0.0  # that each GPU must have
 
     def times_as_long(self, gpu: str) -> float:
@@ -35,17 +36,23 @@ class RunSettings:
     recipe_settings: Mapping[str, SettingValue]
     trained: Mapping[str, SettingValue]  # all settings of the recipe, with those above
     nanochat_commit: str
-    gpu_type: str
+    gpu_type: str  # one model, or several with commas between them
     gpus_per_container: int
     locations: tuple[str, ...]
-    duration_hours: int
+    duration_hours: int  # 0: as many as it needs on the machine that is found
     max_cost_usd: Decimal
+    max_usd_per_gpu_hour: Decimal  # 0: no such cap
     device_batch_size: int
     keep_alive: bool
     wandb_run: str
     rerun: int
     renew: int
-    timed_for: TimedFor | None = None  # None where the recipe needs no GPU
+    timed_for: TimedFor
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The GPUs of which any one will do."""
+        return models_of(self.gpu_type)
 
     @property
     def training_hash(self) -> str:
@@ -56,6 +63,11 @@ class RunSettings:
         """
         parts = (self.recipe, self.trained, self.nanochat_commit, self.gpus_per_container)
         return short_hash(parts)
+
+
+def models_of(gpu_type: str) -> tuple[str, ...]:
+    """Return the models that a text of one or several names."""
+    return tuple(gpu_type.split(MODELS_APART))
 
 
 def short_hash(value: Any) -> str:

@@ -19,7 +19,7 @@ from components.config.endpoints import (
     flaws,
     world_problems,
 )
-from components.config.keys import PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
+from components.config.keys import AUTO, PROJECT_NAMESPACE, RunKeys, StackKeys, values_of
 from components.config.one_image import REHEARSAL, extra, target, unbuildable
 from components.config.refusals import foreign_keys, parse, texts_in
 from components.config.run_settings import RunSettings
@@ -125,7 +125,7 @@ def load_settings(
         )
     world = World.from_env(cloud, env=env)
     problems += _contradicting_registry(keys, server=world.registry_server, bad=bad)
-    runs = _runs(keys, project=project, stack=stack, problems=problems, bad=bad)
+    runs = checked_runs(keys, project=project, stack=stack, problems=problems, bad=bad)
     if problems:
         hidden = [config.get(key, "") for key in (*secret_keys, *map(prefix.__add__, SECRET_KEYS))]
         raise SettingsError(_all_of(problems, stack=stack, hidden=hidden))
@@ -218,9 +218,10 @@ def _all_of(problems: list[str], *, stack: str, hidden: Iterable[str]) -> str:
     return f"stack {stack} cannot be used, {count} (nothing was asked of anyone):\n{listed}"
 
 
-def _runs(
+def checked_runs(
     keys: StackKeys, *, project: str, stack: str, problems: list[str], bad: frozenset[str]
 ) -> tuple[RunSettings, ...]:
+    """Return the runs that the keys declare; add a line for each that cannot be."""
     runs: list[RunSettings] = []
     recipes: dict[str, Recipe] = {}
     for name, overrides in (keys.runs or {DEFAULT_RUN: RunKeys()}).items():
@@ -245,14 +246,15 @@ def _runs(
             gpu_type=CPU if chosen.gpuType.upper() == CPU else chosen.gpuType,
             gpus_per_container=chosen.gpusPerContainer,
             locations=tuple(sorted({country.upper() for country in chosen.locations})),
-            duration_hours=chosen.durationHours,
+            duration_hours=0 if chosen.durationHours == AUTO else chosen.durationHours,
             max_cost_usd=chosen.maxCostUsd,
+            max_usd_per_gpu_hour=chosen.maxUsdPerGpuHour,
             device_batch_size=chosen.deviceBatchSize,
             keep_alive=chosen.keepAlive,
             wandb_run=chosen.wandbRun,
             rerun=chosen.rerun,
             renew=chosen.renew,
-            timed_for=timed_for(recipe, chosen.recipeSettings, gpus=chosen.gpusPerContainer),
+            timed_for=timed_for(recipe, gpus=chosen.gpusPerContainer),
         )
         runs.append(run)
         if "runs" in bad:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import yaml
 
@@ -21,7 +21,7 @@ _BASES = (("0x", 16), ("0o", 8), ("0b", 2), ("0", 8))
 _NUMBERS = frozenset(
     name
     for name, one in StackKeys.model_fields.items()
-    if one.annotation is int or one.annotation is Decimal
+    if {int, Decimal} & {one.annotation, *get_args(one.annotation)}
 )
 _TEXTS = frozenset(name for name, one in StackKeys.model_fields.items() if one.annotation is str)
 

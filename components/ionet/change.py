@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
-from components.config.run_settings import short_hash
-from container.contract.environment import differing, meaning
+from components.config.run_settings import models_of, short_hash
+from container.contract.environment import NAMES, differing, meaning
+from container.contract.gpu_name import GpuName
 
 ENV = "env"
+GPU_TYPE = "gpuType"
 REPLACE_KEYS = (
     "bucket",
     ENV,
-    "gpuType",
+    GPU_TYPE,
     "gpusPerContainer",
     "identity",
     "locations",
@@ -75,13 +77,17 @@ class Change:
         return "identity" in self.keys
 
 
-def decide(old: Mapping[str, Any], new: Mapping[str, Any], *, country: str = "") -> Change:
-    """Compare what was rented (in `country`, as far as known) with what is wanted now.
+def decide(
+    old: Mapping[str, Any], new: Mapping[str, Any], *, country: str = "", gpu: GpuName | None = None
+) -> Change:
+    """Compare what was rented (`gpu` in `country`, as far as known) with what is wanted now.
 
     A value that is not known yet (in a preview) counts as changed. Everything that is none of the
     keys above nor `durationHours` changes nothing on the machine, and neither do other locations
-    among which is the one that was rented.
+    among which is the one that was rented, nor a list of GPUs with the one that was rented.
     """
+    if gpu and _is_among(gpu, new.get(GPU_TYPE)):
+        new = _with_gpu_of(old, new)
     decision = _decide(old, new, country=country)
     variables = _variables(old.get(ENV), new.get(ENV), kept_when_live=True)
     waiting = _changed(old, new, (*NEXT_RENTAL_KEYS, *TOLD_KEYS))
@@ -120,6 +126,20 @@ def _decide(old: Mapping[str, Any], new: Mapping[str, Any], *, country: str) -> 
         names=HOURS,
         remedy=FEWER_HOURS.format(old=old_hours, new=new_hours),
     )
+
+
+def _is_among(gpu: GpuName, wanted: Any) -> bool:
+    models = models_of(wanted) if isinstance(wanted, str) else ()
+    return len(models) > 1 and any(GpuName.parse(model).asks_for(gpu) for model in models)
+
+
+def _with_gpu_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    had, becomes = old.get(ENV), new.get(ENV)
+    kept: dict[str, Any] = {GPU_TYPE: old.get(GPU_TYPE)}
+    if isinstance(had, Mapping) and isinstance(becomes, Mapping):
+        variable = NAMES["gpu_type"]
+        kept[ENV] = {**becomes, variable: cast("Mapping[str, Any]", had).get(variable, "")}
+    return {**new, **kept}
 
 
 NEW_CREDENTIALS = (

@@ -79,6 +79,19 @@ class Client:
         hours: int,
     ) -> Decimal:
         """Return the whole bill for one container, fees included. It reserves nothing."""
+        return self.bill(
+            hardware_id=hardware_id, location_ids=location_ids, gpus=gpus, hours=hours
+        ).total_usd
+
+    def bill(
+        self,
+        *,
+        hardware_id: models.HardwareId,
+        location_ids: Sequence[models.LocationRef],
+        gpus: int,
+        hours: int,
+    ) -> models.Bill:
+        """Return the bill for one container, with its fees. It reserves nothing."""
         codes = [ref for ref in location_ids if isinstance(ref, str)]
         query = {
             "hardware_id": str(hardware_id),
@@ -87,7 +100,7 @@ class Client:
             "duration_hours": str(hours),
             "replica_count": "1",
         }
-        return self._read("/price", decode=models.total_cost_usd, query=query)
+        return self._read("/price", decode=models.bill, query=query)
 
     def deployments(self) -> list[models.DeploymentRow]:
         """Return all deployments, past ones too.

@@ -1,38 +1,71 @@
-"""Asks the market for the cheapest offer that fits, within the cap; offers.py makes the choice."""
+"""Asks the market what a run costs on each machine that fits; quote.py makes the choice."""
 
 from __future__ import annotations
 
 import dataclasses
-from contextlib import suppress
 from decimal import Decimal
 
 from components.ionet import cost, offers
+from components.ionet import quote as quotes
 from components.ionet.client import Client
 from components.ionet.errors import (
     NoOfferError,
     RequestRefusedError,
 )
+from components.ionet.models import Bill, Hardware
 from components.ionet.offers import Offer, Wish
+from components.ionet.quote import NOT_QUOTED, Candidate, Quote
+
+
+def quote(
+    client: Client, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal = Decimal(0)
+) -> Quote:
+    """Return what the run costs on each machine that could be had now; buys and reserves nothing.
+
+    What the run has cost counts against the cap.
+    """
+    rows = client.hardware()
+    seen = [row for row in rows if offers.same_model(row, wish) or not offers.obstacle(row, wish)]
+    none: NoOfferError | None = None
+    candidates: list[Candidate] = []
+    try:
+        fit = offers.fitting(rows, wish)
+    except NoOfferError as error:
+        fit, none = [], error
+    for row in fit:
+        candidates.append(_candidate(client, row, wish))
+    if fit and not any(one.offer or one.why_not == NOT_QUOTED for one in candidates):
+        none = offers.no_place(fit, wish)
+    candidates += [
+        Candidate(
+            row=row,
+            wish=wish,
+            place=row.location or "",
+            available=row.available,
+            why_not=offers.obstacle(row, wish),
+        )
+        for row in seen
+        if row not in fit
+    ]
+    return quotes.of(wish, candidates, cap_usd=cap_usd, spent_usd=spent_usd, none=none)
 
 
 def choose(
     client: Client, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal = Decimal(0)
 ) -> Offer:
-    """Return the offer on which the run costs least, of those that can be had now.
-
-    What the run has cost counts against the cap.
+    """Return the offer on which the run costs least, of those that can be had now within the caps.
 
     Raises NoOfferError or TooDearError, each with what there is.
     """
-    fit = offers.fitting(client.hardware(), wish)
-    for row in fit:
-        places = [] if row.regional else client.places(row.hardware_id, gpus=wish.gpus)
-        offer = offers.offer_at(row, wish=wish, places=places)
-        if offer:
-            quoted = _quoted(client, offer, wish)
-            _require_within_cap(quoted, wish, cap_usd=cap_usd, spent_usd=spent_usd)
-            return quoted
-    raise offers.no_place(fit, wish)
+    return chosen(quote(client, wish, cap_usd=cap_usd, spent_usd=spent_usd))[1]
+
+
+def chosen(quoted: Quote) -> tuple[Candidate, Offer]:
+    """Return the choice of a quote; raises NoOfferError or TooDearError with what there is."""
+    one = quoted.chosen
+    if one is None or one.offer is None:
+        raise quoted.refusal()
+    return one, one.offer
 
 
 def confirm(
@@ -40,18 +73,19 @@ def confirm(
 ) -> Offer:
     """Return the chosen offer at its price of this moment, right before it is rented.
 
-    Raises NoOfferError when it is gone, TooDearError when it has become dearer than the cap.
+    Raises NoOfferError when it is gone or above `maxUsdPerGpuHour`, TooDearError when it has become
+    dearer than the cap.
     """
     rows = [row for row in client.hardware() if row.hardware_id == offer.hardware_id]
     same_place = dataclasses.replace(wish, locations=(offer.country,))
-    with suppress(NoOfferError):
-        for row in offers.fitting(rows, same_place):
-            places = [] if row.regional else client.places(row.hardware_id, gpus=wish.gpus)
-            found = offers.offer_at(row, wish=same_place, places=places)
-            if found:
-                quoted = _quoted(client, found, wish)
-                _require_within_cap(quoted, wish, cap_usd=cap_usd, spent_usd=spent_usd)
-                return quoted
+    try:
+        fit = offers.fitting(rows, same_place)
+    except NoOfferError:
+        fit = []
+    found = [_candidate(client, row, same_place) for row in fit]
+    if any(one.offer for one in found):
+        still = quotes.of(same_place, found, cap_usd=cap_usd, spent_usd=spent_usd, none=None)
+        return chosen(still)[1]
     raise NoOfferError(
         f"{offer} was chosen and is gone. Nothing was rented. Run `pulumi up` again to choose anew."
     )
@@ -84,44 +118,56 @@ def extension_usd(client: Client, offer: Offer, *, hours: int) -> Decimal:
 
 def summary(offer: Offer, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal = Decimal(0)) -> str:
     """Return the one line that says what is going to be bought."""
+    bought = quotes.arithmetic(offer, hours=wish.hours_on(offer.gpu))
     before = f"; this run cost {cost.dollars(spent_usd)} so far" if spent_usd else ""
-    return (
-        f"rents {offer} x {wish.hours} h = {cost.dollars(offer.total_usd)} "
-        f"(cap {cost.dollars(cap_usd)}{before}){_slower(offer, wish)}"
-    )
+    return f"rents {bought} (cap {cost.dollars(cap_usd)}{before}){_slower(offer, wish)}"
 
 
 def _slower(offer: Offer, wish: Wish) -> str:
-    longer = wish.times_as_long(offer.gpu)
-    if wish.timed_for is None or longer <= 1:
+    timed_for, longer = wish.timed_for, wish.times_as_long(offer.gpu)
+    if timed_for is None or longer <= 1:
         return ""
     hours = offers.hours_needed(offer.gpu, wish)
     about = f", about {hours:.1f} h" if hours else ""
     return (
-        f"; a run takes about {longer:.1f} x as long on it as on the {wish.timed_for.gpu} that its "
+        f"; a run takes about {longer:.1f} x as long on it as on the {timed_for.gpu} that its "
         f"recipe is timed for{about}"
     )
 
 
-def _require_within_cap(offer: Offer, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal) -> None:
-    cost.require_within_cap(
-        offer.total_usd,
-        cap_usd=cap_usd,
-        what=f"{offer} x {wish.hours} h",
-        hours=wish.hours,
-        spent_usd=spent_usd,
+def _candidate(client: Client, row: Hardware, wish: Wish) -> Candidate:
+    """Ask where a row that fits can be had, and for how much."""
+    places = [] if row.regional else client.places(row.hardware_id, gpus=wish.gpus)
+    offer = offers.offer_at(row, wish=wish, places=places)
+    if offer is None:
+        return Candidate(row=row, wish=wish, available=0, why_not="no room at an allowed place")
+    found = Candidate(row=row, wish=wish, place=offer.country, available=row.available)
+    if not row.regional:
+        here = [one for one in places if one.location_id in offer.location_ids]
+        found = dataclasses.replace(found, available=sum(p.available_replicas for p in here))
+    bill = _bill(client, offer, hours=found.hours)
+    if bill is None or bill.total_usd <= 0:
+        if not offers.is_priced(row):
+            return dataclasses.replace(found, why_not=NOT_QUOTED)
+        return dataclasses.replace(found, offer=offer)  # price x hours stands
+    if not offers.is_priced(row):
+        before_fees = bill.total_usd - (bill.fees_usd or Decimal(0))
+        offer = dataclasses.replace(offer, price_usd_per_hour=before_fees / found.hours)
+    # The bill has fees; a quote below price x hours would be a discount, which is not relied on.
+    total = max(bill.total_usd, offer.total_usd)
+    fees = total - cost.total_usd(offer.price_usd_per_hour, hours=found.hours)
+    return dataclasses.replace(
+        found, offer=dataclasses.replace(offer, total_usd=total), fees_usd=fees
     )
 
 
-def _quoted(client: Client, offer: Offer, wish: Wish) -> Offer:
+def _bill(client: Client, offer: Offer, *, hours: int) -> Bill | None:
     try:
-        total = client.price_usd(
+        return client.bill(
             hardware_id=offer.hardware_id,
             location_ids=offer.location_ids,
-            gpus=wish.gpus,
-            hours=wish.hours,
+            gpus=offer.gpus,
+            hours=hours,
         )
     except RequestRefusedError:
-        return offer  # not every row can be quoted; price x hours stands
-    # The bill has fees; a quote below price x hours would be a discount, which is not relied on.
-    return dataclasses.replace(offer, total_usd=max(total, offer.total_usd))
+        return None  # not every row can be quoted

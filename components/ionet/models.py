@@ -30,6 +30,7 @@ LocationRef = int | str
 Life = Literal["alive", "ending", "ended"]
 
 ENDED_STATUSES = frozenset({"completed", "failed", "destroyed"})
+FEES = ("ionet_fee", "currency_conversion_fee")
 ENDING_STATUSES = frozenset({"termination requested"})
 
 
@@ -66,6 +67,14 @@ class Place:
     location_id: int
     iso2: str
     available_replicas: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bill:
+    """What whole hours of a container cost, fees included; it reserves nothing."""
+
+    total_usd: Decimal
+    fees_usd: Decimal | None = None  # of the total; None where they are not told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,14 +172,15 @@ def places(answer: Any) -> list[Place]:
     ]
 
 
-def total_cost_usd(answer: Any) -> Decimal:
-    """Decode the answer of price: the whole bill, fees included."""
-    total = json_shapes.decimal(
-        json_shapes.mapping(json_shapes.member(answer, "data")).get("total_cost_usdc")
-    )
+def bill(answer: Any) -> Bill:
+    """Decode the answer of price: the whole bill, and what of it is fees, where that is told."""
+    data = json_shapes.mapping(json_shapes.member(answer, "data"))
+    total = json_shapes.decimal(data.get("total_cost_usdc"))
     if total is None:
         raise json_shapes.WireError("price: no total_cost_usdc")
-    return total
+    fees = [json_shapes.decimal(data.get(name)) for name in FEES]
+    told = [fee for fee in fees if fee is not None]
+    return Bill(total_usd=total, fees_usd=sum(told, Decimal(0)) if told else None)
 
 
 def deployment_page(answer: Any) -> tuple[list[DeploymentRow], int]:

@@ -53,9 +53,16 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
     before its hours were over is replaced; one that this account does not show is kept.
     """
     old, new = properties.known(olds), properties.known(news)
+    if properties.leaves_hours_open(news):
+        new[properties.HOURS] = old[properties.HOURS]  # also where fewer were rented than asked for
     session.know(deployment_id, olds)
     rented = properties.offer(olds)
-    decision = change.decide(old, new, country=rented.country if rented else "")
+    decision = change.decide(
+        old,
+        new,
+        country=rented.country if rented else "",
+        gpu=rented.gpu if rented else None,
+    )
     waiting = [_WORDS[key] for key in decision.waiting if key in _WORDS]
     if waiting and decision.kind != "replace":
         session.say(_kept(new["run"], waiting))

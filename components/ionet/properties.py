@@ -29,6 +29,10 @@ from container.contract.environment import written
 Props = Mapping[str, Any]
 
 OFFER = "offer"
+HOURS = "durationHours"
+AUTO_HOURS = "autoHours"
+"""There where the config leaves the hours to the machine that is found: they are resolved once."""
+
 RENTED_AT = "rentedAt"
 INTEGERS = ("durationHours", "gpusPerContainer", "renew", "trafficPort")
 
@@ -133,7 +137,8 @@ def wish(props: Props) -> Wish:
         gpu_type=values["gpuType"],
         gpus=values["gpusPerContainer"],
         locations=tuple(values.get("locations") or ()),
-        hours=values["durationHours"],
+        hours=values.get(HOURS) or 0,
+        max_usd_per_gpu_hour=Decimal(str(values.get("maxUsdPerGpuHour") or 0)),
         timed_for=_timed_for(values.get("timedFor")),
     )
 
@@ -153,6 +158,23 @@ def _timed_for(value: Any) -> TimedFor | None:
         hours=members.get("hours") or 0.0,
         memory_gb=members.get("memoryGb") or 0.0,
     )
+
+
+def as_chosen(olds: Props, news: Props) -> dict[str, Any]:
+    """Return the inputs of a machine that was chosen before, with its offer.
+
+    Hours that the config leaves open are those that were resolved then, or that an older release's
+    config had as a number: a better estimate extends and replaces nothing.
+    """
+    kept = {OFFER: olds[OFFER]}
+    if leaves_hours_open(news):
+        kept[HOURS] = olds[HOURS]
+    return {**news, **kept}
+
+
+def leaves_hours_open(props: Props) -> bool:
+    """Whether the config leaves it to the machine that is found how many hours are bought."""
+    return bool(props.get(AUTO_HOURS))
 
 
 def offer(props: Props) -> Offer | None:

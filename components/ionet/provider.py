@@ -28,6 +28,7 @@ from components.ionet import (
     market,
     plan,
     properties,
+    quote,
     readiness,
     run_tokens,
     session,
@@ -121,10 +122,9 @@ class CaasDeploymentProvider(ResourceProvider):
     @session.about_its_run
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Choose the offer, once: a moving market never changes a machine that is rented."""
-        kept = _olds.get(properties.OFFER)
-        if kept:
+        if _olds.get(properties.OFFER):
             # A change that replaces the machine is checked again, then without olds.
-            return CheckResult({**news, properties.OFFER: kept}, [])
+            return CheckResult(properties.as_chosen(_olds, news), [])
         wish, cap_usd = properties.wish(news), properties.cap_usd(news)
         expire_on = properties.known_text(news, "credentialsExpireOn")
         try:
@@ -134,13 +134,19 @@ class CaasDeploymentProvider(ResourceProvider):
             client = session.client(news["cloud"])
             plan.require_no_other(client, news)
             spent_usd = plan.spent_usd(news)
-            offer = market.choose(client, wish, cap_usd=cap_usd, spent_usd=spent_usd)
+            quoted = market.quote(client, wish, cap_usd=cap_usd, spent_usd=spent_usd)
+            found, offer = market.chosen(quoted)
+            credentials.require_lasting_credentials(
+                expire_on, run=news["run"], hours=found.hours, now=session.now()
+            )
         except TrainstackError as error:
             reason = session.with_own_keys_of_its_run(str(error))
             return CheckResult(news, [CheckFailure("", reason)])
         summary = market.summary(offer, wish, cap_usd=cap_usd, spent_usd=spent_usd)
-        session.say(f"{news['run']}: {summary}")
-        return CheckResult({**news, properties.OFFER: offer.to_text()}, [])
+        session.say(f"{news['run']}: {summary}\n{quote.table(quoted)}")
+        session.say(f"{news['run']}: {quote.comparison(found)}")
+        kept = {properties.OFFER: offer.to_text(), properties.HOURS: found.hours}
+        return CheckResult({**news, **kept}, [])
 
     @session.about_its_run
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:

@@ -26,8 +26,8 @@ from typing import Any, Final, Literal
 from container.contract.commits import Generation, misfit
 from container.contract.gpu_name import GpuName
 from container.contract.nearest import hint
-
-SettingValue = int | float | str | bool
+from container.contract.recipe_hours import SettingValue as SettingValue
+from container.contract.recipe_hours import Timing, hours
 
 PLACEHOLDERS = frozenset(
     {
@@ -143,6 +143,7 @@ class Recipe:
     gpus: int = 0  # that the numbers above are for; 0 for CPU
     min_gpu_memory_bytes: int = 0
     min_shm_bytes: int = 0
+    timing: Timing | None = None  # what of its hours settings change; None: nothing is known
     nanochat_commit: str = ""
     nanochat: Generation | None = None  # that it is written for; None: it runs none of its programs
     chat: Chat | None = None
@@ -155,6 +156,18 @@ class Recipe:
         """
         share = self.gpus / gpus if self.gpus else 1.0
         return share * slowness(gpu_type) / slowness(self.gpu_type)
+
+    def hours_with(self, values: Mapping[str, SettingValue]) -> float:
+        """Return how long it takes with other settings, on the GPUs that it is timed for."""
+        if self.timing is None:
+            return self.expected_hours
+        return hours(
+            self.timing,
+            timed=self.values(),
+            values=values,
+            expected_hours=self.expected_hours,
+            gpus=self.gpus,
+        )
 
     def values(self) -> dict[str, SettingValue]:
         """Return the settings as a flat mapping, overrides applied."""

@@ -13,6 +13,7 @@ save at the very end).
 from __future__ import annotations
 
 from container.contract.recipe import Recipe, Setting, SettingValue, Stage
+from container.contract.recipe_hours import Timing
 from container.recipes import _nanochat_stages as stages
 from container.recipes._nanochat_commits import PINNED_COMMIT, TODAY
 
@@ -85,6 +86,7 @@ def gpu_recipe(
         stages=gpu_stages(base_hours=base_hours),
         settings=settings(depth=depth, **given),
         expected_hours=hours,
+        timing=Timing(base_hours=base_hours, sft_batch_tokens=device_batch_size * 2048 * 8),
         disk_bytes=disk_gb * 10**9,
         device_batch_size=device_batch_size,
         gpu_type="H100 SXM",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from container.contract.recipe import Recipe, Setting
+from container.contract.recipe_hours import Timing
 from container.recipes import _nanochat
 from container.recipes import _nanochat_stages as stages
 from container.recipes._nanochat_commits import PINNED_COMMIT, TODAY
@@ -46,6 +47,7 @@ RECIPE: Final[Recipe] = Recipe(
     title="nanochat itself, tiny, on CPU",
     tag="d{depth}",
     expected_hours=0.7,
+    timing=Timing(base_hours=0.3, head=64, sft_batch_tokens=2048),
     disk_bytes=10 * 10**9,
     device_batch_size=1,
     nanochat_commit=PINNED_COMMIT,

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Final
 
 from container.contract.recipe import Recipe, Setting, Stage
+from container.contract.recipe_hours import Timing
 from container.recipes import _nanochat
 from container.recipes import _nanochat_stages as stages
 from container.recipes._nanochat_commits import GUIDES_COMMIT, WITH_MIDTRAINING
@@ -117,6 +118,8 @@ RECIPE: Final[Recipe] = replace(
         depth=20, hours=4.0, base_hours=_BASE_HOURS, device_batch_size=16, disk_gb=80
     ),
     name="nanochat-speedrun",
+    # 32 conversations a step of SFT; a parameter is also one of the embedding.
+    timing=Timing(base_hours=_BASE_HOURS, vocabularies=2, sft_batch_tokens=32 * 2048),
     title="nanochat, the guide's run with midtraining, on 8 x H100",
     stages=STAGES,
     settings=_SETTINGS,

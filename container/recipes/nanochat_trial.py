@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Final
 
 from container.contract.recipe import Recipe
+from container.contract.recipe_hours import Timing
 from container.recipes import _nanochat
 
 _SETTINGS: Final = {
@@ -32,4 +33,6 @@ RECIPE: Final[Recipe] = replace(
     name="nanochat-trial",
     title="nanochat, 4 layers, on one H100: a first paid run",
     gpus=1,
+    # What d20's pace makes of so few tokens: the minutes are downloads and compiling.
+    timing=Timing(base_hours=0.0001, sft_batch_tokens=16 * 2048),
 )

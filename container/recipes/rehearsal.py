@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from container.contract.recipe import Chat, Recipe, Setting, SettingValue, Stage, Upload
+from container.contract.recipe_hours import Timing
 
 TEST_SETTINGS: Final[dict[str, SettingValue]] = {
     "depth": 2,
@@ -76,6 +77,7 @@ RECIPE: Final = Recipe(
     title="Rehearsal: a small GPT on CPU, in nanochat's stages",
     tag="d{depth}",
     expected_hours=0.05,
+    timing=Timing(base_hours=0.02, width=32, head=32),
     disk_bytes=500_000_000,
     device_batch_size=16,
     settings=SETTINGS,

@@ -44,6 +44,8 @@ class Quirks(BaseModel):
     capacity: Literal["counted", "accepted_then_failed"] = "counted"
     # `public`: the account's catalogue has the members of the one body that was captured live.
     hardware_shape: Literal["account", "public", "unknown"] = "account"
+    # `hidden`: no row has its price, as for some was seen; the price call knows it.
+    catalogue_prices: Literal["shown", "hidden"] = "shown"
     # What every price of the catalogue is multiplied by: the market moves between any two calls.
     price_factor: Decimal = Field(default=Decimal(1), gt=0)
     # Every answer waits so long; termination stays visible so long.

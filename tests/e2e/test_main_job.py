@@ -253,7 +253,7 @@ def test_a_machine_that_somebody_deleted_is_rented_anew_by_a_plain_update(
 
     planned = stack.preview()
     assert "has ended before its hours were over. It is rented anew" in planned
-    assert "rents CPU in US at $0.40/h x 1 h = $0.41" in planned
+    assert "rents CPU in US at $0.40/h x 1 h = $0.40 + 2.25 % fees = $0.41" in planned
     assert "this run cost $0.41 so far" in planned
 
     stack.up()

@@ -119,8 +119,11 @@ class SimClient:
         place = models.Place(location_id=2, iso2="US", available_replicas=9)
         return self._read(lambda: [place])
 
+    def bill(self, *, hours: int, **_: object) -> models.Bill:
+        return models.Bill(total_usd=self._read(lambda: PRICE * self._world.factor * hours))
+
     def price_usd(self, *, hours: int, **_: object) -> Decimal:
-        return self._read(lambda: PRICE * self._world.factor * hours)
+        return self.bill(hours=hours).total_usd
 
     def _mine(self) -> list[Machine]:
         return [one for one in self._world.machines if one.account == self._world.account]

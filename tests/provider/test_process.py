@@ -36,7 +36,50 @@ def rented(process: ProviderProcess, checked: Props) -> tuple[str, Props]:
 
 def test_check_chooses_an_offer_and_says_what_it_costs(process, checked):
     assert '"hardwareId": 12' in checked["offer"]
-    assert "main: rents CPU in US at $0.40/h x 1 h = $0.41 (cap $2.00)" in process.said()
+    bought = "rents CPU in US at $0.40/h x 1 h = $0.40 + 2.25 % fees = $0.41 (cap $2.00)"
+    assert f"main: {bought}" in process.said()
+    assert "->CPU" in process.said()
+
+
+def left_open(r2_url: str, **changes: object) -> Props:
+    """Inputs of a config that says nothing of hours."""
+    timed = {"gpu": "CPU", "hours": 1.8, "memoryGb": 0.0}
+    props = deployment(r2_url, autoHours=True, timedFor=timed, maxCostUsd=9.0, **changes)
+    return {key: value for key, value in props.items() if key != "durationHours"}
+
+
+def test_hours_that_are_left_open_are_resolved_once(process, r2):
+    """A better estimate, or another release's, neither extends nor replaces a live machine."""
+    checked, failures = process.check(left_open(r2.url))
+    assert not failures
+    assert checked["durationHours"] == 3
+    assert "recipe needs about 1.8 h here; buys 3 h" in process.said()
+    deployment_id, state = process.create(checked)
+    longer = {**left_open(r2.url), "timedFor": {"gpu": "CPU", "hours": 40.0, "memoryGb": 0.0}}
+    again, failures = process.check(longer, checked)
+    assert not failures
+    assert again["durationHours"] == 3
+    assert process.diff(deployment_id, state, again) == (False, [])
+
+
+def test_a_machine_that_was_rented_for_a_number_keeps_it_when_the_config_says_nothing(
+    process, r2, checked, rented
+):
+    deployment_id, state = rented
+    again, failures = process.check(left_open(r2.url), checked)
+    assert not failures
+    assert again["durationHours"] == checked["durationHours"] == 1
+    assert process.diff(deployment_id, state, again) == (False, [])
+
+
+def test_hours_left_open_leave_an_adopted_machine_with_those_that_it_has(process, r2, checked):
+    first, _ = process.create(checked)
+    wanted, failures = process.check(left_open(r2.url))
+    assert not failures
+    again, state = process.create(wanted)
+    assert (again, state["durationHours"]) == (first, 1)
+    kept, _ = process.check(left_open(r2.url), wanted)
+    assert process.diff(again, state, kept) == (False, [])
 
 
 def test_check_of_a_rented_machine_asks_nobody(process, caas, checked):

@@ -262,6 +262,12 @@ ROWS: tuple[Row, ...] = (
         "test_the_hours_that_a_refusal_names_are_enough",
     ),
     row(
+        "components.ionet.quote",
+        "raise trainstack:maxUsdPerGpuHour",
+        "tests/unit/components/ionet/test_quote.py::"
+        "test_a_price_above_the_hours_cap_is_told_with_the_raise_that_helps",
+    ),
+    row(
         "components.ionet.offers",
         "widen trainstack:locations",
         f"{WORDS}test_where_there_is_no_room_wider_locations_have_some",

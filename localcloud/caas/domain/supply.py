@@ -132,7 +132,7 @@ def _account_rows(cloud: Cloud) -> list[dict[str, Any]]:
             "hardware_id": hardware.id,
             "hardware_name": hardware.name,
             "brand_name": hardware.brand,
-            "price": float(at_todays_price(cloud, hardware).price_usd_per_hour),
+            "price": _shown_price(cloud, hardware),
             "max_gpus_per_container": hardware.max_gpus,
         }
         if hardware.regional:
@@ -140,6 +140,12 @@ def _account_rows(cloud: Cloud) -> list[dict[str, Any]]:
         else:
             rows.append({**common, "available": sum(free.values()), "location": None})
     return rows
+
+
+def _shown_price(cloud: Cloud, hardware: Hardware) -> float:
+    if cloud.switches.current.catalogue_prices == "hidden":
+        return 0.0
+    return float(at_todays_price(cloud, hardware).price_usd_per_hour)
 
 
 def _public_rows(cloud: Cloud, shown: Sequence[Hardware]) -> list[dict[str, Any]]:
@@ -151,7 +157,7 @@ def _public_rows(cloud: Cloud, shown: Sequence[Hardware]) -> list[dict[str, Any]
             "brand_name": hardware.brand,
             "num_cards": hardware.max_gpus,
             "vram_per_card": hardware.vram_gb,
-            "price": float(at_todays_price(cloud, hardware).price_usd_per_hour),
+            "price": _shown_price(cloud, hardware),
         }
         places: dict[str | None, int] = (
             {**free} if hardware.regional else {None: sum(free.values())}

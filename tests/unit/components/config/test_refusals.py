@@ -26,7 +26,7 @@ def told(secret: frozenset[str] = frozenset(), **changes: Any) -> list[str]:
     return [one.removeprefix("trainstack:") for one in problems]
 
 
-HOURS = "must be whole hours, 1 to 168"
+HOURS = "must be auto, or whole hours, 1 to 168"
 DOLLARS = "must be US dollars, 0.01 to 100000, with at most two decimals"
 COUNTRY = "must be one of the two-letter country codes"
 RUNS = "must be an object of at most 64 runs by name, such as {short: {}, long: {durationHours: 8}}"
@@ -73,7 +73,8 @@ EXACT: list[tuple[str, Any, str]] = [
     (
         "runs",
         {"a": {"gpuType": 4090}},
-        "runs.a.gpuType = 4090: must be a model as the catalogue names it, such as H100 or CPU; "
+        "runs.a.gpuType = 4090: must be a model as the catalogue names it, such as H100 or CPU, "
+        "or a list of at most 8 of them; "
         "put it in quotes",
     ),
     ("runs", {"a": {"locations": ["EL"]}}, f"runs.a.locations[0] = EL: {COUNTRY}; did you mean GR (Greece)?"),

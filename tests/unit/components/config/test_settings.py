@@ -29,6 +29,7 @@ LOCAL_ENV = {
     "REGISTRY_SECRET": "planted-registry",
     "TRAINSTACK_BASE_IMAGE": "base:1",
 }
+MODEL = StackKeys.model_fields["gpuType"].description
 PAID_ENV = {"IOCLOUD_API_KEY": "key", "CLOUDFLARE_API_TOKEN": "token"}
 DEV: dict[str, Any] = {
     "cloud": "local",
@@ -125,7 +126,7 @@ def test_everything_that_is_wrong_is_told_at_once() -> None:
         runs={"Bad Name": {}, "ok": {"maxCostUsd": 0, "locatons": []}},
     )
     for part in (
-        "trainstack:durationHours = 0: must be whole hours, 1 to 168",
+        "trainstack:durationHours = 0: must be auto, or whole hours, 1 to 168",
         "trainstack:gpuTyp: unknown key; did you mean gpuType?",
         "trainstack:bucket = Bad_Bucket: must be 3 to 63 lower-case letters",
         "trainstack:cloudflareAccountId: is not set; must be 32 hex digits",
@@ -224,7 +225,7 @@ def test_what_yaml_changed_is_told_with_the_remedy() -> None:
     assert text.splitlines()[1:] == [
         f"  trainstack:nanochatCommit = 42798: Pulumi.dev.yaml says 0123456 (line 2), {told}",
         f"  trainstack:durationHours = 8: Pulumi.dev.yaml says 010 (line 3), {told}",
-        "  trainstack:gpuType = ?: must be a model as the catalogue names it, such as H100 or CPU",
+        f"  trainstack:gpuType = ?: must be {MODEL}",
     ]
     file = "config:\n  trainstack:registrySecret: 0123456\n"
     assert "0123456" not in problems(stack_file=file, registrySecret="42798")

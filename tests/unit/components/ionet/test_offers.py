@@ -152,8 +152,6 @@ def test_a_slower_offer_is_shown_as_such_and_its_form_is_told() -> None:
     ("row", "why"),
     [
         (node(available=0), "sold out"),
-        (node(price_usd_per_hour=Decimal(0)), "no price quoted"),
-        (node(price_usd_per_hour=None), "no price quoted"),
         (node(max_gpus_per_container=4), "a node of 4"),
         (node(location="PL"), "in PL"),
         (network(max_gpus_per_container=1), "at most 1 in a container"),
