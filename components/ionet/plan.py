@@ -72,6 +72,8 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
             raise ChangeRefusedError(text)
         session.say(text)
     if decision.kind == "keep":
+        if told := _budget(olds, news):
+            session.say(f"{new['run']}: {told}")
         return KEEP
     verdict = final_verdict(olds)
     if verdict:
@@ -206,6 +208,8 @@ def _quote_extension(deployment_id: str, olds: Props, news: Props) -> None:
         hours=left + wanted.new_hours - wanted.old_hours,
         now=session.now(),
     )
+    if told := _budget(olds, news):
+        session.say(f"{wanted.run}: {told}")
     besides = _budget(olds, news, besides=deployment_id) or Budget(cap_usd=wanted.cap_usd)
     extend.quote(client, wanted, others=besides, say=session.say)
 
