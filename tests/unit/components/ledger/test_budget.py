@@ -109,10 +109,10 @@ def test_a_budget_says_what_is_spent_reserved_and_left(
 
 def test_of_two_laptops_that_share_a_budget_for_one_rental_only_one_reserves_it() -> None:
     """Both read the page before either writes: the bucket's condition decides between them."""
-    r2, both_read = FakeR2(), Barrier(2, timeout=10)
+    r2, both_read = FakeR2(), Barrier(2, timeout=60)
 
     def reserve(intent: str) -> str:
-        ledger = BucketLedger([lambda: ACCESS], endpoint=r2.url, bucket=BUCKET, write_for_s=10)
+        ledger = BucketLedger([lambda: ACCESS], endpoint=r2.url, bucket=BUCKET, write_for_s=60)
         looks: list[Decimal] = []
 
         def add(read: Page, _now: datetime) -> Page:
