@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from decimal import ROUND_HALF_UP, Decimal
 
+from components.dollars import CENT, dollars
 from components.ionet.errors import TooDearError, UnclearError
 
-CENT = Decimal("0.01")
 MINUTES_PER_HOUR = 60
 STORAGE_USD_PER_GB_MONTH = Decimal("0.015")
 """R2's standard storage; reading it back costs nothing.
@@ -26,11 +27,6 @@ def storage_usd_per_month(size_bytes: int) -> Decimal:
     return Decimal(size_bytes) / _BYTES_PER_GB * STORAGE_USD_PER_GB_MONTH
 
 
-def dollars(amount: Decimal) -> str:
-    """Return an amount as people read it, to the cent."""
-    return f"${amount.quantize(CENT, rounding=ROUND_HALF_UP):,}"
-
-
 def rounded(amount: Decimal) -> float:
     """Return an amount to the cent, as a number for a stack output; for showing only."""
     return float(amount.quantize(CENT, rounding=ROUND_HALF_UP))
@@ -47,8 +43,9 @@ def require_within_cap(
 ) -> None:
     """Raise TooDearError when what the run cost so far and this are above the cap.
 
-    Exactly the cap is allowed. `hours` are those that cost so much: told is how many of them fit.
-    `so_far` says what holds after the refusal.
+    `spent_usd` is of all its rentals, what is reserved included. Exactly the cap is allowed.
+    `hours` are those that cost so much: told is how many of them fit. `so_far` says what holds
+    after the refusal.
     """
     if spent_usd + cost_usd > cap_usd:
         left_usd = max(cap_usd - spent_usd, Decimal(0))
@@ -59,8 +56,8 @@ def require_within_cap(
         before = f" after {dollars(spent_usd)} that this run cost so far" if spent_usd else ""
         raise TooDearError(
             f"{what} would cost {dollars(cost_usd)}{before}, above the cap of "
-            f"{dollars(Decimal(cap_usd))}. {so_far}{room} Raise trainstack:maxCostUsd{fewer}"
-            f"{cheaper}."
+            f"{dollars(Decimal(cap_usd))}. {so_far}{room} Raise trainstack:maxCostUsd to "
+            f"{math.ceil(spent_usd + cost_usd)}{fewer}{cheaper}."
         )
 
 

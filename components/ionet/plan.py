@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, Literal
 
 from components.errors import TrainstackError
@@ -17,7 +16,10 @@ from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError
 from components.ionet.rental import account, extend, others
 from components.ionet.rental.extend import Extension
-from components.ledger.ledger import LedgerError
+from components.ledger import budget
+from components.ledger.budget import Budget
+from components.ledger.ledger import Reading
+from components.ledger.page import Page
 from components.r2 import checkpoint_reader
 from components.r2.verdict_reader import RunPlace
 from container.contract.records import Verdict
@@ -79,6 +81,8 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
             raise ChangeRefusedError(text)
         session.say(text)
     if decision.kind == "keep":
+        if told := _budget(olds, news):
+            session.say(f"{new['run']}: {told}")
         return KEEP
     verdict = final_verdict(olds)
     if verdict:
@@ -122,43 +126,51 @@ def extension(deployment_id: str, olds: Props, news: Props) -> Extension:
     )
 
 
-def require_no_other(client: Client, news: Props) -> None:
-    """Refuse early what `create` would refuse: another machine of this run, of no state of ours."""
-    place, owner = properties.place(news), properties.owner(news)
-    ledger = session.ledger(place, properties.access(news), read_for_s=READ_FOR_S)
-    try:
-        reading = ledger.read(owner)
-    except LedgerError as error:
-        session.say(f"{owner.run}: {error} It must answer before anything is rented")
-        return
-    identity = properties.known_text(news, "identity")
+def require_no_other(client: Client, news: Props) -> Budget:
+    """Refuse early what `create` would refuse: another machine of this run, of no state of ours.
+
+    Returns what the run may still cost, all its rentals counted.
+    """
+    known, reading = session.known(news["run"]), _reading(news)
+    if reading is None:
+        page = Page(owner=properties.owner(news))
+        return budget.of_page(page, cap_usd=properties.cap_usd(news), known=known)
     others.require_none(
         client,
         client.deployments(),
         reading,
-        identity=identity,
-        bucket=place.bucket,
-        known=session.known(identity),
+        identity=properties.known_text(news, "identity"),
+        bucket=properties.place(news).bucket,
+        known={one.deployment_id for one in known},
+    )
+    return budget.of_page(reading.page, cap_usd=properties.cap_usd(news), known=known)
+
+
+def _budget(olds: Props, news: Props, *, besides: str = "") -> Budget | None:
+    """Return what the run may still cost, without deployment `besides`; None: it cannot be read."""
+    reading = _reading({**olds, "run": news["run"]})
+    if reading is None:
+        return None
+    return budget.of_page(
+        reading.page,
+        cap_usd=properties.cap_usd(news),
+        known=session.known(news["run"]),
+        besides=besides,
     )
 
 
-def spent_usd(props: Props, *, besides: str = "") -> Decimal:
-    """Return what the run's rentals cost so far, `besides` one of them; 0 where it is not known.
-
-    For a plan: right before anything is bought the ledger must answer.
-    """
-    identity = properties.known_text(props, "identity")
-    if not identity:
-        return Decimal(0)
-    known = session.known(identity)
+def _reading(props: Props) -> Reading | None:
+    """Read the run's page for a plan; right before anything is bought the ledger must answer."""
+    owner = properties.owner(props)
     try:
         place, access = properties.place(props), properties.access(props)
-        ledger = session.ledger(place, access, read_for_s=READ_FOR_S)
-        page = ledger.read(properties.owner(props)).page
+        return session.ledger(place, access, read_for_s=READ_FOR_S).read(owner)
     except TrainstackError as error:
-        session.say(f"{props['run']}: {error} What the run cost so far is asked again later")
-        return sum((usd for id_, usd in known.items() if id_ != besides), Decimal(0))
-    return page.spent_usd(identity, known=known, besides=besides)
+        session.say(
+            f"{owner.run}: {error} It must answer before anything is rented, and says then what "
+            "the run has cost"
+        )
+        return None
 
 
 def _replaced(olds: Props, new: dict[str, Any], decision: Change) -> Plan:
@@ -205,8 +217,10 @@ def _quote_extension(deployment_id: str, olds: Props, news: Props) -> None:
         hours=left + wanted.new_hours - wanted.old_hours,
         now=session.now(),
     )
-    spent = spent_usd({**news, "identity": olds["identity"]}, besides=deployment_id)
-    extend.quote(client, wanted, spent_usd=spent, say=session.say)
+    if told := _budget(olds, news):
+        session.say(f"{wanted.run}: {told}")
+    besides = _budget(olds, news, besides=deployment_id) or Budget(cap_usd=wanted.cap_usd)
+    extend.quote(client, wanted, others=besides, say=session.say)
 
 
 def _resumes_at(olds: Props) -> str:

@@ -233,8 +233,15 @@ def rented_at(props: Props) -> datetime | None:
 
 
 def owner(props: Props) -> Owner:
-    """Return whose rental it is; raises KeyError for a state of before the ledger."""
-    return Owner(project=props["project"], stack=props["stack"], run=props["run"])
+    """Return whose rental it is; a state of before the ledger tells the stack by its prefix.
+
+    The project's name is fixed, and a prefix is `<stack>-<run>-<identity>-<training hash>`.
+    """
+    run, stack = str(props["run"]), known_text(props, "stack")
+    if not stack:
+        family = known_text(props, "r2Prefix").rpartition("-")[0]
+        stack = family.removesuffix(f"-{run}-{props['identity']}")
+    return Owner(project=known_text(props, "project") or PROJECT_NAMESPACE, stack=stack, run=run)
 
 
 def owner_of_identity(props: Props) -> Owner:

@@ -132,8 +132,9 @@ class CaasDeploymentProvider(ResourceProvider):
                 expire_on, run=news["run"], hours=wish.hours, now=session.now()
             )
             client = session.client(news["cloud"])
-            plan.require_no_other(client, news)
-            spent_usd = plan.spent_usd(news)
+            so_far = plan.require_no_other(client, news)
+            session.say(f"{news['run']}: {so_far}")
+            spent_usd = so_far.used_usd
             quoted = market.quote(client, wish, cap_usd=cap_usd, spent_usd=spent_usd)
             found, offer = market.chosen(quoted)
             credentials.require_lasting_credentials(
@@ -179,7 +180,7 @@ class CaasDeploymentProvider(ResourceProvider):
             verdict=lambda: bucket.find_verdict(place.prefix),
             set_aside=lambda verdict: bucket.set_aside_verdict(verdict, prefix=place.prefix),
             before_post=engine_watchdog.require_alive,
-            known=session.known(wanted.identity),
+            known=session.known(wanted.run),
             live_tokens=lambda: run_tokens.live(cloudflare, owner, identity=wanted.identity),
             say=session.say,
         )
@@ -226,8 +227,8 @@ class CaasDeploymentProvider(ResourceProvider):
             wanted,
             ledger=session.ledger(place, properties.access(_olds)),
             owner=owner,
-            entry=send.entry_of_state(_id, _olds, offer=wanted.offer, now=session.now()),
-            spent_usd=plan.spent_usd({**_news, "identity": _olds["identity"]}, besides=_id),
+            entry=send.entry_of_state(_id, _olds, now=session.now()),
+            known=session.known(_news["run"]),
             say=session.say,
         )
         longer = dataclasses.replace(wanted.offer, total_usd=paid_usd)
@@ -249,14 +250,13 @@ class CaasDeploymentProvider(ResourceProvider):
             if not done:
                 remedy = give_back.how_to_forget(_id, rented_at=rented_at, hours=hours)
                 raise UnknownDeploymentError(f"{error} {remedy}") from None
-        if properties.known_text(_props, "stack"):  # else rented before there was a ledger
-            close.note_given_back(
-                session.ledger(place, properties.access(_props)),
-                properties.owner(_props),
-                deployment_id=_id,
-                name=name,
-                say=session.say,
-            )
+        close.note_given_back(
+            client,
+            session.ledger(place, properties.access(_props)),
+            properties.owner(_props),
+            entry=send.entry_of_state(_id, _props, now=session.now()),
+            say=session.say,
+        )
         session.tell_given_back(_props)
         session.say(
             f"{_props['run']}: {done}. Kept: s3://{place.bucket}/{place.prefix} at "

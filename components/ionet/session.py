@@ -34,6 +34,7 @@ from components.ionet import engine_watchdog, properties
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import KeyRefusedError, WrongWorldError
 from components.ionet.list_once import ListOnce
+from components.ledger.budget import KnownRental
 from components.ledger.ledger import READ_FOR_S, Access, BucketLedger, Ledger
 from components.r2 import cloudflare, verdict_reader
 from components.r2.cloudflare import S3Access
@@ -55,7 +56,7 @@ PLACE_KEYS = (
 
 _stack_config: dict[str, str] = {}
 _watched: list[bool] = []
-_known: dict[str, tuple[str, Decimal]] = {}
+_known: dict[str, tuple[str, KnownRental]] = {}
 _lists: dict[str, ListOnce] = {}
 _run_of_sweep: ContextVar[str] = ContextVar("_run_of_sweep", default="")
 
@@ -129,16 +130,24 @@ def listed(cloud: str) -> ListOnce:
 def know(deployment_id: str, props: Mapping[str, Any]) -> None:
     """Remember a deployment that the stack's state has, and what it cost."""
     offer = properties.offer(props)
-    cost = offer.total_usd if offer else Decimal(0)
-    _known[deployment_id] = (properties.known_text(props, "identity"), cost)
+    _known[deployment_id] = (
+        properties.known_text(props, "run"),
+        KnownRental(
+            deployment_id=deployment_id,
+            name=properties.known_text(props, "privateName"),
+            usd=offer.total_usd if offer else Decimal(0),
+        ),
+    )
 
 
-def known(identity: str) -> dict[str, Decimal]:
-    """Return the deployments of the stack's state, with what each cost that identity."""
-    return {
-        deployment_id: cost if whose == identity else Decimal(0)
-        for deployment_id, (whose, cost) in dict(_known).items()
-    }
+def known_ids() -> frozenset[str]:
+    """Return the IDs of all deployments of the stack's state, as far as they were planned."""
+    return frozenset(_known)
+
+
+def known(run: str) -> tuple[KnownRental, ...]:
+    """Return the deployments of the stack's state that are one run's, whatever identity."""
+    return tuple(rental for whose, rental in dict(_known).values() if whose == run)
 
 
 def accesses(place: RunPlace, run_access: S3Access | None) -> list[Access]:

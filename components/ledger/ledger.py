@@ -181,7 +181,14 @@ class BucketLedger:
         unusable = "there is no key for it"
         for access in accesses:
             try:
-                return call(self._client(access()))
+                client = self._client(access())
+            except LedgerError:
+                raise
+            except TrainstackError as error:
+                unusable = str(error)  # this access cannot be had; perhaps the next one can
+                continue
+            try:
+                return call(client)
             except ClientError as error:
                 unusable = why(error)
                 if clock_problem(error):
@@ -192,10 +199,6 @@ class BucketLedger:
                     raise _LaterError(unusable) from None
             except BotoCoreError as error:
                 raise _LaterError(why(error)) from None
-            except LedgerError:
-                raise
-            except TrainstackError as error:
-                unusable = str(error)  # this access cannot be had; perhaps the next one can
         raise _LaterError(unusable)
 
     def _client(self, access: S3Access) -> S3Client:

@@ -65,7 +65,7 @@ class Entry:
     identity: str
     name: str  # the deployment's private name
     hours: int
-    usd: Decimal  # quoted in the intent; once rented what was paid, extensions included
+    usd: Decimal  # reserved while it is asked for; then what it costs, extensions included
     asked_at: datetime
     state: State = "asked"
     deployment_id: str = ""
@@ -73,6 +73,29 @@ class Entry:
     renew: int = 0  # how often the run had been renewed
     extending_at: datetime | None = None  # hours were asked for; what came of it is not known
     extending_to: int | None = None  # hours in all
+    extending_usd: Decimal | None = None  # reserved for them; None in a page of an older release
+    extending_by: str = ""  # random; tells two extensions of one machine apart
+    charged: bool = False  # `usd` is what the vendor said that it charged
+
+    @property
+    def reserved_usd(self) -> Decimal:
+        """What was set aside for a request of which the outcome is not recorded yet.
+
+        For an extension that an older release recorded, without dollars, at the rental's price.
+        """
+        if self.state == "asked":
+            return self.usd
+        if not self.is_open or self.extending_at is None:
+            return Decimal(0)
+        if self.extending_usd is not None:
+            return self.extending_usd
+        more = max((self.extending_to or self.hours) - self.hours, 0)
+        return self.usd * more / max(self.hours, 1)
+
+    @property
+    def spent_usd(self) -> Decimal:
+        """What it has cost, as far as that is recorded."""
+        return self.usd if self.state in ("rented", "given back") else Decimal(0)
 
     @property
     def is_open(self) -> bool:
@@ -96,23 +119,6 @@ class Page:
         """Return those because of which a machine may live."""
         return tuple(entry for entry in self.entries if entry.is_open)
 
-    def spent_usd(
-        self, identity: str, *, known: Mapping[str, Decimal] | None = None, besides: str = ""
-    ) -> Decimal:
-        """Return what the rentals of one identity cost so far, without deployment `besides`.
-
-        `known` is what deployments cost that the stack's state tells of, by ID: one that an older
-        release rented is in no ledger, and an extension may not have been noted.
-        """
-        cost = {
-            entry.deployment_id or entry.intent: entry.usd
-            for entry in self.entries
-            if entry.identity == identity and entry.state != "lost"
-        }
-        for id_, usd in (known or {}).items():
-            cost[id_] = max(usd, cost.get(id_, Decimal(0)))
-        return sum((usd for id_, usd in cost.items() if id_ != besides), Decimal(0))
-
     def ended_identities(self) -> frozenset[str]:
         """Return the identities of which machines were rented, and none may live any more."""
         living = {entry.identity for entry in self.open_entries()}
@@ -120,8 +126,10 @@ class Page:
 
     def put(self, entry: Entry) -> Page:
         """Return the page with this entry, in the place of the one of the same intent."""
-        others = [one for one in self.entries if one.intent != entry.intent]
-        return dataclasses.replace(self, entries=(*others, entry))
+        if all(one.intent != entry.intent for one in self.entries):
+            return dataclasses.replace(self, entries=(*self.entries, entry))
+        entries = (entry if one.intent == entry.intent else one for one in self.entries)
+        return dataclasses.replace(self, entries=tuple(entries))
 
     def without(self, intent: str) -> Page:
         """Return the page without an intent for which the vendor was surely not asked."""
@@ -130,10 +138,11 @@ class Page:
 
     def edited(self, wanted: Callable[[Entry], bool], **changes: Any) -> Page:
         """Return the page with the entries changed that are wanted."""
-        entries = (
-            dataclasses.replace(entry, **changes) if wanted(entry) else entry
-            for entry in self.entries
-        )
+        return self.mapped(wanted, lambda entry: dataclasses.replace(entry, **changes))
+
+    def mapped(self, wanted: Callable[[Entry], bool], become: Callable[[Entry], Entry]) -> Page:
+        """Return the page with what becomes of the entries that are wanted."""
+        entries = (become(entry) if wanted(entry) else entry for entry in self.entries)
         return dataclasses.replace(self, entries=tuple(entries))
 
     def with_closing(self, identity: str) -> Page:
@@ -186,6 +195,7 @@ def _members(entry: Entry) -> dict[str, Any]:
         "usd": str(entry.usd),
         "asked_at": _written(entry.asked_at),
         "extending_at": _written(entry.extending_at) if entry.extending_at else None,
+        "extending_usd": None if entry.extending_usd is None else str(entry.extending_usd),
     }
 
 
@@ -207,28 +217,36 @@ def _whole(value: Any) -> int:
     return int(value)
 
 
-def _entry(members: Mapping[str, Any]) -> Entry:
-    asked_at = moment(str(members["asked_at"]))
-    usd = Decimal(str(members["usd"]))
+def _amount(value: Any) -> Decimal:
+    """Return dollars, none of them owed."""
+    usd = Decimal(str(value))
     if not usd.is_finite() or not 0 <= usd <= _MOST:
         raise ValueError("no amount")
+    return usd
+
+
+def _entry(members: Mapping[str, Any]) -> Entry:
+    asked_at = moment(str(members["asked_at"]))
     extending_at = moment(str(members.get("extending_at") or ""))
     if members.get("extending_at") and extending_at is None:
         raise ValueError("no time")
     if asked_at is None or members["state"] not in ("asked", "rented", "given back", "lost"):
         raise ValueError(members)
-    extending_to = members.get("extending_to")
+    extending_to, extending_usd = members.get("extending_to"), members.get("extending_usd")
     return Entry(
         intent=_text(members["intent"]),
         identity=_text(members["identity"]),
         name=_text(members["name"]),
         hours=_whole(members["hours"]),
-        usd=usd,
+        usd=_amount(members["usd"]),
         asked_at=asked_at,
         state=members["state"],
         deployment_id=_text(members.get("deployment_id") or ""),
         extending_at=extending_at,
         extending_to=None if extending_to is None else _whole(extending_to),
+        extending_usd=None if extending_usd is None else _amount(extending_usd),
+        extending_by=_text(members.get("extending_by") or ""),
+        charged=members.get("charged") is True,
         token_id=_text(members.get("token_id") or ""),
         renew=_whole(members.get("renew") or 0),
     )

@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class Charge:
-    """Money taken by one call: what its run's identity has cost by then, if the price was known."""
+    """Money taken by one call: what its run has cost by then, if the price was known."""
 
     deployment_id: str
     run: str
@@ -58,7 +58,7 @@ class Charges:
                 deployment_id=machine.id,
                 run=machine.run,
                 what="extension" if extended else "rental",
-                total=sum((one.paid for one in every if one.identity == machine.identity), ZERO),
+                total=sum((one.paid for one in every if one.run == machine.run), ZERO),
                 foreseeable=not raced,
             )
         )

@@ -174,7 +174,7 @@ class SimLedger:
             now_there = self._world.pages.get(owner.key, page)
             if self._world.landing and now_there != page:
                 raise LedgerError("somebody else wrote in between")
-            changed = change(now_there, self._world.now)
+            changed = Page.from_json(change(now_there, self._world.now).to_json())
             self._world.pages[owner.key] = changed
             return Reading(page=changed, now=self._world.now)
 

@@ -1,4 +1,4 @@
-"""Thousands of fault stories over the provider alone: no orphan, no double, no silent loss.
+"""Thousands of fault stories over the provider alone: nothing lost, doubled or above the budget.
 
 The engine, vendor, bucket and Cloudflare are doubles on one clock. A story is played again by its
 seed: `STORY=17 pytest tests/provider/test_stories.py`; `STORIES=100000` plays more of them.
@@ -19,6 +19,8 @@ from components.ionet import session
 from components.ionet.client import Client
 from components.ionet.rental import give_back
 from components.ionet.rental.waiting import SETTLED_AFTER_S
+from components.ledger import budget
+from components.ledger.page import Page
 from tests.provider.sim_engine import Config, RefusedError, SimEngine
 from tests.provider.sim_place import put_in_place
 from tests.provider.sim_services import SimClient
@@ -40,7 +42,7 @@ class Story:
     def __init__(self, seed: int) -> None:
         self.chance = random.Random(seed)  # noqa: S311  # which story is played
         self.world = World(chance=self.chance)
-        self.config = Config()
+        self.config = Config(cap=self.chance.choice((1, 2, 3, 9)))
         self.engine, self.other = SimEngine(self.world), SimEngine(self.world)
         self.other_is_busy = False
         self.told: list[str] = []
@@ -53,12 +55,13 @@ class Story:
             self._plant()
             self._act()
             self._at_most_one()
-        self._never_above_the_cap()
+        self._within_the_budget()
         self.world.faults.clear()
         self.world.storm_until, self.world.account, self.world.lag_s = 0.0, "ours", 0.0
         self._mended()
         self._one_machine_that_can_write()
         self._destroyed()
+        self._ledger_agrees_with_the_vendor()
 
     def run(self, what: str, command: Command, *, starts: bool = True) -> str:
         """Run one command as a process of its own; return its refusal, "" if there is none."""
@@ -205,13 +208,20 @@ class Story:
         held = live[0].secret_env["R2_ACCESS_KEY_ID"]
         assert {held, token[0]} <= self.world.tokens.keys(), "it cannot write"
 
-    def _never_above_the_cap(self) -> None:
-        by_identity: dict[str, Decimal] = {}
-        of = {one.id: one.name.split("-")[3] for one in self.world.machines}
-        for machine, usd in self.world.charges:
-            by_identity[of[machine]] = by_identity.get(of[machine], Decimal(0)) + usd
-        assert max(by_identity.values(), default=0) <= self.config.cap, by_identity
+    def _within_the_budget(self) -> None:
+        """Of the run, whatever its identity: no reruns, lost states or other laptops beside it."""
+        charged = sum((usd for _, usd in self.world.charges), Decimal(0))
+        assert charged <= self.config.cap, f"the budget is exceeded: {self.world.charges}"
         assert len(self.world.machines) <= self.rentals, "more was rented than was asked for"
+
+    def _ledger_agrees_with_the_vendor(self) -> None:
+        charged = sum((usd for _, usd in self.world.charges), Decimal(0))
+        found = budget.of_page(self._page(), cap_usd=Decimal(self.config.cap))
+        assert (found.spent_usd, found.reserved_usd) == (charged, 0), self._page().entries
+
+    def _page(self) -> Page:
+        (page,) = self.world.pages.values()
+        return page
 
     def _destroyed(self) -> None:
         assert not self.run("destroy", self.engine.destroy)

@@ -168,6 +168,7 @@ ROWS: tuple[Row, ...] = (
         f"{REMEDY}test_what_a_silent_bucket_hid_is_found_by_the_command_that_is_told",
     ),
     row("components.ionet.rental.extend", "too busy to extend", RUN_AGAIN),
+    row("components.ionet.rental.extend", "When the other one is done", RUN_AGAIN),
     row("components.ionet.rental.extend", "no clear answer to the extension", RUN_AGAIN),
     row("components.ionet.rental.extend", "Check the network", RUN_AGAIN),
     row(

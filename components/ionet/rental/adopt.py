@@ -28,6 +28,7 @@ class Rented:
     rented_at: datetime | None
     image: str
     env: Mapping[str, str]  # of the program's declaration
+    charged: bool = False  # the offer's total is what the vendor charged
     token_id: str = ""  # of the token that it holds
     adopted: bool = False
 
@@ -93,7 +94,8 @@ def as_rented(candidate: Candidate, wanted: Rental) -> Rented:
     env = dict(deployment.env or wanted.env)
     image = env.get(NAMES["image_digest"]) or wanted.image
     offer = wanted.offer
-    if deployment.amount_paid_usd > 0:
+    charged = deployment.amount_paid_usd > 0
+    if charged:
         offer = dataclasses.replace(offer, total_usd=deployment.amount_paid_usd)
     hours = cost.adopted_hours(
         minutes=deployment.compute_minutes_served + deployment.compute_minutes_remaining,
@@ -104,6 +106,7 @@ def as_rented(candidate: Candidate, wanted: Rental) -> Rented:
         id=candidate.id,
         name=candidate.name,
         offer=offer,
+        charged=charged,
         hours=hours,
         rented_at=deployment.created_at,
         image=image,

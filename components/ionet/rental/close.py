@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime
+from typing import Literal
 
 from components.ionet.client import Client
-from components.ionet.errors import UnknownDeploymentError
+from components.ionet.errors import IonetError, UnknownDeploymentError
 from components.ionet.models import DeploymentRow
+from components.ionet.rental import settle
 from components.ionet.rental.give_back import give_back, give_back_all
 from components.ionet.rental.waiting import (
     SAY_EVERY_S,
@@ -47,6 +50,7 @@ def close(
             left_s = _left_s(reading, identity)
             why = "a rental of this run was interrupted, and io.net may show its machine late"
         except LedgerError as error:
+            reading = None
             left_s = SETTLED_AFTER_S - (clock.now() - started)
             why = f"{error} A machine may come of an interrupted rental"
             if left_s <= 0:
@@ -57,6 +61,7 @@ def close(
                 )
                 return
         if left_s <= 0 and not given_back:
+            _settle(client, ledger, reading, say=say)
             return
         if left_s > 0 and clock.now() - said_at >= SAY_EVERY_S:
             said_at = clock.now()
@@ -64,20 +69,33 @@ def close(
 
 
 def note_given_back(
-    ledger: Ledger, owner: Owner, *, deployment_id: str, name: str, say: Say
+    client: Client,
+    ledger: Ledger,
+    owner: Owner,
+    *,
+    entry: Entry,
+    say: Say,
 ) -> None:
-    """Note in the ledger that a machine has ended; it has, so a failure is only said."""
+    """Note in the ledger that a machine has ended, and what it cost.
+
+    `entry` is its own where the ledger has none. It has ended, so a failure is only said.
+    """
+    told = settle.charged_usd(client, entry.deployment_id)
+
+    def is_it(e: Entry) -> bool:
+        return e.deployment_id == entry.deployment_id or (e.name == entry.name and e.is_open)
 
     def note(page: Page, _now: datetime) -> Page:
-        return page.edited(
-            lambda e: e.deployment_id == deployment_id or (e.name == name and e.is_open),
-            state="given back",
+        if not any(is_it(one) for one in page.entries):
+            page = page.put(entry)
+        return page.mapped(
+            is_it, lambda e: settle.ended(e, deployment_id=entry.deployment_id, usd=told)
         )
 
     try:
         ledger.edit(owner, note)
     except LedgerError as error:
-        say(f"{owner.run}: {error} It goes on naming {deployment_id}, which has ended")
+        say(f"{owner.run}: {error} It goes on naming {entry.deployment_id}, which has ended")
 
 
 def ended_identities(ledger: Ledger, owner: Owner) -> frozenset[str]:
@@ -86,6 +104,16 @@ def ended_identities(ledger: Ledger, owner: Owner) -> frozenset[str]:
         return ledger.read(owner).page.ended_identities()
     except LedgerError:
         return frozenset()
+
+
+def _settle(client: Client, ledger: Ledger, reading: Reading | None, *, say: Say) -> None:
+    """Note what was charged for what has ended; nothing hangs on it, so a failure is only said."""
+    if reading is None:
+        return
+    try:
+        settle.settle(client, ledger, reading, rows=client.deployments())
+    except (LedgerError, IonetError) as error:
+        say(f"{reading.page.owner.run}: {error} What was charged is noted by the next rental")
 
 
 def _left_s(reading: Reading, identity: str) -> float:
@@ -108,22 +136,21 @@ def _with_ended(
 ) -> Reading:
     """Write down what has ended, and what never came."""
     rows = client.deployments()
-    ended: dict[str, str] = {}
+    ended: dict[str, Entry] = {}
     for entry in reading.page.open_entries():
         if entry.identity != identity:
             continue
         state = _end_of(client, entry, reading.now, given_back, rows)
-        if state:
-            ended[entry.intent] = state
-            if state == "lost":
-                say(f"{entry.name}: asked for, and never shown by io.net: noted as lost")
+        if state == "given back":
+            ended[entry.intent] = settle.ended(entry, deployment_id="", usd=None)
+        elif state == "lost":
+            ended[entry.intent] = dataclasses.replace(entry, state="lost")
+            say(f"{entry.name}: asked for, and never shown by io.net: noted as lost")
     if not ended:
         return reading
 
     def note(page: Page, _now: datetime) -> Page:
-        for intent, state in ended.items():
-            page = page.edited(lambda e, i=intent: e.intent == i, state=state)
-        return page
+        return page.mapped(lambda e: e.intent in ended, lambda e: ended[e.intent])
 
     return ledger.edit(reading.page.owner, note)
 
@@ -134,7 +161,7 @@ def _end_of(
     now: datetime,
     given_back: list[str],
     rows: list[DeploymentRow],
-) -> str:
+) -> Literal["given back", "lost", ""]:
     """Return the state that an entry has come to, "" while it stays open."""
     if entry.deployment_id:
         if entry.deployment_id not in given_back:

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
 from components.ionet import cost, market
 from components.ionet.client import Client
-from components.ionet.errors import NotRecordedError, RequestRefusedError, UnclearError
+from components.ionet.errors import (
+    IonetError,
+    NotRecordedError,
+    RequestRefusedError,
+    UnclearError,
+)
 from components.ionet.offers import Offer
 from components.ionet.rental.waiting import (
+    INTENTS,
     SEND_WITHIN_S,
     SETTLED_AFTER_S,
     Clock,
     Say,
     minutes,
 )
-from components.ledger.ledger import Ledger, LedgerError
+from components.ledger import budget
+from components.ledger.budget import Budget, KnownRental
+from components.ledger.ledger import Edit, Ledger, LedgerError
 from components.ledger.page import Entry, Owner, Page
 
 STILL = "Nothing was bought; the machine runs on until its hours are over."
@@ -37,30 +47,30 @@ class Extension:
     recorded: tuple[int, ...] = ()  # what the ledger has of earlier extensions
 
 
-def quote(client: Client, wanted: Extension, *, spent_usd: Decimal, say: Say) -> Decimal:
-    """Return what the missing hours cost now, and say it; 0 when they are bought already.
+@dataclass(frozen=True, kw_only=True)
+class Quote:
+    """What is missing to the wanted hours, and what it costs now; 0 hours: bought already."""
 
-    `spent_usd` is what the run's other machines cost. Raises TooDearError above the cap.
+    hours: int
+    paid_usd: Decimal
+    extra_usd: Decimal = Decimal(0)
+
+
+def quote(client: Client, wanted: Extension, *, others: Budget, say: Say) -> Quote:
+    """Return what the missing hours cost now, and say it.
+
+    `others` is the run's budget without this machine. Raises TooDearError above it.
     """
-    hours = _missing_hours(client, wanted)
-    if hours <= 0:
-        return Decimal(0)
-    paid = paid_usd(client, wanted)
-    extra = market.extension_usd(client, wanted.offer, hours=hours)
-    cost.require_within_cap(
-        extra,
-        cap_usd=wanted.cap_usd,
-        what=f"{hours} h more of {wanted.offer}",
-        hours=hours,
-        spent_usd=spent_usd + paid,
-        so_far=STILL,
-    )
-    total = spent_usd + paid + extra
-    say(
-        f"{wanted.run}: {hours} h more of {wanted.offer} = {cost.dollars(extra)}, "
-        f"{cost.dollars(total)} in all (cap {cost.dollars(wanted.cap_usd)})"
-    )
-    return extra
+    quoted = _quoted(client, wanted)
+    if quoted.hours > 0:
+        _require_within(quoted, wanted, others=others)
+        total = others.used_usd + quoted.paid_usd + quoted.extra_usd
+        say(
+            f"{wanted.run}: {quoted.hours} h more of {wanted.offer} = "
+            f"{cost.dollars(quoted.extra_usd)}, {cost.dollars(total)} in all "
+            f"(cap {cost.dollars(wanted.cap_usd)})"
+        )
+    return quoted
 
 
 def extend(
@@ -70,34 +80,30 @@ def extend(
     ledger: Ledger,
     owner: Owner,
     entry: Entry,
-    spent_usd: Decimal,
+    known: Sequence[KnownRental],
     say: Say,
     clock: Clock | None = None,
 ) -> Decimal:
     """Bring a deployment to the new hours; return what has been paid for it then.
 
     Safe to repeat: it asks what is bought already, and an extension that was sent and has not shown
-    is waited for. `entry` is put into the ledger where the machine has none. Raises TooDearError,
-    NotRecordedError and UnclearError; nothing was bought then, or the next try sees that it was.
+    is waited for. The dollars are reserved before, in the same write that says that hours are asked
+    for. `entry` is put into the ledger where the machine has none; `known` are the run's machines
+    of the state. Raises TooDearError, NotRecordedError and UnclearError; nothing was bought then,
+    or the next try sees that it was.
     """
     clock = clock or Clock()
-    wanted = _with_earlier_one(client, wanted, ledger=ledger, owner=owner, say=say, clock=clock)
-    extra = quote(client, wanted, spent_usd=spent_usd, say=say)
-    if extra > 0:
-        paid = paid_usd(client, wanted)
-        started = clock.wall()
-        _mark(ledger, owner, entry, wanted)
-        if not 0 <= clock.wall() - started <= SEND_WITHIN_S:
-            _unmark(ledger, owner, wanted, say=say)
-            raise UnclearError(
-                f"this machine was asleep or too busy to extend within {SEND_WITHIN_S:.0f} s. "
-                f"{STILL} Run `pulumi up` again."
-            )
-        _buy(client, wanted, ledger=ledger, owner=owner, say=say, clock=clock)
+    page, wanted = _with_earlier_one(client, wanted, ledger, owner=owner, say=say, clock=clock)
+    others = budget.of_page(page, cap_usd=wanted.cap_usd, known=known, besides=wanted.deployment_id)
+    quoted = quote(client, wanted, others=others, say=say)
+    paid = quoted.paid_usd
+    if quoted.hours > 0:
+        mark = _Mark(wanted=wanted, entry=entry, known=known, judged=_underway(page, wanted))
+        quoted = _reserved(client, mark, quoted, ledger=ledger, owner=owner, say=say, clock=clock)
+        if quoted.hours > 0:
+            _buy(client, wanted, quoted.hours, ledger=ledger, owner=owner, say=say, clock=clock)
         told = paid_usd(client, wanted)
-        paid = told if told > paid else paid + extra
-    else:
-        paid = paid_usd(client, wanted)
+        paid = told if told > paid else paid + quoted.extra_usd
     _unmark(ledger, owner, wanted, say=say, hours=wanted.new_hours, usd=paid)
     return paid
 
@@ -108,10 +114,70 @@ def paid_usd(client: Client, wanted: Extension) -> Decimal:
     return told if told > 0 else wanted.offer.total_usd
 
 
-def _buy(
-    client: Client, wanted: Extension, *, ledger: Ledger, owner: Owner, say: Say, clock: Clock
-) -> None:
+def _quoted(client: Client, wanted: Extension) -> Quote:
     hours = _missing_hours(client, wanted)
+    paid = paid_usd(client, wanted)
+    if hours <= 0:
+        return Quote(hours=0, paid_usd=paid)
+    extra = market.extension_usd(client, wanted.offer, hours=hours)
+    return Quote(hours=hours, paid_usd=paid, extra_usd=extra)
+
+
+def _require_within(quoted: Quote, wanted: Extension, *, others: Budget) -> None:
+    cost.require_within_cap(
+        quoted.extra_usd,
+        cap_usd=wanted.cap_usd,
+        what=f"{quoted.hours} h more of {wanted.offer}",
+        hours=quoted.hours,
+        spent_usd=others.used_usd + quoted.paid_usd,
+        so_far=STILL,
+    )
+
+
+def _reserved(
+    client: Client,
+    mark: _Mark,
+    quoted: Quote,
+    *,
+    ledger: Ledger,
+    owner: Owner,
+    say: Say,
+    clock: Clock,
+) -> Quote:
+    """Reserve what the hours cost, and return within seconds of it, quoted once more.
+
+    What has become dearer meanwhile is reserved first.
+    """
+    for _ in range(INTENTS):
+        started, reserved_usd = clock.wall(), quoted.extra_usd
+        try:
+            ledger.edit(owner, mark.reserving(quoted))
+            quoted = _quoted(client, mark.wanted)
+        except LedgerError as error:
+            _unmark(ledger, owner, mark.wanted, say=say, by=mark.intent)
+            raise _not_recorded(error) from None
+        except IonetError:
+            _unmark(ledger, owner, mark.wanted, say=say, by=mark.intent)
+            raise
+        if 0 <= clock.wall() - started <= SEND_WITHIN_S and quoted.extra_usd <= reserved_usd:
+            return quoted
+    _unmark(ledger, owner, mark.wanted, say=say, by=mark.intent)
+    raise UnclearError(
+        f"this machine was asleep or too busy to extend within {SEND_WITHIN_S:.0f} s, or the price "
+        f"rose each time. {STILL} Run `pulumi up` again."
+    )
+
+
+def _buy(
+    client: Client,
+    wanted: Extension,
+    hours: int,
+    *,
+    ledger: Ledger,
+    owner: Owner,
+    say: Say,
+    clock: Clock,
+) -> None:
     sent_at = clock.now()
     try:
         client.extend(wanted.deployment_id, hours=hours)
@@ -132,8 +198,8 @@ def _buy(
 
 
 def _with_earlier_one(
-    client: Client, wanted: Extension, *, ledger: Ledger, owner: Owner, say: Say, clock: Clock
-) -> Extension:
+    client: Client, wanted: Extension, ledger: Ledger, *, owner: Owner, say: Say, clock: Clock
+) -> tuple[Page, Extension]:
     """Wait for an extension that was interrupted; return what is wanted, with what it may be."""
     try:
         reading = ledger.read(owner)
@@ -154,7 +220,7 @@ def _with_earlier_one(
                 )
                 sent = dataclasses.replace(wanted, new_hours=max(recorded))
                 _comes(client, sent, clock=clock, until=clock.now() + left_s)
-    return wanted
+    return reading.page, wanted
 
 
 def _comes(client: Client, wanted: Extension, *, clock: Clock, until: float) -> bool:
@@ -180,23 +246,80 @@ def _missing_hours(client: Client, wanted: Extension) -> int:
     return wanted.new_hours - bought
 
 
-def _mark(ledger: Ledger, owner: Owner, entry: Entry, wanted: Extension) -> None:
-    def mark(page: Page, now: datetime) -> Page:
-        if not any(one.deployment_id == wanted.deployment_id for one in page.entries):
-            page = page.put(entry)
-        return _changed(page, wanted, extending_at=now, extending_to=wanted.new_hours)
+@dataclass(frozen=True, kw_only=True)
+class _Mark:
+    """What is written before hours are asked for; `judged` is the one that was waited for."""
 
-    try:
-        ledger.edit(owner, mark)
-    except LedgerError as error:
-        raise _not_recorded(error) from None
+    wanted: Extension
+    entry: Entry
+    known: Sequence[KnownRental]
+    judged: str | None
+    intent: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def reserving(self, quoted: Quote) -> Edit:
+        """Return the edit that reserves what the hours cost, if the budget has it."""
+
+        def mark(page: Page, now: datetime) -> Page:
+            wanted = self.wanted
+            page = _with_entry(page, self.entry)
+            if _underway(page, wanted) not in (None, self.judged, self.intent):
+                raise UnclearError(
+                    f"another `pulumi up` buys hours for run {wanted.run} at this moment. Nothing "
+                    "was bought by this one. When the other one is done: pulumi up"
+                )
+            others = budget.of_page(
+                page, cap_usd=wanted.cap_usd, known=self.known, besides=wanted.deployment_id
+            )
+            _require_within(quoted, wanted, others=others)
+            return _changed(
+                page,
+                wanted,
+                extending_at=now,
+                extending_to=wanted.new_hours,
+                extending_usd=quoted.extra_usd,
+                extending_by=self.intent,
+            )
+
+        return mark
+
+
+def _with_entry(page: Page, entry: Entry) -> Page:
+    """Return the page with the machine's entry: its own, or the intent whose ID was not noted."""
+    if any(one.deployment_id == entry.deployment_id for one in page.entries):
+        return page
+    nameless = [e for e in page.open_entries() if e.name == entry.name and not e.deployment_id]
+    if not nameless:
+        return page.put(entry)
+    return page.edited(
+        lambda e: e in nameless, state="rented", deployment_id=entry.deployment_id, usd=entry.usd
+    )
+
+
+def _underway(page: Page, wanted: Extension) -> str | None:
+    """Return whose extension is underway, "" for an older release's; None when none is."""
+    for entry in page.entries:
+        if entry.deployment_id == wanted.deployment_id and entry.extending_at:
+            return entry.extending_by
+    return None
 
 
 def _unmark(
-    ledger: Ledger, owner: Owner, wanted: Extension, *, say: Say, **changes: object
+    ledger: Ledger, owner: Owner, wanted: Extension, *, say: Say, by: str = "", **changes: object
 ) -> None:
+    """Note that hours are not asked for any more; `by` only what that intent asked for."""
+
     def unmark(page: Page, _now: datetime) -> Page:
-        return _changed(page, wanted, extending_at=None, extending_to=None, **changes)
+        if by and _underway(page, wanted) != by:
+            return page
+        return _changed(
+            page,
+            wanted,
+            extending_at=None,
+            extending_to=None,
+            extending_usd=None,
+            extending_by="",
+            **changes,
+        )
 
     try:
         ledger.edit(owner, unmark)

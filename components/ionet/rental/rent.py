@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from decimal import Decimal
 
 from components.ionet import market
 from components.ionet.client import Client
@@ -12,10 +11,12 @@ from components.ionet.errors import RunEndedError
 from components.ionet.models import DeploymentRow
 from components.ionet.offers import Offer
 from components.ionet.properties import Rental
-from components.ionet.rental import adopt, others, send
+from components.ionet.rental import adopt, others, send, settle
 from components.ionet.rental.adopt import Candidate, Rented
 from components.ionet.rental.give_back import give_back
 from components.ionet.rental.waiting import SAY_EVERY_S, Clock, Say, minutes, unsettled_s
+from components.ledger import budget
+from components.ledger.budget import KnownRental
 from components.ledger.ledger import Ledger, LedgerError, Reading
 from components.ledger.page import Entry, Page
 from container.contract.records import Verdict
@@ -29,7 +30,7 @@ def rent(
     verdict: Callable[[], Verdict | None],
     set_aside: Callable[[Verdict], None],
     before_post: Callable[[], None],
-    known: Mapping[str, Decimal],
+    known: Sequence[KnownRental],
     live_tokens: Callable[[], Collection[str]],
     say: Say,
     clock: Clock | None = None,
@@ -37,8 +38,8 @@ def rent(
     """Return the machine of this run, renting it unless it exists already.
 
     Looked for by the private name and in the ledger, and after any reply that is not a clear yes or
-    no, until none can come of it any more. `known` are the deployments of the stack's own state and
-    what each cost this run, by ID. `live_tokens` returns the IDs of the run's tokens that still
+    no, until none can come of it any more. `known` are the machines of this run that the stack's
+    own state tells of. `live_tokens` returns the IDs of the run's tokens that still
     live. `before_post` may raise to stop the rental at the last moment. A run that this program
     itself stopped, by replacing its machine, goes on: its verdict is set aside.
     """
@@ -46,7 +47,7 @@ def rent(
     reading = _recorded(ledger, wanted)
     send.require_not_deleted(reading.page, wanted)
     judged = {entry.intent for entry in reading.page.entries}
-    rows, reading = _settled(client, wanted, ledger, reading, say=say, clock=clock)
+    rows, reading = _shown(client, wanted, ledger, reading, say=say, clock=clock)
     ours = adopt.candidates(client, rows, reading.page, wanted)
     kept = next(
         (one for one in ours if adopt.is_wanted(one, wanted, live_tokens=live_tokens)), None
@@ -73,17 +74,22 @@ def rent(
         reading,
         identity=wanted.identity,
         bucket=wanted.place.bucket,
-        known=known,
+        known={one.deployment_id for one in known},
     )
     for one in ours:
         say(f"{wanted.run}: giving back {one.id}, rented by this run with other inputs")
         give_back(client, one.id, clock=clock)
-        reading = _given_back(ledger, wanted, one)
-    spent_usd = reading.page.spent_usd(wanted.identity, known=known)
+        reading = _given_back(client, ledger, wanted, one)
+    reading = settle.settle(client, ledger, reading, rows=rows)
+    so_far = budget.of_page(reading.page, cap_usd=wanted.max_cost_usd, known=known)
 
     def quote() -> Offer:
         return market.confirm(
-            client, wanted.offer, wanted.wish, cap_usd=wanted.max_cost_usd, spent_usd=spent_usd
+            client,
+            wanted.offer,
+            wanted.wish,
+            cap_usd=so_far.cap_usd,
+            spent_usd=so_far.used_usd,
         )
 
     offer = quote()
@@ -98,13 +104,14 @@ def rent(
         name=_free_name(rows, reading.page, wanted),
         ledger=ledger,
         judged=judged,
+        known=known,
         before_post=before_post,
         say=say,
         clock=clock,
     )
 
 
-def _settled(
+def _shown(
     client: Client, wanted: Rental, ledger: Ledger, reading: Reading, *, say: Say, clock: Clock
 ) -> tuple[list[DeploymentRow], Reading]:
     """Wait until each intent of this run has shown its machine, or cannot any more."""
@@ -170,21 +177,21 @@ def _record(ledger: Ledger, wanted: Rental, rented: Rented, *, say: Say) -> None
             state="rented",
             deployment_id=rented.id,
             usd=rented.offer.total_usd,
+            charged=rented.charged,
         )
 
     send.note(ledger, wanted, rented, as_rented, say=say)
 
 
-def _given_back(ledger: Ledger, wanted: Rental, one: Candidate) -> Reading:
-    """Note that a machine has ended, and what it cost, which counts against the cap."""
-    paid_usd = one.deployment.amount_paid_usd
+def _given_back(client: Client, ledger: Ledger, wanted: Rental, one: Candidate) -> Reading:
+    """Note that a machine has ended, and what it cost, which counts against the budget."""
+    told = settle.charged_usd(client, one.id) or one.deployment.amount_paid_usd or None
+
+    def is_its(entry: Entry) -> bool:
+        return entry.is_open and (entry.deployment_id or entry.name) in (one.id, one.name)
 
     def close(page: Page, _now: datetime) -> Page:
-        def is_its(entry: Entry) -> bool:
-            return entry.is_open and (entry.deployment_id or entry.name) in (one.id, one.name)
-
-        changes = {"usd": paid_usd} if paid_usd > 0 else {}
-        return page.edited(is_its, state="given back", deployment_id=one.id, **changes)
+        return page.mapped(is_its, lambda e: settle.ended(e, deployment_id=one.id, usd=told))
 
     return ledger.edit(wanted.owner, close)
 

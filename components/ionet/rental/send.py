@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from components.ionet import fingerprint, properties
+from components.ionet import cost, fingerprint, properties
 from components.ionet.client import Client
 from components.ionet.errors import (
     AnotherMachineError,
@@ -22,9 +24,10 @@ from components.ionet.errors import (
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Offer
 from components.ionet.properties import Rental
-from components.ionet.rental import account
+from components.ionet.rental import account, settle
 from components.ionet.rental.adopt import Rented
 from components.ionet.rental.waiting import (
+    INTENTS,
     SAY_EVERY_S,
     SEND_WITHIN_S,
     SETTLED_AFTER_S,
@@ -32,10 +35,10 @@ from components.ionet.rental.waiting import (
     Say,
     minutes,
 )
+from components.ledger import budget
+from components.ledger.budget import KnownRental
 from components.ledger.ledger import Edit, Ledger, LedgerError
 from components.ledger.page import Entry, Page
-
-INTENTS = 4  # a laptop that sleeps between each intent and its POST is not waited for
 
 
 def send(
@@ -47,27 +50,29 @@ def send(
     name: str,
     ledger: Ledger,
     judged: Collection[str],
+    known: Sequence[KnownRental],
     before_post: Callable[[], None],
     say: Say,
     clock: Clock,
 ) -> Rented:
     """Rent under that name and return the machine that the vendor shows under it.
 
-    `quote` is asked again after the intent, right before the money is spent. `judged` are the
-    intents of the page that were looked at: another one is somebody else's, and nothing is rented.
-    Raises NotRecordedError when the intent cannot be stored, UnclearError when nothing shows until
-    nothing can come any more.
+    The intent reserves the dollars, or is not written. `quote` is asked again after it, right
+    before the money is spent: what has become dearer is reserved first. `judged` are the intents of
+    the page that were looked at: another one is somebody else's, and nothing is rented. `known` are
+    the run's machines of the state. Raises TooDearError, NotRecordedError when the intent cannot be
+    stored, UnclearError when nothing shows until nothing can come any more.
     """
-    intent = _intent(wanted, name=name, offer=offer, judged=judged)
-    offer = _store(intent, wanted, quote=quote, ledger=ledger, before_post=before_post, clock=clock)
+    intent = _Intent(wanted=wanted, name=name, judged=judged, known=known)
+    offer = _store(intent, offer, quote=quote, ledger=ledger, before_post=before_post, clock=clock)
     request = dataclasses.replace(wanted, offer=offer).request(private_name=name)
     sent_at = clock.now()
     said_id = _post(client, wanted, request, intent, ledger=ledger, say=say)
     found = _shown(client, wanted, request, said_id, sent_at=sent_at, say=say, clock=clock)
     if found is None:
-        _forget(ledger, wanted, intent.intent, lost=True)
+        _lose(client, wanted, intent.intent, ledger=ledger)
         raise UnclearError(
-            f"io.net gave no clear answer when {name} was to be rented, and showed no deployment "
+            f"io.net gave no clear answer when {name} was to be rented, and showed no live machine "
             f"of that name for {minutes(SETTLED_AFTER_S)}. Run `pulumi up` again: it looks for the "
             "name before it rents."
         )
@@ -79,6 +84,7 @@ def send(
             state="rented",
             deployment_id=rented.id,
             usd=rented.offer.total_usd,
+            charged=rented.charged,
         )
 
     note(ledger, wanted, rented, as_rented, say=say)
@@ -110,6 +116,7 @@ def entry_of(wanted: Rental, rented: Rented, *, asked_at: datetime) -> Entry:
         name=rented.name,
         hours=rented.hours,
         usd=rented.offer.total_usd,
+        charged=rented.charged,
         asked_at=asked_at,
         state="rented",
         deployment_id=rented.id,
@@ -118,16 +125,15 @@ def entry_of(wanted: Rental, rented: Rented, *, asked_at: datetime) -> Entry:
     )
 
 
-def entry_of_state(
-    deployment_id: str, state: Mapping[str, Any], *, offer: Offer, now: datetime
-) -> Entry:
+def entry_of_state(deployment_id: str, state: Mapping[str, Any], *, now: datetime) -> Entry:
     """Return the entry of a machine that only the stack's state tells of."""
+    offer = properties.offer(state)
     return Entry(
         intent=secrets.token_hex(8),
         identity=state["identity"],
         name=state["privateName"],
         hours=int(state["durationHours"]),
-        usd=offer.total_usd,
+        usd=offer.total_usd if offer else Decimal(0),
         asked_at=properties.rented_at(state) or now,
         state="rented",
         deployment_id=deployment_id,
@@ -145,40 +151,59 @@ def not_recorded(error: LedgerError, wanted: Rental) -> NotRecordedError:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Intent:
-    intent: str
-    add: Edit
+    """What is written before the vendor is asked; again, with a fresh time, until it is in time."""
 
+    wanted: Rental
+    name: str
+    judged: Collection[str]
+    known: Sequence[KnownRental]
+    intent: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
 
-def _intent(wanted: Rental, *, name: str, offer: Offer, judged: Collection[str]) -> _Intent:
-    intent = secrets.token_hex(8)
+    def reserving(self, offer: Offer) -> Edit:
+        """Return the edit that writes it, with the dollars of an offer, if the budget has them."""
 
-    def add(page: Page, now: datetime) -> Page:
-        require_not_deleted(page, wanted)
-        strange = [e for e in page.open_entries() if e.intent not in {intent, *judged}]
-        if strange:
-            raise AnotherMachineError(
-                f"another `pulumi up` rents a machine for run {wanted.run} at this moment "
-                f"({strange[0].name}). Nothing was rented by this one. When the other one is done: "
-                "pulumi up"
+        def add(page: Page, now: datetime) -> Page:
+            wanted = self.wanted
+            require_not_deleted(page, wanted)
+            strange = [
+                e for e in page.open_entries() if e.intent not in {self.intent, *self.judged}
+            ]
+            if strange:
+                raise AnotherMachineError(
+                    f"another `pulumi up` rents a machine for run {wanted.run} at this moment "
+                    f"({strange[0].name}). Nothing was rented by this one. When the other one is "
+                    "done: pulumi up"
+                )
+            others = budget.of_page(
+                page.without(self.intent), cap_usd=wanted.max_cost_usd, known=self.known
             )
-        entry = Entry(
-            intent=intent,
-            identity=wanted.identity,
-            name=name,
-            hours=wanted.wish.hours,
+            cost.require_within_cap(
+                offer.total_usd,
+                cap_usd=others.cap_usd,
+                what=f"{offer} x {wanted.wish.hours} h",
+                hours=wanted.wish.hours,
+                spent_usd=others.used_usd,
+            )
+            return page.put(self._entry(offer, now))
+
+        return add
+
+    def _entry(self, offer: Offer, now: datetime) -> Entry:
+        return Entry(
+            intent=self.intent,
+            identity=self.wanted.identity,
+            name=self.name,
+            hours=self.wanted.wish.hours,
             usd=offer.total_usd,
             asked_at=now,
-            token_id=wanted.access.access_key_id,
-            renew=wanted.renew,
+            token_id=self.wanted.access.access_key_id,
+            renew=self.wanted.renew,
         )
-        return page.put(entry)
-
-    return _Intent(intent=intent, add=add)
 
 
 def _store(
     intent: _Intent,
-    wanted: Rental,
+    offer: Offer,
     *,
     quote: Callable[[], Offer],
     ledger: Ledger,
@@ -187,12 +212,13 @@ def _store(
 ) -> Offer:
     """Store the intent, and return within seconds of it, with nothing that speaks against it.
 
-    Returns the offer at its price of this moment.
+    Returns the offer at its price of this moment, for which the dollars are reserved.
     """
+    wanted = intent.wanted
     for _ in range(INTENTS):
-        started = clock.wall()
+        started, reserved_usd = clock.wall(), offer.total_usd
         try:
-            ledger.edit(wanted.owner, intent.add)
+            ledger.edit(wanted.owner, intent.reserving(offer))
             before_post()
             require_not_deleted(ledger.read(wanted.owner).page, wanted)
             offer = quote()
@@ -202,11 +228,13 @@ def _store(
         except IonetError:
             _forget(ledger, wanted, intent.intent)
             raise
-        if 0 <= clock.wall() - started <= SEND_WITHIN_S:
+        in_time = 0 <= clock.wall() - started <= SEND_WITHIN_S
+        if in_time and offer.total_usd <= reserved_usd:
             return offer
+    _forget(ledger, wanted, intent.intent)
     raise UnclearError(
-        f"this machine was asleep or too busy to rent within {SEND_WITHIN_S:.0f} s of its intent. "
-        "Nothing was rented. Run `pulumi up` again."
+        f"this machine was asleep or too busy to rent within {SEND_WITHIN_S:.0f} s of its intent, "
+        "or the price rose each time. Nothing was rented. Run `pulumi up` again."
     )
 
 
@@ -287,18 +315,31 @@ def _rented(client: Client, wanted: Rental, found: str, *, offer: Offer, name: s
         deployment = account.details(client, found)
     except IonetError:
         deployment = None  # the ID is what counts; the rest is known as it was asked for
-    if deployment and deployment.amount_paid_usd > 0:
+    charged = bool(deployment and deployment.amount_paid_usd > 0)
+    if deployment and charged:
         offer = dataclasses.replace(offer, total_usd=deployment.amount_paid_usd)
     return Rented(
         id=found,
         name=name,
         offer=offer,
+        charged=charged,
         hours=wanted.wish.hours,
         rented_at=deployment.created_at if deployment else None,
         image=wanted.image,
         env=wanted.env,
         token_id=wanted.access.access_key_id,
     )
+
+
+def _lose(client: Client, wanted: Rental, intent: str, *, ledger: Ledger) -> None:
+    """Note that nothing lives because of an intent, and what it cost, should it have ended at once.
+
+    A failure leaves it to the next rental, which settles first.
+    """
+    _forget(ledger, wanted, intent, lost=True)
+    with suppress(LedgerError, IonetError):
+        reading = ledger.read(wanted.owner)
+        settle.settle(client, ledger, reading, rows=client.deployments())
 
 
 def _forget(ledger: Ledger, wanted: Rental, intent: str, *, lost: bool = False) -> None:

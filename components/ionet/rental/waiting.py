@@ -11,6 +11,7 @@ from components.ionet.client import SENT_WITHIN_S
 from components.ledger.page import Entry
 
 SEND_WITHIN_S = 10.0  # from the intent, by the wall clock: laptops sleep
+INTENTS = 4  # a laptop that sleeps between each intent and its request is not waited for
 LONGEST_LAG_S = 30.0  # until io.net's list shows a new deployment: the longest that was seen
 MARGIN_S = 60.0  # names are looked up and connections accepted outside of the client's limits
 

@@ -69,24 +69,6 @@ def test_an_intent_that_is_put_again_is_the_same_entry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "counts"),
-    [("asked", True), ("rented", True), ("given back", True), ("lost", False)],
-)
-def test_what_was_spent_is_all_but_what_never_came(state: State, counts: bool) -> None:
-    spent = page(entry(state=state, deployment_id="d")).spent_usd("1a2b3c4d")
-    assert spent == (Decimal("92.40") if counts else 0)
-
-
-def test_what_only_the_state_knows_counts_and_what_both_know_counts_once() -> None:
-    """A machine that an older release rented is in no ledger; an extension may not be noted."""
-    of_ledger = page(entry(state="rented", deployment_id="d1"))
-    known = {"d1": Decimal("100"), "d0": Decimal("10"), "of another identity": Decimal(0)}
-    assert of_ledger.spent_usd("1a2b3c4d", known=known) == Decimal("110")
-    assert of_ledger.spent_usd("1a2b3c4d", known=known, besides="d1") == Decimal("10")
-    assert of_ledger.spent_usd("99999999") == 0
-
-
-@pytest.mark.parametrize(
     ("state", "age_s", "left_s"),
     [
         ("asked", 0, SETTLED_AFTER_S),
