@@ -9,12 +9,11 @@ from typing import Annotated
 import typer
 
 from components.ionet.client import Client
-from components.ionet.rental.close import note_given_back
 from components.ledger.ledger import WRITE_FOR_S
 from runs import inventory, machines, reaping, rentals, tokens
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
+from runs.giving_back import give_back
 from runs.inventory import Inventory
-from runs.machines import Machine
 from runs.rentals import Rental
 from runs.source.selector import Selector
 from runs.source.source import Source
@@ -125,7 +124,7 @@ def _do(choice: reaping.Choice, *, source: Source, client: Client, found: Invent
         _try(
             machine.deployment_id,
             done,
-            lambda machine=machine: _give_back(source, client, machine, found),
+            lambda machine=machine: give_back(source, client, machine, found=found),
             fails="may still bill",
         )
     return Done(frozenset(done))
@@ -158,20 +157,6 @@ def _close(source: Source, rental: Rental) -> None:
         f"{rental.id} ({rental.entry.name}) is closed in the ledger as {state}. io.net was asked "
         "for nothing: if it lives in another account, it bills on there."
     )
-
-
-def _give_back(source: Source, client: Client, machine: Machine, found: Inventory) -> None:
-    one = machine.deployment_id
-    say(f"giving back {one} ({machine.name}) …")
-    machines.give_back(client, machine)
-    say(f"{one} is gone.")
-    if found.rentals is None:
-        say(f"the ledger could not be asked: where it names {one}, the same command closes it.")
-    elif machine.rental is not None:
-        ledger = rentals.ledger(source.s3_access, bucket=source.bucket)
-        with waiting("the ledger in the bucket", at_most_s=WRITE_FOR_S):
-            owner = machine.rental.owner
-            note_given_back(ledger, owner, deployment_id=one, name=machine.name, say=say)
 
 
 def _show(found: Inventory, *, done: Done, stack: str, as_json: bool) -> None:

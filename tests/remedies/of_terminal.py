@@ -43,6 +43,12 @@ _RENTED_ANEW = f"{_LEDGER}::test_a_machine_that_somebody_deleted_is_rented_anew_
 
 ROWS: tuple[Row, ...] = (
     Row(
+        module="runs.cli",
+        words="To go on, stop the run once more",
+        carried_out_by="tests/provider/test_stop.py"
+        "::test_ctrl_c_takes_the_order_back_and_the_same_again_goes_on",
+    ),
+    Row(
         module="runs.checks",
         words="half of a local world",
         carried_out_by=_DOCTOR
