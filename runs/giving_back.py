@@ -7,7 +7,8 @@ reaping.py.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from components.ionet.client import Client
 from components.ionet.models import Deployment
@@ -18,10 +19,13 @@ from components.ionet.rental.stop import Asking, Stopped
 from components.ionet.rental.waiting import Clock
 from components.ledger.ledger import WRITE_FOR_S
 from components.r2.run_objects import RunObjects, RunObjectsError
-from runs import machines, rentals
-from runs.errors import RunsError
+from container.contract.keys import VERDICT_KEY
+from container.contract.records import Verdict
+from runs import machines, reaping, rentals
+from runs.errors import RunsError, UnreadableError
 from runs.inventory import Inventory
 from runs.machines import Machine
+from runs.reaping import Done
 from runs.source.source import Source
 from runs.terminal.console import say
 from runs.waits import waiting
@@ -40,6 +44,19 @@ def give_back(source: Source, client: Client, machine: Machine, *, found: Invent
         with waiting("the ledger in the bucket", at_most_s=WRITE_FOR_S):
             owner = machine.rental.owner
             note_given_back(ledger, owner, deployment_id=one, name=machine.name, say=say)
+
+
+def of_ended_runs(source: Source, found: Inventory, *, failed: bool) -> Done:
+    """Read the verdicts of the runs that machines train; raises RunsError without an answer."""
+    verdicts: dict[str, Verdict | None] = {}
+    unreadable: list[str] = []
+    for prefix in {machine.prefix for machine in found.machines if machine.prefix}:
+        try:
+            verdicts[prefix] = source.bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict)
+        except UnreadableError as error:
+            unreadable.append(" ".join(str(error).split()))
+    done = reaping.of_ended_runs(found.machines, verdicts, failed=failed)
+    return replace(done, left=[*done.left, *unreadable])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +85,14 @@ class Ending:
             except RunObjectsError as error:
                 say(f"\nThe order to stop stands, the run ends by it: {error}.")
             raise
+
+    @classmethod
+    def of_machine(
+        cls, machine: Machine, *, source: Source, client: Client, found: Inventory
+    ) -> Self:
+        """Return the end of the run that a machine says it trains."""
+        run = machine.rental.owner.run if machine.rental else machine.prefix
+        return cls(source=source, client=client, found=found, run=run, prefix=machine.prefix)
 
     def give_back(self, machine: Machine) -> Receipt:
         """Give one machine back, and say what came of it; raises RunsError as `give_back`."""
