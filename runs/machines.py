@@ -53,6 +53,7 @@ class Machine:
     in_state: bool | None
     rental: Rental | None = None  # what the ledger says of it
     prefix: str = ""  # of its run, by its own variables; "" where io.net tells none
+    hours_bought: float | None = None  # None where io.net's minutes make no whole hours
     kept_alive: bool | None = None  # to serve its model after the run; None where that is not told
 
     def is_of(self, prefix: str) -> bool:
@@ -230,6 +231,7 @@ def _machine(
         hours_left=_hours_left(deployment) if deployment else None,
         in_state=in_state,
         rental=rental,
+        hours_bought=_hours_bought(deployment) if deployment else None,
         prefix=str(_told(deployment, "prefix") or ""),
         kept_alive=None if env is None else bool(_told(deployment, "keep_alive")),
     )
@@ -241,6 +243,12 @@ def _told(deployment: Deployment | None, field: str) -> object:
         return None
     variable = next(one for one in VARIABLES if one.field == field)
     return variable.meaning(deployment.env)
+
+
+def _hours_bought(deployment: Deployment) -> float | None:
+    minutes = deployment.compute_minutes_served + deployment.compute_minutes_remaining
+    whole = [h for h in cost.hours_of(minutes, total_gpus=deployment.total_gpus) if h == int(h)]
+    return min(whole) if minutes and len(whole) == 1 else None
 
 
 def _hours_left(deployment: Deployment) -> tuple[float, float]:

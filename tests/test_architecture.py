@@ -142,7 +142,7 @@ LAYERS = {
         ("runs.checks", "runs.tokens", "runs.vendor_report"),
         ("runs.inventory",),
         ("runs.reaping",),
-        ("runs.giving_back",),
+        ("runs.giving_back", "runs.rented"),
         # Two places know how everything looks as a table.
         ("runs.view.rental_tables", "runs.view.tables"),
         ("runs.commands",),

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from components.errors import TrainstackError
-from components.ionet import change, credentials, ending, properties, session
+from components.ionet import change, cost, credentials, ending, properties, session
 from components.ionet.change import Change
 from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError
@@ -21,6 +21,7 @@ from components.ledger.ledger import LedgerError
 from components.r2 import checkpoint_reader
 from components.r2.verdict_reader import RunPlace
 from container.contract.records import Verdict
+from container.contract.still_rented import StillRented
 
 Props = Mapping[str, Any]
 
@@ -69,6 +70,8 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
         if decision.kind != "keep":
             raise ChangeRefusedError(text)
         session.say(text)
+    if end is None:
+        _say_if_rented_for_nothing(deployment_id, olds, old)
     if decision.kind == "keep":
         return KEEP
     verdict = final_verdict(olds)
@@ -181,6 +184,36 @@ def _end(deployment_id: str, olds: Props, old: dict[str, Any]) -> ending.End | N
         now=session.now(),
     )
     return ending.end_of(session.verdict(olds), hours_over=over)
+
+
+def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, Any]) -> None:
+    """Say that a machine is rented though its run has ended; nothing where that is not known."""
+    listed = session.listed(old["cloud"])
+    if listed.rows() is None:
+        return
+    place, stack = properties.place(olds), properties.known_text(olds, "stack")
+    verdict = checkpoint_reader.ended_with(place, session.accesses(place, properties.access(olds)))
+    if verdict is None:
+        return
+    try:
+        deployment = account.details(listed.client, deployment_id)
+    except TrainstackError:
+        return
+    if deployment is None or deployment.life == "ended":
+        return
+    left = cost.hours_left(
+        served_minutes=deployment.compute_minutes_served,
+        remaining_minutes=deployment.compute_minutes_remaining,
+        total_gpus=deployment.total_gpus,
+    )
+    rented = StillRented(
+        hours_left=left,
+        command=f"pulumi destroy{f' --stack {stack}' if stack else ''}",
+        charged_usd=deployment.amount_paid_usd,
+        hours_bought=old["durationHours"],
+        used_usd=verdict.dollars,
+    )
+    session.say(f"{old['run']}: {verdict.outcome}; {rented}")
 
 
 def _quote_extension(deployment_id: str, olds: Props, news: Props) -> None:

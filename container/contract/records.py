@@ -106,6 +106,7 @@ class RunStatus(Record):
     next_save_s: float | None = None  # until then, at the pace seen
     checkpoint_files: int = 0  # of the newest complete step, and how many of them are uploaded
     checkpoint_files_up: int = 0
+    rented_hours_left: float | None = None  # at most, of the hours first bought
     stopping: str = ""  # an order to stop was seen: what is waited for
 
 

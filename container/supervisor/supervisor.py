@@ -77,6 +77,7 @@ class Supervisor:
             recipe=environment.recipe,
             price_usd_per_hour=environment.price_usd_per_hour,
             clock=self._clock,
+            rented_hours=environment.duration_hours,
         )
         self.run_log = RunLog(
             folder=environment.work_dir / ".trainstack",
@@ -87,7 +88,10 @@ class Supervisor:
         )
         self._notifier = notifier or Notifier(environment, say=self.run_log.event)
         self.page = StatusPage(
-            self.live_status, port=environment.traffic_port, access_token=environment.access_token
+            self.live_status,
+            port=environment.traffic_port,
+            access_token=environment.access_token,
+            stop_command=_stop_command(environment),
         )
         key_id, secret = environment.access_key_id, environment.secret_access_key
         client = make_client(
@@ -369,3 +373,10 @@ class Supervisor:
             f"this machine's clock is {skew_in_words(ahead_s)}: what is signed and recorded is "
             "corrected by that"
         )
+
+
+def _stop_command(environment: RunEnvironment) -> str:
+    """Return what gives this machine back, wherever it is typed; "" for one that nobody rented."""
+    if not (environment.prefix and environment.duration_hours):
+        return ""
+    return f"python -m runs stop {environment.prefix} --bucket {environment.bucket}"

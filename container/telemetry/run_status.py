@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from container.contract.clock import Clock
 from container.contract.records import Outcome, RunStatus, StageState, StageStatus
+from container.contract.still_rented import hours_at_most
 from container.contract.stop_order import NextSave, next_saved_step
 from container.telemetry.nanochat_log import Horizon, Progress, TrainingStep
 
@@ -20,13 +21,22 @@ MOST_STRIDE = 1 << 40  # more steps than any stage has
 class LiveStatus:
     """Collects state from all threads; hands out consistent snapshots."""
 
-    def __init__(self, *, run: str, recipe: str, price_usd_per_hour: Decimal, clock: Clock) -> None:
+    def __init__(
+        self,
+        *,
+        run: str,
+        recipe: str,
+        price_usd_per_hour: Decimal,
+        clock: Clock,
+        rented_hours: int = 0,
+    ) -> None:
         self._clock = clock
         self._lock = threading.RLock()
         self._run = run
         self._recipe = recipe
         self._price = price_usd_per_hour
-        self._begin = clock.monotonic()
+        self._begin = self._process_began = clock.monotonic()
+        self._rented_hours = rented_hours
         self._started_at = clock.stamp()
         self._earlier_s = 0.0
         self._attempt = 0
@@ -248,8 +258,15 @@ class LiveStatus:
                 next_save_s=round(ahead.in_s, 1) if ahead else None,
                 checkpoint_files=files,
                 checkpoint_files_up=files_up,
+                rented_hours_left=self._rented_hours_left(),
                 stopping=self._stopping,
             )
+
+    def _rented_hours_left(self) -> float | None:
+        if not self._rented_hours:
+            return None
+        used_s = self._clock.monotonic() - self._process_began
+        return round(hours_at_most(self._rented_hours, used_s=used_s), 2)
 
     def _seconds(self, name: str) -> float:
         if name in self._stage_begin:

@@ -11,7 +11,7 @@ from rich.live import Live
 
 from components.config.one_run import with_own_keys
 from components.ionet.client import Client
-from runs import giving_back, inventory, machines
+from runs import giving_back, inventory, machines, rented
 from runs.errors import EXIT_FAILED, EXIT_OK
 from runs.giving_back import Ending
 from runs.source.selector import Selector
@@ -61,7 +61,11 @@ def watch(
     follower = Follower(source.choose(), bucket=source.bucket, limits=limits)
     client = _client_that_answers(source) if stop_when_done else None
     code = follow(follower, as_json=as_json)
-    if client is not None:
+    if client is None:
+        views = [run.view for run in follower.watched if run.view is not None]
+        found = rented.ask(source, [ended for view in views if (ended := rented.ended_of(view))])
+        rented.say_rented(found, [(view.prefix, view.run) for view in views])
+    else:
         _give_back_what_is_done(source, client, {run.target.prefix for run in follower.watched})
     raise typer.Exit(code)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def test_a_schedule_gives_back_what_succeeded_and_nothing_else(world: World) -> 
     assert f"of runs that have ended: {done}" in looked.stderr
     assert all(lives(world, one) for one in (done, served, failed, trains))
     given = world.reap("--ended", "--yes", *HERE)
-    assert f"machine {done} is given back" in given.stderr
+    assert f"machine   {done} is given back" in given.stderr
     assert "charged   $0.41" in given.stderr
     assert [lives(world, one) for one in (done, served, failed, trains)] == [False, *[True] * 3]
     assert f"left: {served}: its run succeeded, and it is kept alive" in given.stderr
@@ -98,3 +99,41 @@ def test_a_watch_that_shall_end_machines_tries_its_key_before_it_watches(world: 
     machine_of(world, "main")  # would be watched for ever
     world.environ["IOCLOUD_API_KEY"] = "wrong"
     world.runs("watch", "--run", "main", "--stop-when-done", *HERE, expect=5)
+
+
+@pytest.mark.parametrize("command", ["status", "list", "watch"])
+def test_whatever_looks_at_a_run_that_has_ended_says_that_its_machine_is_still_rented(
+    world: World, command: str
+) -> None:
+    one = machine_of(world, "main", "succeeded")
+    which = () if command == "list" else ("--run", "main")
+    told = world.runs(command, *HERE, *which).stderr
+    assert "charged $0.41 (1 h prepaid, $0.02 of it used); machine STILL RENTED 1.0 h" in told
+    typed = told.partition("`python -m runs ")[2].partition("`")[0]
+    assert f"--bucket {BUCKET}" in typed
+    world.runs(*typed.split())
+    assert not lives(world, one)
+    assert "RENTED" not in world.runs(command, *HERE, *which).stderr
+
+
+def test_machine_readable_it_is_a_member_and_null_without_a_machine(world: World) -> None:
+    machine_of(world, "main", "failed")
+    machine_of(world, "busy")
+    entries = json.loads(world.runs("list", "--json", *HERE).stdout)
+    rented = {one["run"]: one["still_rented"] for one in entries}
+    assert rented["busy"] is None
+    assert rented["main"]["charged_usd"] == "0.409"
+    assert 0.9 < rented["main"]["hours_left_at_most"] <= 1.0
+    one = json.loads(world.runs("status", "--run", "main", "--json", *HERE).stdout)
+    assert one["still_rented"]["hours_left_at_least"] <= 1.0
+
+
+@pytest.mark.parametrize(("key", "why"), [("", "no io.net key"), ("wrong", "refused the API key")])
+def test_an_account_that_cannot_be_asked_keeps_nobody_from_looking(
+    world: World, key: str, why: str
+) -> None:
+    machine_of(world, "main", "succeeded")
+    world.environ["IOCLOUD_API_KEY"] = key
+    told = world.runs("status", "--run", "main", *HERE).stderr
+    assert "whether a machine is still rented was not asked" in told
+    assert why in told

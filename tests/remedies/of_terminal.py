@@ -44,7 +44,13 @@ _RENTED_ANEW = f"{_LEDGER}::test_a_machine_that_somebody_deleted_is_rented_anew_
 _ENDED = "tests/provider/test_ended_runs.py"
 
 
+_STILL = (
+    f"{_ENDED}::test_whatever_looks_at_a_run_that_has_ended_says_that_its_machine_is_still_rented"
+)
+
+
 ROWS: tuple[Row, ...] = (
+    Row(module="runs.rented", words="python -m runs stop {}", carried_out_by=_STILL),
     Row(
         module="runs.commands.reap",
         words=". Say --yes.",

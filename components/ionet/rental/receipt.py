@@ -7,6 +7,7 @@ record says before and after; whether it refunds anything is not documented.
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -55,16 +56,23 @@ class Receipt:
     after: Deployment | None
     bucket_problem: str = ""
 
+    def rows(self) -> dict[str, str]:
+        """Return what there is to say, by its name."""
+        return {
+            "machine": f"{self.deployment_id} is given back",
+            "kept": self._kept(),
+            "lost": self.lost,
+            "hours": _hours(self.before),
+            "charged": _charged(self.before),
+            "refunded": _refunded(self.before, self.after),
+        }
+
     def lines(self) -> list[str]:
-        """Return the block that people read."""
-        return [
-            f"{self.run}: {self.ended}; machine {self.deployment_id} is given back",
-            f"  kept      {self._kept()}",
-            f"  lost      {self.lost}",
-            f"  hours     {_hours(self.before)}",
-            f"  charged   {_charged(self.before)}",
-            f"  refunded  {_refunded(self.before, self.after)}",
-        ]
+        """Return the block that people read, 80 columns wide."""
+        block = _wrapped(f"{self.run}: {self.ended}", indent=2)
+        for name, words in self.rows().items():
+            block += _wrapped(f"  {name:<8}  {words}", indent=12)
+        return block
 
     def to_json(self) -> dict[str, Any]:
         """Return it for machines; money as decimal text."""
@@ -245,6 +253,17 @@ def _refunded(before: Deployment | None, after: Deployment | None) -> str:
         return "not known: io.net shows no record of it any more"
     paid = f"{cost.dollars(before.amount_paid_usd)} before, {cost.dollars(after.amount_paid_usd)}"
     return f"{cost.dollars(refunded)} (its record says {paid} after)"
+
+
+def _wrapped(text: str, *, indent: int) -> list[str]:
+    return textwrap.wrap(
+        text,
+        80,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+        drop_whitespace=True,
+    )
 
 
 def _size(size_bytes: float) -> str:
