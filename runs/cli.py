@@ -26,6 +26,7 @@ from runs.commands.quote import quote
 from runs.commands.reap import reap
 from runs.commands.rm import rm
 from runs.commands.status import status
+from runs.commands.stop import stop
 from runs.commands.watch import watch
 from runs.errors import SettingMissingError
 from runs.source.selector import Selector
@@ -89,6 +90,12 @@ COMMANDS = (
         "rm",
         "Delete what a run left in the bucket (dry run unless --yes).",
         "Interrupted. Some of it may be deleted; the same again goes on.",
+    ),
+    (
+        stop,
+        "stop",
+        "End a run after its next save, and give its machine back.",
+        "Interrupted; `python -m runs reap` shows what bills. To go on, stop the run once more.",
     ),
     (
         reap,

@@ -42,8 +42,8 @@ class Inventory:
         return rentals.only_in_ledger(self.rentals or (), now=self.now)
 
 
-def take(source: Source, client: Client) -> Inventory:
-    """Ask everybody, one after the other."""
+def take(source: Source, client: Client, *, with_tokens: bool = True) -> Inventory:
+    """Ask everybody, one after the other; Cloudflare only when its tokens are wanted."""
     not_asked: list[str] = []
     known = machines.known_ids(source)
     rows = machines.listed(client)
@@ -54,9 +54,11 @@ def take(source: Source, client: Client) -> Inventory:
     now = pages.now if pages else datetime.now(UTC)
     names = {row.name for row in (*rows, *alive) if row.life != "ended"}
     evidence = Evidence(now=now, bucket="", names=names, rentals=of_ledger, beats={}, known=known)
-    held = _asked(
-        "the tokens of runs", lambda: _tokens(source, evidence, pages, not_asked), not_asked
-    )
+    held = None
+    if with_tokens:
+        held = _asked(
+            "the tokens of runs", lambda: _tokens(source, evidence, pages, not_asked), not_asked
+        )
     return Inventory(
         now=now,
         known=known,

@@ -19,9 +19,11 @@ from components.ionet.models import Deployment, DeploymentRow
 from components.ionet.rental import account
 from components.ionet.rental.give_back import GONE_WITHIN_S
 from components.ionet.rental.give_back import give_back as destroy
+from container.contract.environment import VARIABLES
 from runs import rentals
 from runs.errors import AccessRefusedError, RunsError, SettingMissingError, UnreachableError
 from runs.rentals import Rental
+from runs.source.run_names import composes
 from runs.source.source import Source
 from runs.source.stack import NoStackError
 from runs.waits import waiting
@@ -30,6 +32,7 @@ NAME_PREFIX = (
     "trainstack-"  # of every deployment that the program rents: components/training_run.py
 )
 REAL = "io.net"
+_HASH = len("-deadbeef")  # what private names and prefixes end in, each with its own
 READ_TIMEOUT_S = 60.0  # the service has taken 30 s to answer
 RETRY_FOR_S = 60.0
 
@@ -49,6 +52,16 @@ class Machine:
     hours_left: tuple[float, float] | None
     in_state: bool | None
     rental: Rental | None = None  # what the ledger says of it
+    prefix: str = ""  # of its run, by its own variables; "" where io.net tells none
+    hours_bought: float | None = None  # None where io.net's minutes make no whole hours
+    kept_alive: bool | None = None  # to serve its model after the run; None where that is not told
+
+    def is_of(self, prefix: str) -> bool:
+        """Say whether the run of this prefix is trained, or was, on it."""
+        if self.prefix:
+            return self.prefix == prefix
+        family = f"{NAME_PREFIX}{prefix[:-_HASH]}"
+        return composes(prefix) and self.name[:-_HASH] == family
 
 
 def check_world(source: Source) -> None:
@@ -209,6 +222,7 @@ def _machine(
     in_state: bool | None,
     rental: Rental | None,
 ) -> Machine:
+    env = deployment.env if deployment else None
     return Machine(
         deployment_id=row.id,
         name=row.name,
@@ -217,7 +231,24 @@ def _machine(
         hours_left=_hours_left(deployment) if deployment else None,
         in_state=in_state,
         rental=rental,
+        hours_bought=_hours_bought(deployment) if deployment else None,
+        prefix=str(_told(deployment, "prefix") or ""),
+        kept_alive=None if env is None else bool(_told(deployment, "keep_alive")),
     )
+
+
+def _told(deployment: Deployment | None, field: str) -> object:
+    """Return what the container's plain variables say, None where io.net shows none."""
+    if deployment is None or deployment.env is None:
+        return None
+    variable = next(one for one in VARIABLES if one.field == field)
+    return variable.meaning(deployment.env)
+
+
+def _hours_bought(deployment: Deployment) -> float | None:
+    minutes = deployment.compute_minutes_served + deployment.compute_minutes_remaining
+    whole = [h for h in cost.hours_of(minutes, total_gpus=deployment.total_gpus) if h == int(h)]
+    return min(whole) if minutes and len(whole) == 1 else None
 
 
 def _hours_left(deployment: Deployment) -> tuple[float, float]:

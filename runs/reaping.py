@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar
 
 from components.ionet.rental.waiting import minutes, unsettled_s
 from container.contract.nearest import hint
+from container.contract.records import Outcome, Verdict
 from runs.errors import RunsError, SettingMissingError
 from runs.inventory import Inventory
 from runs.machines import Machine
@@ -80,6 +81,46 @@ def choose(wanted: Sequence[str], inventory: Inventory, *, force: bool, forget: 
     if refused:
         raise RunsError("\n".join([*refused, "Nothing was changed."]))
     return choice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """The machines of runs that have ended, and why others are left."""
+
+    give_back: list[Machine] = field(default_factory=list[Machine])
+    left: list[str] = field(default_factory=list[str])  # in words; what trains is not among them
+
+
+def of_ended_runs(
+    machines: Sequence[Machine], verdicts: Mapping[str, Verdict | None], *, failed: bool
+) -> Done:
+    """Return the machines whose run succeeded and is not kept alive; of failed ones if `failed`.
+
+    `verdicts` are by prefix; a machine whose prefix is not among them is left.
+    """
+    done = Done()
+    for machine in machines:
+        verdict = verdicts.get(machine.prefix)
+        if machine.prefix not in verdicts:
+            done.left.append(f"{machine.deployment_id}: which run it trains is not known")
+        elif verdict is not None:
+            why = _why_left(machine, verdict.outcome, failed=failed)
+            _either(
+                f"{machine.deployment_id}: {why}" if why else "", done.left, machine, done.give_back
+            )
+    return done
+
+
+def _why_left(machine: Machine, outcome: Outcome, *, failed: bool) -> str:
+    if outcome == "failed":
+        return "" if failed else "its run failed; its hours could mend that, else say --failed"
+    if outcome == "stopped":
+        return "its run was stopped, and may go on there"
+    if machine.kept_alive is None:
+        return "its run succeeded; whether it is kept alive is not told"
+    return (
+        "its run succeeded, and it is kept alive to serve the model" if machine.kept_alive else ""
+    )
 
 
 def _either(why_not: str, refused: list[str], one: One, chosen: list[One]) -> None:

@@ -56,6 +56,7 @@ OF_COMPONENTS_IN_RUNS = {
     "components.ledger": "what was rented for whom, whatever became of the state",
     "components.ionet.cost": "prices and the vendor's minutes",
     "components.r2.cloudflare": "whether a token is good, as the preflight sees it",
+    "components.r2.run_objects": "what a run left, as the program checks it when it gives back",
     "components.r2.permissions": "what a run's token may do, as the program gives it",
     "components.upstream_check": "what a machine fetches, asked for as the preflight does",
     "components.registry": "whether a registry takes a login, as the preflight sees it",
@@ -146,6 +147,7 @@ LAYERS = {
         ("runs.checks", "runs.tokens", "runs.vendor_report"),
         ("runs.inventory",),
         ("runs.reaping",),
+        ("runs.giving_back", "runs.rented"),
         # Two places know how everything looks as a table.
         ("runs.view.rental_tables", "runs.view.tables"),
         ("runs.commands",),

@@ -190,6 +190,12 @@ ELSEWHERE: Mapping[str, Elsewhere] = {
     "runs.machines": elsewhere(
         "machines that no stack knows", "unit/runs/commands/test_reap.py", "provider/test_reap.py"
     ),
+    "runs.giving_back": elsewhere(
+        "needs an account, a bucket and a container that answers", "provider/test_stop.py"
+    ),
+    "runs.rented": elsewhere(
+        "needs an account that rents what has ended", "provider/test_ended_runs.py"
+    ),
     "runs.remove": elsewhere("needs a real bucket", "contract/test_runs_bucket.py"),
     "runs.commands": elsewhere(
         "typed as a user types them, against a real S3 server",

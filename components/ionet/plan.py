@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from components.errors import TrainstackError
-from components.ionet import change, credentials, ending, properties, session
+from components.ionet import change, cost, credentials, ending, properties, session
 from components.ionet.change import Change
 from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError
@@ -23,6 +23,7 @@ from components.ledger.page import Page
 from components.r2 import checkpoint_reader
 from components.r2.verdict_reader import RunPlace
 from container.contract.records import Verdict
+from container.contract.still_rented import StillRented
 from container.contract.upstream import HUB_MIRROR
 
 Props = Mapping[str, Any]
@@ -80,6 +81,8 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
         if decision.kind != "keep":
             raise ChangeRefusedError(text)
         session.say(text)
+    if end is None:
+        _say_if_rented_for_nothing(deployment_id, olds, old)
     if decision.kind == "keep":
         if told := _budget(olds, news):
             session.say(f"{new['run']}: {told}")
@@ -202,6 +205,36 @@ def _end(deployment_id: str, olds: Props, old: dict[str, Any]) -> ending.End | N
         now=session.now(),
     )
     return ending.end_of(session.verdict(olds), hours_over=over)
+
+
+def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, Any]) -> None:
+    """Say that a machine is rented though its run has ended; nothing where that is not known."""
+    listed = session.listed(old["cloud"])
+    if listed.rows() is None:
+        return
+    place, stack = properties.place(olds), properties.known_text(olds, "stack")
+    verdict = checkpoint_reader.ended_with(place, session.accesses(place, properties.access(olds)))
+    if verdict is None:
+        return
+    try:
+        deployment = account.details(listed.client, deployment_id)
+    except TrainstackError:
+        return
+    if deployment is None or deployment.life == "ended":
+        return
+    left = cost.hours_left(
+        served_minutes=deployment.compute_minutes_served,
+        remaining_minutes=deployment.compute_minutes_remaining,
+        total_gpus=deployment.total_gpus,
+    )
+    rented = StillRented(
+        hours_left=left,
+        command=f"pulumi destroy{f' --stack {stack}' if stack else ''}",
+        charged_usd=deployment.amount_paid_usd,
+        hours_bought=old["durationHours"],
+        used_usd=verdict.dollars,
+    )
+    session.say(f"{old['run']}: {verdict.outcome}; {rented}")
 
 
 def _quote_extension(deployment_id: str, olds: Props, news: Props) -> None:

@@ -1,4 +1,4 @@
-"""Where a run would go on: its newest checkpoint in the bucket, for people to read; no decision."""
+"""What people are told of a run: its newest checkpoint, its verdict; nothing is decided by it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 from components.errors import TrainstackError
 from components.r2.cloudflare import S3Access
+from components.r2.run_objects import RunObjects
 from components.r2.verdict_reader import RunPlace, s3_client
-from container.contract.keys import CHECKPOINTS_PREFIX, MarkerKey
+from container.contract.keys import CHECKPOINTS_PREFIX, VERDICT_KEY, MarkerKey
+from container.contract.records import RecordError, Verdict
 from container.transport.r2 import Limits
 
 if TYPE_CHECKING:
@@ -33,6 +35,20 @@ def newest(place: RunPlace, accesses: Sequence[Callable[[], S3Access]]) -> str:
         except (BotoCoreError, ClientError, TrainstackError):
             continue
     return NOT_KNOWN
+
+
+def ended_with(place: RunPlace, accesses: Sequence[Callable[[], S3Access]]) -> Verdict | None:
+    """Return the run's verdict; None also where the bucket does not say, soon."""
+    for access in accesses:
+        try:
+            client = s3_client(access(), endpoint=place.endpoint, limits=LIMITS)
+            raw = RunObjects(client=client, bucket=place.bucket, prefix=place.prefix).read(
+                VERDICT_KEY
+            )
+            return Verdict.from_json(raw) if raw is not None else None
+        except (TrainstackError, RecordError):
+            continue
+    return None
 
 
 def _newest(client: S3Client, place: RunPlace) -> str:

@@ -25,6 +25,7 @@ from starlette.routing import Route
 
 from container.contract.link_speed import in_words
 from container.contract.records import RunStatus
+from container.contract.still_rented import StillRented
 from container.telemetry.run_status import LiveStatus
 from container.web.chat_page import ChatPage
 
@@ -36,8 +37,11 @@ _CHAT_LINK = '<p><a href="chat">Talk with the model</a></p>'
 class StatusPage:
     """Serves from a thread until stopped."""
 
-    def __init__(self, live_status: LiveStatus, *, port: int, access_token: str) -> None:
+    def __init__(
+        self, live_status: LiveStatus, *, port: int, access_token: str, stop_command: str = ""
+    ) -> None:
         self._live_status = live_status
+        self._stop_command = stop_command
         self._template = string.Template((_FOLDER / "status.html").read_text())
         self.chat = ChatPage(access_token=access_token)
         self._socket = socket.socket()
@@ -79,6 +83,12 @@ class StatusPage:
         self._thread.join(5)
         self._socket.close()
 
+    def _still_rented(self, now: RunStatus) -> str:
+        left = now.rented_hours_left
+        if left is None or not has_ended(now):
+            return ""
+        return str(StillRented(hours_left=(left, left), command=self._stop_command))
+
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"})
 
@@ -102,6 +112,7 @@ class StatusPage:
             "state": state,
             "state_class": {"succeeded": "succeeded", "failed": "failed-run"}.get(state, ""),
             "message": now.message,
+            "rented": self._still_rented(now),
             "percent": f"{percent(now):.1f}",
             "step": "–" if now.step is None else f"{now.step}{total}",
             "loss": "–" if now.loss is None else f"{now.loss:.4f}",
@@ -125,6 +136,11 @@ class StatusPage:
             "curve": loss_curve(self._live_status.curve()),
             "chat": _CHAT_LINK if self.chat.server is not None else "",
         }
+
+
+def has_ended(now: RunStatus) -> bool:
+    """Say whether the run has, and its machine is there for nothing or to serve."""
+    return now.outcome is not None or bool(now.no_verdict)
 
 
 def percent(now: RunStatus) -> float:
@@ -194,6 +210,12 @@ def prometheus(now: RunStatus) -> str:
         ("cost_dollars", "cost so far", now.dollars),
         ("attempt", "number of this attempt", now.attempt),
         ("ended", "1 when the verdict is written", 1 if now.outcome else 0),
+        (
+            "still_rented",
+            "1 when the run has ended and its machine is rented all the same",
+            None if now.rented_hours_left is None else int(has_ended(now)),
+        ),
+        ("rented_hours_left", "at most, of the hours first bought", now.rented_hours_left),
     ]
     lines: list[str] = []
     for name, text, value in values:

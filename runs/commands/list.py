@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from runs import rented
 from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.terminal.console import out, print_json, say
@@ -18,8 +19,22 @@ def list_runs(stack: Stack = None, bucket: BucketName = None, as_json: AsJson = 
     source = Source(Selector.from_options(stack=stack, bucket=bucket))
     runs = run_list.entries(source.bucket, now=SystemClock().now())
     current = {target.prefix for target in source.targets}
+    over = [
+        rented.Ended(run=entry.run or entry.prefix, prefix=entry.prefix, used_usd=entry.dollars)
+        for entry in runs
+        if entry.standing in ("succeeded", "failed", "stopped")
+    ]
+    found = rented.ask(source, over)
     if as_json:
-        print_json([tables.entry_json(entry, current=entry.prefix in current) for entry in runs])
+        print_json(
+            [
+                {
+                    **tables.entry_json(entry, current=entry.prefix in current),
+                    "still_rented": rented.as_json(found.rented.get(entry.prefix)),
+                }
+                for entry in runs
+            ]
+        )
         return
     if not runs:
         say(f"bucket {source.bucket_name} holds no run yet.")
@@ -29,5 +44,6 @@ def list_runs(stack: Stack = None, bucket: BucketName = None, as_json: AsJson = 
     for entry in runs:
         if entry.trouble:
             say(f"{entry.run or entry.prefix}: {entry.trouble}", style="yellow")
+    rented.say_rented(found, [(one.prefix, one.run) for one in over])
     if current:
         say("* of the stack")

@@ -9,14 +9,14 @@ from typing import Annotated
 import typer
 
 from components.ionet.client import Client
-from components.ionet.rental.close import note_given_back
 from components.ledger.ledger import WRITE_FOR_S
-from runs import inventory, machines, reaping, rentals, tokens
+from runs import giving_back, inventory, machines, reaping, rentals, tokens
 from runs.errors import EXIT_FAILED, EXIT_OK, RunsError, SettingMissingError
+from runs.giving_back import Ending, give_back
 from runs.inventory import Inventory
 from runs.machines import Machine
 from runs.rentals import Rental
-from runs.source.selector import Selector
+from runs.source.selector import Selector, refuse_together
 from runs.source.source import Source
 from runs.terminal.console import out, print_json, say
 from runs.terminal.options import AsJson, BucketName, Stack
@@ -41,6 +41,12 @@ def reap(
     forget: Annotated[
         bool, typer.Option("--forget", help="Also a rental that this account does not show.")
     ] = False,
+    ended: Annotated[
+        bool, typer.Option("--ended", help="The machines of runs that succeeded.")
+    ] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="With --ended: of runs that failed, too.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find machines that bill, rentals that nobody shows, and tokens that were left; end them.
@@ -53,6 +59,11 @@ def reap(
     stays. A token is revoked, unless it is younger than a day, or its run has a machine or a beat.
     A rental that is unknown to the account may live, and bill, in another one: --forget closes it
     in the ledger once that account's console shows that it has ended.
+
+    --ended names the machines whose run has the verdict succeeded, but for those that are kept
+    alive to serve their model; --failed says that those of failed runs may go too, though their
+    hours could mend them. Each is given back with a receipt, the state's ones included: a run that
+    has ended is not rented again. `reap --ended --yes` is made for a schedule, and asks nothing.
 
     "In state" is about the given or selected stack only: what belongs to another stack, or was
     rented just now by a `pulumi up` that still runs, is "no" too. Hours left is a range where
@@ -68,10 +79,13 @@ def reap(
     key or a word is missing or wrong; 5 no answer, or the key was refused.
     """
     wanted = list(dict.fromkeys(ids or []))
+    refuse_together({"--ended": ended, "an ID": bool(wanted)}, why="each says which machines")
+    if failed and not ended:
+        raise SettingMissingError("--failed goes with --ended, which takes machines by verdict.")
     alone = next(
         (o for o, said in (("yes", yes), ("forget", forget), ("force", force)) if said), ""
     )
-    if alone and not wanted:
+    if alone and not (wanted or ended):
         raise SettingMissingError(
             f"--{alone} is for what is named, and no deployment id or token id is.\n"
             "`python -m runs reap` lists them."
@@ -85,18 +99,23 @@ def reap(
     found = inventory.take(source, client)
     for line in found.not_asked:
         say(f"not asked: {line}", style="yellow")
-    choice = reaping.choose(wanted, found, force=force, forget=forget)
+    if ended:
+        over = giving_back.of_ended_runs(source, found, failed=failed)
+        for line in over.left:
+            say(f"left: {line}")
+        wanted = [machine.deployment_id for machine in over.give_back]
+    choice = reaping.choose(wanted, found, force=force or ended, forget=forget)
     for line in choice.so_already:
         say(line)
     done = Done()
     if yes:
         if found.known is None and choice.give_back:
             say("no state was asked: whether a stack knows these machines was not checked.")
-        done = _do(choice, source=source, client=client, found=found)
+        done = _do(choice, source=source, client=client, found=found, with_receipts=ended)
     _show(found, done=done, stack=selector.stack, as_json=as_json)
     if yes:
         raise typer.Exit(EXIT_OK if done.is_all_of(choice) else EXIT_FAILED)
-    _say_how(found, choice, wanted)
+    _say_how(found, choice, wanted, ended=ended)
 
 
 @dataclass(frozen=True)
@@ -114,7 +133,14 @@ class Done:
         }
 
 
-def _do(choice: reaping.Choice, *, source: Source, client: Client, found: Inventory) -> Done:
+def _do(
+    choice: reaping.Choice,
+    *,
+    source: Source,
+    client: Client,
+    found: Inventory,
+    with_receipts: bool,
+) -> Done:
     """Do it, the slowest last; what fails is said and keeps nothing else from being done."""
     done: set[str] = set()
     for token in choice.revoke:
@@ -125,7 +151,9 @@ def _do(choice: reaping.Choice, *, source: Source, client: Client, found: Invent
         _try(
             machine.deployment_id,
             done,
-            lambda machine=machine: _give_back(source, client, machine, found),
+            lambda machine=machine: _give_back(
+                source, client, machine, found=found, with_receipt=with_receipts
+            ),
             fails="may still bill",
         )
     return Done(frozenset(done))
@@ -160,18 +188,14 @@ def _close(source: Source, rental: Rental) -> None:
     )
 
 
-def _give_back(source: Source, client: Client, machine: Machine, found: Inventory) -> None:
-    one = machine.deployment_id
-    say(f"giving back {one} ({machine.name}) …")
-    machines.give_back(client, machine)
-    say(f"{one} is gone.")
-    if found.rentals is None:
-        say(f"the ledger could not be asked: where it names {one}, the same command closes it.")
-    elif machine.rental is not None:
-        ledger = rentals.ledger(source.s3_access, bucket=source.bucket)
-        with waiting("the ledger in the bucket", at_most_s=WRITE_FOR_S):
-            owner = machine.rental.owner
-            note_given_back(ledger, owner, deployment_id=one, name=machine.name, say=say)
+def _give_back(
+    source: Source, client: Client, machine: Machine, *, found: Inventory, with_receipt: bool
+) -> None:
+    if not with_receipt:
+        give_back(source, client, machine, found=found)
+        return
+    ending = Ending.of_machine(machine, source=source, client=client, found=found)
+    say("\n".join(ending.give_back(machine).lines()))
 
 
 def _show(found: Inventory, *, done: Done, stack: str, as_json: bool) -> None:
@@ -212,8 +236,14 @@ def _show(found: Inventory, *, done: Done, stack: str, as_json: bool) -> None:
         )
 
 
-def _say_how(found: Inventory, choice: reaping.Choice, wanted: Sequence[str]) -> None:
+def _say_how(
+    found: Inventory, choice: reaping.Choice, wanted: Sequence[str], *, ended: bool
+) -> None:
     """Say what to type next; nothing was done."""
+    if ended:
+        ids = ", ".join(wanted)
+        say(f"of runs that have ended: {ids or 'none'}" + (". Say --yes." if ids else ""))
+        return
     if wanted:
         if not choice.is_empty:
             say("Nothing was done: say --yes to do it.")

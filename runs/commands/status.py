@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from runs import rented
 from runs.errors import EXIT_FAILED, EXIT_OK
 from runs.source.selector import Selector
 from runs.source.source import Source
@@ -31,9 +32,14 @@ def status(
     views = follower.look()
     for error in follower.unreadable:
         say(str(error), style="yellow")
+    found = rented.ask(source, [ended for view in views if (ended := rented.ended_of(view))])
     if as_json:
-        results = [panel.as_json(view) for view in views]
+        results = [
+            {**panel.as_json(view), "still_rented": rented.as_json(found.rented.get(view.prefix))}
+            for view in views
+        ]
         print_json(results[0] if len(targets) == 1 else results)
     else:
         out.print(panel.panel(views[0]) if len(targets) == 1 else panel.table_of_runs(views))
+    rented.say_rented(found, [(view.prefix, view.run) for view in views])
     raise typer.Exit(EXIT_FAILED if follower.unreadable else EXIT_OK)

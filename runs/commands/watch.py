@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 from rich.live import Live
 
 from components.config.one_run import with_own_keys
+from components.ionet.client import Client
+from runs import giving_back, inventory, machines, rented
 from runs.errors import EXIT_FAILED, EXIT_OK
+from runs.giving_back import Ending
 from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.terminal import formats
@@ -35,21 +39,35 @@ def watch(
     start_within: Annotated[
         float, typer.Option(min=0.1, help="Minutes until the first sign of life.")
     ] = 30,
+    stop_when_done: Annotated[
+        bool, typer.Option("--stop-when-done", help="Then give back what succeeded.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Follow runs live until their verdict; Ctrl-C ends the looking, never the run.
 
     A panel on a terminal, elsewhere one line a change. A beat is what the machine writes every 10
-    to 15 s; without one the run is shown as quiet, then as gone.
+    to 15 s; without one the run is shown as quiet, then as gone. With --stop-when-done the machines
+    of the runs that succeeded are given back at the end, with a receipt each, unless they are kept
+    alive to serve their model; the key for that is tried out at the beginning.
 
     Example: python -m runs watch --stack dev --run main
 
-    Exit codes: 0 succeeded, 1 failed, 3 stopped, 4 no sign of life, 5 no access.
+    Exit codes: 0 succeeded, 1 failed or a machine is not gone, 3 stopped, 4 no sign of life, 5 no
+    access.
     """
     source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     limits = WatchLimits(gone_after_s=gone_after * 60, first_beat_within_s=start_within * 60)
     follower = Follower(source.choose(), bucket=source.bucket, limits=limits)
-    raise typer.Exit(follow(follower, as_json=as_json))
+    client = _client_that_answers(source) if stop_when_done else None
+    code = follow(follower, as_json=as_json)
+    if client is None:
+        views = [run.view for run in follower.watched if run.view is not None]
+        found = rented.ask(source, [ended for view in views if (ended := rented.ended_of(view))])
+        rented.say_rented(found, [(view.prefix, view.run) for view in views])
+    else:
+        _give_back_what_is_done(source, client, {run.target.prefix for run in follower.watched})
+    raise typer.Exit(code)
 
 
 def follow(follower: Follower, *, as_json: bool) -> int:
@@ -63,6 +81,27 @@ def follow(follower: Follower, *, as_json: bool) -> int:
         say(str(error), style="yellow")
     code = exit_code(view.standing for view in views)
     return code if code != EXIT_OK or not follower.unreadable else EXIT_FAILED
+
+
+def _client_that_answers(source: Source) -> Client:
+    """Return a client whose key was tried; what is wrong with it must not come out hours later."""
+    machines.check_world(source)
+    client = machines.open_client(
+        source, read_timeout_s=machines.READ_TIMEOUT_S, retry_for_s=machines.RETRY_FOR_S
+    )
+    machines.listed(client)
+    return client
+
+
+def _give_back_what_is_done(source: Source, client: Client, prefixes: set[str]) -> None:
+    found = inventory.take(source, client, with_tokens=False)
+    theirs = [machine for machine in found.machines if machine.prefix in prefixes]
+    over = giving_back.of_ended_runs(source, replace(found, machines=theirs), failed=False)
+    for line in over.left:
+        say(f"left: {line}")
+    for machine in over.give_back:
+        ending = Ending.of_machine(machine, source=source, client=client, found=found)
+        say("\n".join(ending.give_back(machine).lines()))
 
 
 def say_gone(view: View) -> None:

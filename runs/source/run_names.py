@@ -45,10 +45,10 @@ class Named:
         return composes(self.prefix, run=self.run, stack=stack)
 
 
-def composes(prefix: str, *, run: str, stack: str = "") -> bool:
+def composes(prefix: str, *, run: str = "", stack: str = "") -> bool:
     """Say whether a run of this name, of this or of any stack, may have this prefix."""
-    of_stack = re.escape(stack) if stack else ".+"
-    pattern = rf"{of_stack}-{re.escape(run)}-{_IDENTITY_AND_HASH}"
+    of_stack, of_run = (re.escape(name) if name else ".+" for name in (stack, run))
+    pattern = rf"{of_stack}-{of_run}-{_IDENTITY_AND_HASH}"
     return re.fullmatch(pattern, prefix) is not None
 
 

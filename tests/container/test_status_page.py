@@ -176,3 +176,29 @@ def test_a_line_of_a_stage_cannot_put_markup_on_the_page(
     shown = requests.get(page, timeout=10).text
     assert "<script>alert" not in shown
     assert "&lt;script&gt;alert(1)&lt;/script&gt; $run" in shown
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_after_the_verdict_page_and_metrics_say_that_the_machine_is_still_rented(
+    *, ended: bool
+) -> None:
+    live_status = LiveStatus(
+        run="main", recipe="fake", price_usd_per_hour=Decimal(1), clock=Clock(), rented_hours=3
+    )
+    one = StatusPage(live_status, port=0, access_token=TOKEN, stop_command="python -m runs stop p")
+    one.start()
+    if ended:
+        live_status.end("succeeded")
+    address = f"http://127.0.0.1:{one.port}"
+    page = requests.get(address, timeout=10).text
+    metrics = requests.get(f"{address}/metrics", timeout=10).text
+    one.stop()
+    told = "machine STILL RENTED 3.0 h; `python -m runs stop p` gives it back"
+    assert (told in page) is ended
+    (flag,) = [line for line in metrics.splitlines() if line.startswith("trainstack_still_rented")]
+    assert flag.endswith(" 1") is ended
+    assert re.search(r"^trainstack_rented_hours_left\{.*\} 3\.0$", metrics, re.MULTILINE)
+
+
+def test_a_container_that_nobody_rented_says_nothing_of_a_rental(page: str) -> None:
+    assert "rented" not in requests.get(f"{page}/metrics", timeout=10).text

@@ -259,6 +259,20 @@ def test_diff_keeps_a_run_that_has_its_verdict_and_says_so(process, r2, checked,
     )
 
 
+@pytest.mark.parametrize("outcome", ["succeeded", "failed", "stopped"])
+def test_an_update_that_changes_nothing_says_that_an_ended_runs_machine_is_still_rented(
+    process, caas, r2, checked, rented, outcome
+):
+    caas.until(rented[0], "running")
+    assert process.diff(*rented, checked) == (False, [])
+    assert "RENTED" not in process.said()
+    r2.put_verdict(PREFIX, outcome)
+    assert process.diff(*rented, checked) == (False, [])
+    said = process.said()
+    assert f"main: {outcome}; charged $0.41 (1 h prepaid, $0.40 of it used); machine STILL" in said
+    assert "`pulumi destroy --stack dev` gives it back" in said
+
+
 def test_diff_reads_the_verdict_with_the_runs_own_access_when_the_operators_is_refused(
     process, r2, checked, rented
 ):

@@ -37,6 +37,17 @@ def row(module: str, words: str, test: str) -> Row:
 
 
 ROWS: tuple[Row, ...] = (
+    row(
+        "components.ionet.plan",
+        "pulumi destroy{}",
+        "tests/e2e/test_main_job.py::test_a_run_trains_lands_in_the_bucket_and_is_given_back",
+    ),
+    row(
+        "container.supervisor.supervisor",
+        "python -m runs stop {} --bucket {}",
+        "tests/provider/test_ended_runs.py::"
+        "test_whatever_looks_at_a_run_that_has_ended_says_that_its_machine_is_still_rented",
+    ),
     row("components.build_failure", "its programs are of", DAEMON_TOLD),
     row("components.build_failure", "containerd store is at fault", DAEMON_TOLD),
     row("components.build_failure", "lets this user in", DAEMON_TOLD),

@@ -41,7 +41,32 @@ _UP = "tests/e2e/test_main_job.py::test_a_run_trains_lands_in_the_bucket_and_is_
 _RENTED_ANEW = f"{_LEDGER}::test_a_machine_that_somebody_deleted_is_rented_anew_by_a_plain_update"
 
 
+_ENDED = "tests/provider/test_ended_runs.py"
+
+
+_STILL = (
+    f"{_ENDED}::test_whatever_looks_at_a_run_that_has_ended_says_that_its_machine_is_still_rented"
+)
+
+
 ROWS: tuple[Row, ...] = (
+    Row(module="runs.rented", words="python -m runs stop {}", carried_out_by=_STILL),
+    Row(
+        module="runs.commands.reap",
+        words=". Say --yes.",
+        carried_out_by=f"{_ENDED}::test_a_schedule_gives_back_what_succeeded_and_nothing_else",
+    ),
+    Row(
+        module="runs.reaping",
+        words="else say --failed",
+        carried_out_by=f"{_ENDED}::test_a_schedule_gives_back_what_succeeded_and_nothing_else",
+    ),
+    Row(
+        module="runs.cli",
+        words="To go on, stop the run once more",
+        carried_out_by="tests/provider/test_stop.py"
+        "::test_ctrl_c_takes_the_order_back_and_the_same_again_goes_on",
+    ),
     Row(
         module="runs.checks",
         words="half of a local world",

@@ -12,8 +12,9 @@ import pytest
 from runs.errors import RunsError, SettingMissingError
 from runs.inventory import Inventory
 from runs.machines import Machine
-from runs.reaping import choose
+from runs.reaping import choose, of_ended_runs
 from runs.tokens import RunToken
+from tests.runs_builders import verdict
 from tests.unit.runs.rental_builders import NAME, NOW, rental
 
 
@@ -147,3 +148,34 @@ def test_an_id_that_nothing_names_is_refused_and_so_is_a_token_when_none_was_lis
 
 def test_a_machine_that_is_named_twice_over_is_given_back_once() -> None:
     assert chosen("lives", "seen-under-another-id") == {"give back": ["lives"]}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept_alive", "failed", "left"),
+    [
+        ("succeeded", False, False, None),
+        ("succeeded", True, False, "kept alive to serve"),
+        ("succeeded", True, True, "kept alive to serve"),
+        ("succeeded", None, False, "whether it is kept alive is not told"),
+        ("failed", False, False, "say --failed"),
+        ("failed", False, True, None),
+        ("failed", None, True, None),
+        ("stopped", False, True, "may go on there"),
+        ("", False, True, ""),  # it trains
+    ],
+)
+def test_a_machine_goes_with_its_run_unless_somebody_may_still_want_it(
+    outcome: str, kept_alive: bool | None, failed: bool, left: str | None
+) -> None:
+    one = machine("one", prefix="p", kept_alive=kept_alive)
+    ended = verdict(outcome=outcome) if outcome else None
+    done = of_ended_runs([one], {"p": ended}, failed=failed)
+    assert done.give_back == ([one] if left is None else [])
+    assert [bool(left) and left in words for words in done.left] == ([True] if left else [])
+
+
+@pytest.mark.parametrize("prefix", ["", "unread"])
+def test_a_machine_whose_run_is_not_known_is_left_and_named(prefix: str) -> None:
+    done = of_ended_runs([machine("one", prefix=prefix)], {"p": verdict()}, failed=True)
+    assert done.give_back == []
+    assert done.left == ["one: which run it trains is not known"]

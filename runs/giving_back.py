@@ -1,0 +1,125 @@
+"""Gives machines back for every command that does: until they are gone, and the ledger knows it.
+
+A run is asked to stop first where somebody waits for that. What is to be given back is decided in
+reaping.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Self
+
+from components.ionet.client import Client
+from components.ionet.models import Deployment
+from components.ionet.rental import account, receipt
+from components.ionet.rental.close import note_given_back
+from components.ionet.rental.receipt import Receipt
+from components.ionet.rental.stop import Asking, Stopped
+from components.ionet.rental.waiting import Clock
+from components.ledger.ledger import WRITE_FOR_S
+from components.r2.run_objects import RunObjects, RunObjectsError
+from container.contract.keys import VERDICT_KEY
+from container.contract.records import Verdict
+from runs import machines, reaping, rentals
+from runs.errors import RunsError, UnreadableError
+from runs.inventory import Inventory
+from runs.machines import Machine
+from runs.reaping import Done
+from runs.source.source import Source
+from runs.terminal.console import say
+from runs.waits import waiting
+
+
+def give_back(source: Source, client: Client, machine: Machine, *, found: Inventory) -> None:
+    """Destroy a machine, return when it is gone; raises RunsError when it may still bill."""
+    one = machine.deployment_id
+    say(f"giving back {one} ({machine.name}) …")
+    machines.give_back(client, machine)
+    say(f"{one} is gone.")
+    if found.rentals is None:
+        say(f"the ledger could not be asked: where it names {one}, the same command closes it.")
+    elif machine.rental is not None:
+        ledger = rentals.ledger(source.s3_access, bucket=source.bucket)
+        with waiting("the ledger in the bucket", at_most_s=WRITE_FOR_S):
+            owner = machine.rental.owner
+            note_given_back(ledger, owner, deployment_id=one, name=machine.name, say=say)
+
+
+def of_ended_runs(source: Source, found: Inventory, *, failed: bool) -> Done:
+    """Read the verdicts of the runs that machines train; raises RunsError without an answer."""
+    verdicts: dict[str, Verdict | None] = {}
+    unreadable: list[str] = []
+    for prefix in {machine.prefix for machine in found.machines if machine.prefix}:
+        try:
+            verdicts[prefix] = source.bucket.record(f"{prefix}/{VERDICT_KEY}", Verdict)
+        except UnreadableError as error:
+            unreadable.append(" ".join(str(error).split()))
+    done = reaping.of_ended_runs(found.machines, verdicts, failed=failed)
+    return replace(done, left=[*done.left, *unreadable])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """One run whose machines are given back, with a receipt each."""
+
+    source: Source
+    client: Client
+    found: Inventory
+    run: str
+    prefix: str
+
+    def ask_to_stop(
+        self, *, within_s: float, show: Callable[[str], None], clock: Clock | None = None
+    ) -> Stopped:
+        """Ask the run to stop, and wait; Ctrl-C takes that back, and the run goes on."""
+        asking = Asking(
+            objects=self._objects(), within_s=within_s, show=show, clock=clock or Clock()
+        )
+        try:
+            return asking.ask()
+        except KeyboardInterrupt:
+            try:
+                asking.take_back()
+                say("\nThe order to stop was taken back: a run that had not stopped yet goes on.")
+            except RunObjectsError as error:
+                say(f"\nThe order to stop stands, the run ends by it: {error}.")
+            raise
+
+    @classmethod
+    def of_machine(
+        cls, machine: Machine, *, source: Source, client: Client, found: Inventory
+    ) -> Self:
+        """Return the end of the run that a machine says it trains."""
+        run = machine.rental.owner.run if machine.rental else machine.prefix
+        return cls(source=source, client=client, found=found, run=run, prefix=machine.prefix)
+
+    def give_back(self, machine: Machine) -> Receipt:
+        """Give one machine back, and say what came of it; raises RunsError as `give_back`."""
+        before = self._record_of(machine)
+        give_back(self.source, self.client, machine, found=self.found)
+        after = self._record_of(machine)
+        objects, why = None, ""
+        try:
+            objects = self._objects()
+        except RunsError as error:
+            why = " ".join(str(error).split())
+        return receipt.take(
+            objects,
+            run=self.run,
+            deployment_id=machine.deployment_id,
+            before=before,
+            after=after,
+            why_unknown=why,
+        )
+
+    def _objects(self) -> RunObjects:
+        bucket = self.source.bucket
+        return RunObjects(client=bucket.client, bucket=bucket.name, prefix=self.prefix)
+
+    def _record_of(self, machine: Machine) -> Deployment | None:
+        try:
+            with machines.explained(self.client):
+                return account.details(self.client, machine.deployment_id)
+        except RunsError:
+            return None  # what is charged is said to be unknown; the machine is given back
