@@ -11,7 +11,7 @@ from container.contract.keys import ATTEMPTS_PREFIX, RUN_KEY, STATUS_KEY, VERDIC
 from container.contract.records import Attempt, RunRecord, RunStatus, Verdict
 from runs.errors import EXIT_FAILED, EXIT_OK, SettingMissingError
 from runs.source import ledger_pages
-from runs.source.selector import Said, Selector
+from runs.source.selector import Said, Selector, refuse_together
 from runs.source.source import Source
 from runs.source.stack import Target
 from runs.terminal.console import out, print_json, say
@@ -30,7 +30,7 @@ def cost(
     ledger: Annotated[
         bool,
         typer.Option(
-            "--ledger", help="Add up all rentals of the bucket, or of --stack, --run, --month."
+            "--ledger", help="Add up the ledger of rentals: of a run, a stack, or all there are."
         ),
     ] = False,
     month: Annotated[
@@ -75,11 +75,10 @@ def _add_up(
     """Print what the ledger says of the runs that are asked for, and end the command."""
     if month and not _MONTH.fullmatch(month):
         raise SettingMissingError(f"--month {month}: must be a year and a month, such as 2026-11.")
-    if prefix:
-        raise SettingMissingError(
-            "--prefix cannot stand beside --ledger or --month, which add up whole runs.\n"
-            "Say --run NAME."
-        )
+    refuse_together(
+        {"--prefix": bool(prefix), "--month" if month else "--ledger": True},
+        why="the ledger is added up by whole runs",
+    )
     selector = Selector.from_options(stack=stack, bucket=bucket, run=run, stack_beside_bucket=True)
     found = ledger_pages.read(Source(selector).bucket)
     of_stack = "" if selector.stack_from_environment else selector.stack_name

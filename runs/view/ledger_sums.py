@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from components.dollars import dollars
 from components.ledger.page import Entry, Owner, Page
+from runs.terminal.formats import usd
 from runs.view.layout import Records
 
 
@@ -58,14 +58,14 @@ def table(found: Sequence[LedgerSum]) -> Records:
     drawn = Records("run", ">rentals", ">hours", ">spent", ">reserved")
     for one in found:
         name = f"{one.owner.stack} {one.owner.run}"
-        figures = (dollars(one.spent_usd), dollars(one.reserved_usd))
+        figures = (usd(one.spent_usd), usd(one.reserved_usd))
         drawn.add(name, str(len(one.rentals)), str(one.hours), *figures)
     drawn.add(
         "total",
         str(sum(len(one.rentals) for one in found)),
         str(sum(one.hours for one in found)),
-        dollars(sum((one.spent_usd for one in found), Decimal(0))),
-        dollars(sum((one.reserved_usd for one in found), Decimal(0))),
+        usd(sum((one.spent_usd for one in found), Decimal(0))),
+        usd(sum((one.reserved_usd for one in found), Decimal(0))),
         style="bold",
     )
     return drawn
