@@ -101,7 +101,7 @@ def _ask(
         provider: Any = provider_pb2_grpc.ResourceProviderStub(channel)
         request = provider_pb2.CheckRequest(urn=URN, news=news)
         answer = provider.Check(request, timeout=within_s)
-    return [str(failure.reason) for failure in answer.failures]
+    return [str(failure.reason).rstrip(".") for failure in answer.failures]
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -14,11 +14,12 @@ class Vendor(LoopbackServer):
     def __init__(self) -> None:
         self.answers: list[tuple[int, bytes]] = []
         self.calls: list[str] = []
+        self.bodies: list[bytes] = []  # of the same calls
         vendor = self
 
         class Handler(QuietHandler):
             def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                vendor.bodies.append(self.rfile.read(int(self.headers.get("Content-Length", 0))))
                 vendor.calls.append(f"{self.command} {self.path}")
                 status, body = vendor.answers.pop(0)
                 if not vendor.answers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -77,6 +78,15 @@ def test_a_trial_ends_with_what_is_lacking_and_what_was_left(
     assert not trial.left or run_tokens.identity_of(trial.left)  # `runs reap` knows it as a run's
     assert "planted" not in trial.why
     assert bool(trial.why) is (trial.outcome != "made")
+
+
+def test_a_token_of_a_trial_lives_for_a_minute_should_it_be_left(vendor: Vendor) -> None:
+    vendor.will(*MADE)
+    vendor.will(*GONE)
+    client = Client("planted", account_id="a" * 32, base_url=vendor.url, retry_for_s=0)
+    resources = bucket_resources("a" * 32, jurisdiction="default", bucket="b")
+    run_tokens.try_out(client, resources=resources, now=NOW)
+    assert json.loads(vendor.bodies[0])["expires_on"] == "2026-11-28T00:01:00Z"
 
 
 def test_a_token_whose_making_got_no_answer_is_looked_for_and_revoked(vendor: Vendor) -> None:

@@ -66,6 +66,24 @@ def test_a_jurisdiction_that_the_installed_provider_refuses_makes_no_bucket(
         assert find_or_make_bucket(client, "other", jurisdiction="us", dry_run=False)
 
 
+def test_the_official_providers_sentences_are_one_with_ours(
+    tmp_path: Path, env: dict[str, str]
+) -> None:
+    """A provider that is bridged ends its reason so (seen with the docker one, not configured)."""
+    reason = "'us' is none of default, eu. Examine values at 'bucket.jurisdiction'."
+    official = OLDER.replace(
+        "cloudflare_plugin.main()",
+        "def refuse(*_):\n"
+        f"    raise cloudflare_plugin.InputError({reason!r}, key='jurisdiction')\n"
+        "cloudflare_plugin.R2Bucket.check = refuse\n"
+        "cloudflare_plugin.main()",
+    )
+    install(official, tmp_path / "bin")
+    with pytest.raises(CloudflareError) as refused:
+        require_taken({**BUCKET, "jurisdiction": "us"}, env=env)
+    assert f"refuses it: {reason} One older than 6.23.1 may not know" in str(refused.value)
+
+
 def test_a_stand_in_refuses_a_paid_bucket_in_its_own_words(
     tmp_path: Path, env: dict[str, str]
 ) -> None:
