@@ -42,8 +42,8 @@ def give_back(source: Source, client: Client, machine: Machine, *, found: Invent
     elif machine.rental is not None:
         ledger = rentals.ledger(source.s3_access, bucket=source.bucket)
         with waiting("the ledger in the bucket", at_most_s=WRITE_FOR_S):
-            owner = machine.rental.owner
-            note_given_back(ledger, owner, deployment_id=one, name=machine.name, say=say)
+            owner, entry = machine.rental.owner, replace(machine.rental.entry, deployment_id=one)
+            note_given_back(client, ledger, owner, entry=entry, say=say)
 
 
 def of_ended_runs(source: Source, found: Inventory, *, failed: bool) -> Done:
