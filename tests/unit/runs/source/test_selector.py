@@ -63,7 +63,7 @@ def test_selectors_that_contradict_each_other_are_refused_by_every_command_namin
 ) -> None:
     """As asked for in https://github.com/rackspace/rack/issues/61"""
     monkeypatch.setenv("PATH", "/nowhere")  # nobody is asked
-    extra = ["--yes"] if command == "rm" else []
+    extra = {"rm": ["--yes"], "stop": ["main"]}.get(command, [])
     monkeypatch.setattr(sys, "argv", ["runs", command, *words, *extra])
     with pytest.raises(SystemExit) as ended:
         cli.main()
