@@ -255,6 +255,8 @@ def test_the_cloudflare_token_is_refused_only_by_a_clear_no(
             R2_ENDPOINT_URL=url,
         )
     assert found["Cloudflare token"].outcome == outcome
+    assert (checks.RUN_TOKEN in found) == (outcome == "ok"), "a good token is tried, not only read"
+    assert outcome != "ok" or found[checks.RUN_TOKEN].outcome != "ok", "nobody took this trial"
     assert "planted-token" not in repr(found)
 
 
