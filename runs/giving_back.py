@@ -25,7 +25,7 @@ from runs import machines, reaping, rentals
 from runs.errors import RunsError, UnreadableError
 from runs.inventory import Inventory
 from runs.machines import Machine
-from runs.reaping import Done
+from runs.reaping import OfEndedRuns
 from runs.source.source import Source
 from runs.terminal.console import say
 from runs.waits import waiting
@@ -46,7 +46,7 @@ def give_back(source: Source, client: Client, machine: Machine, *, found: Invent
             note_given_back(client, ledger, owner, entry=entry, say=say)
 
 
-def of_ended_runs(source: Source, found: Inventory, *, failed: bool) -> Done:
+def of_ended_runs(source: Source, found: Inventory, *, failed: bool) -> OfEndedRuns:
     """Read the verdicts of the runs that machines train; raises RunsError without an answer."""
     verdicts: dict[str, Verdict | None] = {}
     unreadable: list[str] = []

@@ -228,7 +228,7 @@ def _machine(
         name=row.name,
         status=row.status,
         paid_usd=deployment.amount_paid_usd if deployment else None,
-        hours_left=_hours_left(deployment) if deployment else None,
+        hours_left=account.hours_left(deployment) if deployment else None,
         in_state=in_state,
         rental=rental,
         hours_bought=_hours_bought(deployment) if deployment else None,
@@ -249,11 +249,3 @@ def _hours_bought(deployment: Deployment) -> float | None:
     minutes = deployment.compute_minutes_served + deployment.compute_minutes_remaining
     whole = [h for h in cost.hours_of(minutes, total_gpus=deployment.total_gpus) if h == int(h)]
     return min(whole) if minutes and len(whole) == 1 else None
-
-
-def _hours_left(deployment: Deployment) -> tuple[float, float]:
-    return cost.hours_left(
-        served_minutes=deployment.compute_minutes_served,
-        remaining_minutes=deployment.compute_minutes_remaining,
-        total_gpus=deployment.total_gpus,
-    )

@@ -84,7 +84,7 @@ def choose(wanted: Sequence[str], inventory: Inventory, *, force: bool, forget: 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Done:
+class OfEndedRuns:
     """The machines of runs that have ended, and why others are left."""
 
     give_back: list[Machine] = field(default_factory=list[Machine])
@@ -93,12 +93,12 @@ class Done:
 
 def of_ended_runs(
     machines: Sequence[Machine], verdicts: Mapping[str, Verdict | None], *, failed: bool
-) -> Done:
+) -> OfEndedRuns:
     """Return the machines whose run succeeded and is not kept alive; of failed ones if `failed`.
 
     `verdicts` are by prefix; a machine whose prefix is not among them is left.
     """
-    done = Done()
+    done = OfEndedRuns()
     for machine in machines:
         verdict = verdicts.get(machine.prefix)
         if machine.prefix not in verdicts:

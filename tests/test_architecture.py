@@ -38,7 +38,6 @@ OF_COMPONENTS_IN_RUNS = {
     "components.config.endpoints": "the two worlds must not be told apart twice",
     "components.config.one_run": "whose config key a message names",
     "components.config.quotable": "what a run asks for is what the program would ask for",
-    "components.dollars": "an amount reads alike wherever it is shown",
     "components.docker_daemon": "what the doctor asks of the engine is what an update asks",
     "components.errors": "what the program's own code raises ends a command as one message",
     "components.http_session": "one way to speak HTTP, which reads no other tool's files",

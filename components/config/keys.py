@@ -158,6 +158,14 @@ BuildArgs = Annotated[
         "each an address"
     ),
 ]
+Mirror = Annotated[
+    str,
+    BeforeValidator(_address),
+    Field(
+        pattern=r"^(https?://\S+)?\Z",
+        description="an address that begins with https:// or http://, or nothing",
+    ),
+]
 SecretAddress = Annotated[
     str,
     BeforeValidator(_cleaned),
@@ -273,22 +281,8 @@ class StackKeys(RunValues):
             description="REVISION or REVISION@sha256:HASH in quotes, none, or nothing",
         ),
     ] = ""
-    datasetMirror: Annotated[  # noqa: N815
-        str,
-        BeforeValidator(_address),
-        Field(
-            pattern=r"^(https?://\S+)?\Z",
-            description="an address that begins with https:// or http://, or nothing",
-        ),
-    ] = ""
-    hubMirror: Annotated[  # noqa: N815
-        str,
-        BeforeValidator(_address),
-        Field(
-            pattern=r"^(https?://\S+)?\Z",
-            description="an address that begins with https:// or http://, or nothing",
-        ),
-    ] = ""
+    datasetMirror: Mirror = ""  # noqa: N815
+    hubMirror: Mirror = ""  # noqa: N815
     readyTimeoutMinutes: Annotated[  # noqa: N815
         int, Number, Field(ge=1, le=180, description="whole minutes, 1 to 180")
     ] = 30

@@ -6,8 +6,8 @@ import math
 from collections.abc import Collection
 from decimal import ROUND_HALF_UP, Decimal
 
-from components.dollars import CENT, dollars
 from components.ionet.errors import TooDearError, UnclearError
+from container.contract.dollars import CENT, dollars
 
 MINUTES_PER_HOUR = 60
 STORAGE_USD_PER_GB_MONTH = Decimal("0.015")

@@ -27,13 +27,11 @@ def quote(
     rows = client.hardware()
     seen = [row for row in rows if offers.same_model(row, wish) or not offers.obstacle(row, wish)]
     none: NoOfferError | None = None
-    candidates: list[Candidate] = []
     try:
         fit = offers.fitting(rows, wish)
     except NoOfferError as error:
         fit, none = [], error
-    for row in fit:
-        candidates.append(_candidate(client, row, wish))
+    candidates = [_candidate(client, row, wish) for row in fit]
     if fit and not any(one.offer or one.why_not == NOT_QUOTED for one in candidates):
         none = offers.no_place(fit, wish)
     candidates += [
@@ -50,18 +48,11 @@ def quote(
     return quotes.of(wish, candidates, cap_usd=cap_usd, spent_usd=spent_usd, none=none)
 
 
-def choose(
-    client: Client, wish: Wish, *, cap_usd: Decimal, spent_usd: Decimal = Decimal(0)
-) -> Offer:
-    """Return the offer on which the run costs least, of those that can be had now within the caps.
+def chosen(quoted: Quote) -> tuple[Candidate, Offer]:
+    """Return the choice of a quote: where the run costs least, of what is within the caps.
 
     Raises NoOfferError or TooDearError, each with what there is.
     """
-    return chosen(quote(client, wish, cap_usd=cap_usd, spent_usd=spent_usd))[1]
-
-
-def chosen(quoted: Quote) -> tuple[Candidate, Offer]:
-    """Return the choice of a quote; raises NoOfferError or TooDearError with what there is."""
     one = quoted.chosen
     if one is None or one.offer is None:
         raise quoted.refusal()

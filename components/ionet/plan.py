@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from components.errors import TrainstackError
-from components.ionet import change, cost, credentials, ending, properties, session
+from components.ionet import change, credentials, ending, properties, session
 from components.ionet.change import Change
 from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError
@@ -222,13 +222,8 @@ def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, A
         return
     if deployment is None or deployment.life == "ended":
         return
-    left = cost.hours_left(
-        served_minutes=deployment.compute_minutes_served,
-        remaining_minutes=deployment.compute_minutes_remaining,
-        total_gpus=deployment.total_gpus,
-    )
     rented = StillRented(
-        hours_left=left,
+        hours_left=account.hours_left(deployment),
         command=f"pulumi destroy{f' --stack {stack}' if stack else ''}",
         charged_usd=deployment.amount_paid_usd,
         hours_bought=old["durationHours"],

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from components.dollars import dollars
 from components.ledger.page import Entry, Page
+from container.contract.dollars import dollars
 
 
 @dataclass(frozen=True, kw_only=True)

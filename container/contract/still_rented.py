@@ -6,9 +6,9 @@ Whatever looks at a run says it, in these words. Standard library only.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
-_CENT = Decimal("0.01")
+from container.contract.dollars import dollars
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,9 @@ class StillRented:
     def _money(self) -> str:
         if self.charged_usd is None:
             return ""
-        used = f"{_dollars(Decimal(str(self.used_usd)))} of it used"
+        used = f"{dollars(Decimal(str(self.used_usd)))} of it used"
         bought = "" if self.hours_bought is None else f"{self.hours_bought:g} h prepaid, "
-        return f"charged {_dollars(self.charged_usd)} ({bought}{used}); "
+        return f"charged {dollars(self.charged_usd)} ({bought}{used}); "
 
     def _left(self) -> str:
         if self.hours_left is None:
@@ -42,7 +42,3 @@ class StillRented:
 def hours_at_most(hours_bought: float, *, used_s: float) -> float:
     """Return what is left of the hours first bought; the machine was there before its container."""
     return max(hours_bought - used_s / 3600, 0.0)
-
-
-def _dollars(amount: Decimal) -> str:
-    return f"${amount.quantize(_CENT, rounding=ROUND_HALF_UP):,}"

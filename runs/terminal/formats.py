@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 
 from container.contract.clock import moment
+from container.contract.dollars import CENT
+from container.contract.dollars import dollars as in_dollars
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_CENT = Decimal("0.01")
 
 
 def size(size_bytes: float) -> str:
@@ -38,10 +39,7 @@ def duration(seconds: float) -> str:
 def usd(dollars: float | Decimal) -> str:
     """Write an amount rounded to cents; what is not nothing but rounds to it reads `<$0.01`."""
     exact = dollars if isinstance(dollars, Decimal) else Decimal(str(dollars))
-    rounded = exact.quantize(_CENT, rounding=ROUND_HALF_UP)
-    if rounded == 0 and exact > 0:
-        return "<$0.01"
-    return f"${rounded:,}"
+    return "<$0.01" if 0 < exact < CENT / 2 else in_dollars(exact)
 
 
 def count(number: float) -> str:

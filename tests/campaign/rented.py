@@ -101,7 +101,7 @@ class Run:
         """Rent a container and return it when it has started."""
         place, number = self._cloud.place, len(self.deployments)
         wish = Wish(gpu_type="CPU", gpus=1, locations=(), hours=1)
-        offer = market.choose(self._caas, wish, cap_usd=Decimal(1))
+        offer = market.chosen(market.quote(self._caas, wish, cap_usd=Decimal(1)))[1]
         found = self._caas.deploy(
             DeployRequest(
                 private_name=f"{self.bucket.name}-{number}",

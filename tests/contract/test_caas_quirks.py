@@ -318,7 +318,7 @@ def test_the_catalogue_is_read_and_rented_from_in_each_shape(caas: CaasPlace, sh
     assert (node.name, node.available, node.max_gpus_per_container) == ("H100", 3, 8)
     assert rows[12, None].price_usd_per_hour == Decimal("0.40")
     wish = Wish(gpu_type="H100 SXM", gpus=8, locations=("FI",), hours=2)
-    offer = market.choose(client, wish, cap_usd=Decimal(100))
+    offer = market.chosen(market.quote(client, wish, cap_usd=Decimal(100)))[1]
     assert (offer.hardware_id, offer.location_ids) == ("8H100.80S.176V", ("FI",))
     caas.deploy(
         hardware_id=offer.hardware_id, location_ids=list(offer.location_ids), gpus_per_container=8
@@ -336,7 +336,9 @@ def test_both_forms_are_rented_and_the_one_on_which_the_run_costs_least_is_taken
 ) -> None:
     client = Client(API_KEY, base_url=caas.url, retry_for_s=0)
     wish = Wish(gpu_type="H100", gpus=8, locations=("US",), hours=2)
-    chosen = market.choose(client, wish, cap_usd=Decimal(100))
+    chosen = market.chosen(market.quote(client, wish, cap_usd=Decimal(100)))[1]
     assert chosen.hardware_name == "H100 SXM"  # 8 x $2.20, where a PCIe is 8 x $1.49 x 1.6
-    by_name = market.choose(client, replace(wish, gpu_type="H100 PCIe"), cap_usd=Decimal(100))
+    by_name = market.chosen(
+        market.quote(client, replace(wish, gpu_type="H100 PCIe"), cap_usd=Decimal(100))
+    )[1]
     assert by_name.hardware_name == "H100 PCIe"

@@ -87,3 +87,12 @@ def hours_are_over(
             return True
         begun, ended = deployment.created_at or rented_at, deployment.finished_at or now
     return begun is not None and begun.astimezone(UTC) + timedelta(hours=hours) <= ended
+
+
+def hours_left(deployment: Deployment) -> tuple[float, float]:
+    """Return the fewest and the most hours that the vendor's minutes of it can mean."""
+    return cost.hours_left(
+        served_minutes=deployment.compute_minutes_served,
+        remaining_minutes=deployment.compute_minutes_remaining,
+        total_gpus=deployment.total_gpus,
+    )

@@ -17,6 +17,7 @@ from components.ionet.errors import (
     RequestRefusedError,
     UnclearError,
 )
+from components.ionet.models import Deployment
 from components.ionet.offers import Offer
 from components.ionet.rental.waiting import (
     INTENTS,
@@ -102,21 +103,21 @@ def extend(
         quoted = _reserved(client, mark, quoted, ledger=ledger, owner=owner, say=say, clock=clock)
         if quoted.hours > 0:
             _buy(client, wanted, quoted.hours, ledger=ledger, owner=owner, say=say, clock=clock)
-        told = paid_usd(client, wanted)
+        told = _paid_usd(client.deployment(wanted.deployment_id), wanted)
         paid = told if told > paid else paid + quoted.extra_usd
     _unmark(ledger, owner, wanted, say=say, hours=wanted.new_hours, usd=paid)
     return paid
 
 
-def paid_usd(client: Client, wanted: Extension) -> Decimal:
+def _paid_usd(deployment: Deployment, wanted: Extension) -> Decimal:
     """Return what was paid for a deployment, as the vendor tells, else as it was offered."""
-    told = client.deployment(wanted.deployment_id).amount_paid_usd
+    told = deployment.amount_paid_usd
     return told if told > 0 else wanted.offer.total_usd
 
 
 def _quoted(client: Client, wanted: Extension) -> Quote:
-    hours = _missing_hours(client, wanted)
-    paid = paid_usd(client, wanted)
+    deployment = client.deployment(wanted.deployment_id)
+    hours, paid = _missing_hours(deployment, wanted), _paid_usd(deployment, wanted)
     if hours <= 0:
         return Quote(hours=0, paid_usd=paid)
     extra = market.extension_usd(client, wanted.offer, hours=hours)
@@ -226,7 +227,7 @@ def _with_earlier_one(
 def _comes(client: Client, wanted: Extension, *, clock: Clock, until: float) -> bool:
     for _ in clock.pauses():
         try:
-            if _missing_hours(client, wanted) <= 0:
+            if _missing_hours(client.deployment(wanted.deployment_id), wanted) <= 0:
                 return True
         except UnclearError:
             pass  # asked again
@@ -235,8 +236,7 @@ def _comes(client: Client, wanted: Extension, *, clock: Clock, until: float) -> 
     raise AssertionError("pauses never end")
 
 
-def _missing_hours(client: Client, wanted: Extension) -> int:
-    deployment = client.deployment(wanted.deployment_id)
+def _missing_hours(deployment: Deployment, wanted: Extension) -> int:
     bought = cost.bought_hours(
         minutes=deployment.compute_minutes_served + deployment.compute_minutes_remaining,
         total_gpus=deployment.total_gpus,

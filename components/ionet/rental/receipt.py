@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from components.ionet import cost
 from components.ionet.models import Deployment
+from components.ionet.rental import account
 from components.r2.run_objects import RunObjects, RunObjectsError
 from container.contract import metrics
 from container.contract.keys import MANIFEST_KEY, STATUS_KEY, VERDICT_KEY, MarkerKey
@@ -78,7 +79,7 @@ class Receipt:
         """Return it for machines; money as decimal text."""
         kept, before, after = self.kept, self.before, self.after
         refunded = _refunded_usd(before, after)
-        left = _left(before) if before else None
+        left = account.hours_left(before) if before else None
         return {
             "run": self.run,
             "deployment_id": self.deployment_id,
@@ -220,18 +221,10 @@ def _last_step(objects: RunObjects, sizes: Mapping[str, int]) -> Metric | None:
     return None
 
 
-def _left(deployment: Deployment) -> tuple[float, float]:
-    return cost.hours_left(
-        served_minutes=deployment.compute_minutes_served,
-        remaining_minutes=deployment.compute_minutes_remaining,
-        total_gpus=deployment.total_gpus,
-    )
-
-
 def _hours(before: Deployment | None) -> str:
     if before is None:
         return "io.net tells none"
-    fewest, most = _left(before)
+    fewest, most = account.hours_left(before)
     return f"{fewest:.1f} h unused" if fewest == most else f"{fewest:.1f} to {most:.1f} h unused"
 
 

@@ -153,7 +153,7 @@ def test_a_price_above_the_hours_cap_is_told_with_the_raise_that_helps() -> None
 def test_the_last_look_before_the_rental_holds_both_caps() -> None:
     wanted = wish(hours=4, max_usd_per_gpu_hour=Decimal("2.5"))
     client = Market([PCIE])
-    offer = market.choose(client, wanted, cap_usd=Decimal(150))
+    offer = market.chosen(market.quote(client, wanted, cap_usd=Decimal(150)))[1]
     assert market.confirm(client, offer, wanted, cap_usd=Decimal(150)) == offer
     client.rows = [network(price_usd_per_hour=Decimal("2.6"))]
     with pytest.raises(NoOfferError, match="maxUsdPerGpuHour"):

@@ -1,4 +1,4 @@
-"""Dollars: Decimal inside, and as people read them; never a float."""
+"""Dollars: Decimal inside, and as people read them; never a float. Standard library only."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from components.dollars import dollars
+from container.contract.dollars import dollars
 
 
 @pytest.mark.parametrize(
