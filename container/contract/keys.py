@@ -17,6 +17,7 @@ STATUS_KEY = "status.json"
 MANIFEST_KEY = "manifest.json"
 LEASE_KEY = "lease.json"
 VERDICT_KEY = "verdict.json"
+STOP_KEY = "stop.json"  # the operator's; all others are written by the run
 
 ATTEMPTS_PREFIX = "attempts/"
 STAGES_PREFIX = "stages/"

@@ -103,6 +103,7 @@ class Stage:
     outputs: tuple[str, ...] = ()
     uploads: tuple[Upload, ...] = ()
     progress: Literal["nanochat", "none"] = "none"
+    saves_every: str = ""  # template: steps from one save to the next; "": only its end is saved
     saves_once: bool = False  # its only checkpoint is its last: one that is complete means done
     needs_credentials: bool = False  # gets WANDB_API_KEY; storage credentials are never given
     runs_model_code: bool = False  # executes what the model wrote: environment stripped to the bone

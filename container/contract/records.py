@@ -102,6 +102,11 @@ class RunStatus(Record):
     message: str = ""
     outcome: Outcome | None = None  # set once the verdict is written
     no_verdict: str = ""  # why this container ended the run and can leave no verdict
+    next_save_step: int | None = None  # of the running stage; None where nobody knows
+    next_save_s: float | None = None  # until then, at the pace seen
+    checkpoint_files: int = 0  # of the newest complete step, and how many of them are uploaded
+    checkpoint_files_up: int = 0
+    stopping: str = ""  # an order to stop was seen: what is waited for
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -132,6 +132,7 @@ def base_stage(argv: tuple[str, ...], *, time_limit_s: float, first_step_limit_s
         first_step_limit_s=first_step_limit_s,
         step_limit_s=900,  # an evaluation of 42M tokens, or a save of 20 GB to a slow disk
         progress="nanochat",
+        saves_every="{save_every}",
         needs_credentials=True,
         outputs=("base_checkpoints/{tag}/model_*.pt", "base_checkpoints/{tag}/meta_*.json"),
         uploads=(

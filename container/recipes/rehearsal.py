@@ -120,6 +120,7 @@ RECIPE: Final = Recipe(
             first_step_limit_s=120,
             step_limit_s=120,
             progress="nanochat",
+            saves_every="{save_every}",
             outputs=("base_checkpoints/{tag}/model_{num_iterations:06d}.pt",),
             uploads=(
                 Upload(local="base_checkpoints", key="checkpoints/base", kind="checkpoint"),
@@ -157,6 +158,7 @@ RECIPE: Final = Recipe(
             first_step_limit_s=120,
             step_limit_s=120,
             progress="nanochat",
+            saves_every="{sft_save_every}",
             outputs=("chatsft_checkpoints/{tag}/model_{sft_iterations:06d}.pt",),
             uploads=(
                 Upload(local="chatsft_checkpoints", key="checkpoints/sft", kind="checkpoint"),

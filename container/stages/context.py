@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class StoppedError(Exception):
-    """The run was asked to stop (SIGTERM), or another container took it over."""
+    """The run was asked to stop, or another container took it over."""
 
 
 @dataclass(kw_only=True)
@@ -53,6 +53,7 @@ class RunContext:
     process_env: Mapping[str, str]
     notifier: Notifier
     device_batch_size: int
+    why_stopped: Callable[[], str] = lambda: "SIGTERM"
     reusable: Reusable = field(init=False)  # of `past`; shrinks as damage comes to light
     model_folder: ModelFolder = field(init=False)
 

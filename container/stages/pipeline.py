@@ -24,6 +24,7 @@ class Pipeline:
     abandon: threading.Event = field(default_factory=threading.Event)  # ends background stages
     optional_failures: list[str] = field(default_factory=list[str])
     _running: list[StageRunner] = field(default_factory=list[StageRunner])
+    _saving: StageRunner | None = None  # the last one that wrote checkpoints
     _background: list[_Background] = field(default_factory=list["_Background"])
 
     def run(self) -> None:
@@ -54,15 +55,28 @@ class Pipeline:
         for runner in list(self._running):
             runner.look()
 
+    def checkpoint_files(self) -> tuple[int, int]:
+        """Return how many files of the newest complete checkpoint are uploaded, and of how many."""
+        return self._saving.checkpoint_files() if self._saving else (0, 0)
+
+    def _saves_every(self, stage: Stage) -> int | None:
+        if stage.progress != "nanochat" or not any(u.kind == "checkpoint" for u in stage.uploads):
+            return None
+        return max(int(self.context.fill(stage.saves_every) or 0), 0)
+
     def run_stage(self, stage: Stage, *, background: bool = False) -> None:
         """Run one stage to its end, or skip it."""
         context = self.context
         if self._skips(stage):
             return
-        context.live_status.begin_stage(stage.name, background=background)
+        context.live_status.begin_stage(
+            stage.name, background=background, saves_every=self._saves_every(stage)
+        )
         context.run_log.event("stage started", stage=stage.name)
         runner = StageRunner(context, stage, abandon=self.abandon)
         self._running.append(runner)
+        if runner.saves:
+            self._saving = runner
         try:
             elapsed_s = runner.to_the_end()
         except StageFailedError as error:

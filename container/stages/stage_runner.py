@@ -48,6 +48,16 @@ class StageRunner:
             self._uploader(upload) for upload in stage.uploads if upload.kind == "checkpoint"
         ]
 
+    @property
+    def saves(self) -> bool:
+        """Whether the stage writes checkpoints."""
+        return bool(self._uploaders)
+
+    def checkpoint_files(self) -> tuple[int, int]:
+        """Return how many files of the newest complete step are uploaded, and of how many."""
+        counted = [uploader.newest_files() for uploader in self._uploaders]
+        return sum(up for up, _ in counted), sum(files for _, files in counted)
+
     def look(self) -> None:
         """Queue checkpoints that became complete."""
         for uploader in self._uploaders:

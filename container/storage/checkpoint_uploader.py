@@ -95,6 +95,12 @@ class CheckpointUploader:
             newest = max(self.batches, key=lambda name: name[1], default=None)
             return self.batches[newest] if newest else None
 
+    def newest_files(self) -> tuple[int, int]:
+        """Return how many files of the newest step are in the bucket, and of how many."""
+        marker = self.newest_batch()
+        parts = marker.after if marker else ()
+        return sum(len(one.artifacts) for one in parts), sum(len(one.files) for one in parts)
+
     def clear(self, tag: str) -> None:
         """Remove all steps of a tag from disk, to be made again. Nobody writes."""
         self.newest(tag)

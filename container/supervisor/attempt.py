@@ -66,6 +66,7 @@ class Timing:
     status_s: float = 10.0  # R2 allows one write a second to a key
     cut_s: float = 15.0  # log and metric segments
     gpu_s: float = 15.0
+    order_s: float = 10.0  # whether an order to stop was given
 
 
 def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
@@ -75,6 +76,7 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
     live_status.plan([*OWN_STAGES_BEFORE, *names, *OWN_STAGES_AFTER])
     live_status.begin_stage("verify")
     pipeline = Pipeline(context)
+    live_status.checkpoint_files = pipeline.checkpoint_files
     helpers = _Helpers(context, pipeline, timing)
     helpers.start()
     try:
@@ -110,7 +112,9 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
         if context.kill.is_set():
             raise
         return RunEnd(
-            outcome="stopped", stage=live_status.stage, reason="stopped on request (SIGTERM)"
+            outcome="stopped",
+            stage=live_status.stage,
+            reason=f"stopped on request ({context.why_stopped()})",
         )
     finally:
         helpers.stop()

@@ -27,6 +27,7 @@ from container.supervisor.attempt import (
 )
 from container.supervisor.claim import PrefixClaim
 from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
+from container.supervisor.order_watch import OrderWatch
 from container.supervisor.serving import serve_model
 from container.supervisor.verdict import first_answer, read_verdict, set_aside, settle
 from container.system.stop import StopBudget, StopRequest
@@ -106,6 +107,16 @@ class Supervisor:
             beat_s=lease_beat_s,
             on_lost=self._kill.set,
         )
+        self._orders = OrderWatch(
+            self.bucket,
+            holder=self._holder,
+            stop=self._stop,
+            live_status=self.live_status,
+            clock=self._clock,
+            say=self.run_log.event,
+            ask_every_s=self._timing.order_s,
+            look_every_s=self._timing.look_s,
+        )
         self._upload_queue = UploadQueue(
             self.bucket,
             clock=self._clock,
@@ -144,6 +155,8 @@ class Supervisor:
             except RecipeError as error:
                 return self._only_serve(f"refused: {error}")
         verdict = self._first_look()
+        if verdict is not None and verdict.outcome == "stopped" and self._is_told_to_stop():
+            return self._serve(verdict, None)
         if verdict is None or verdict.outcome == "stopped":
             if not self._lease.acquire(stop=self.stop, say=self.run_log.event):
                 return 0
@@ -172,7 +185,8 @@ class Supervisor:
         )
         self._notifier.begin()
         try:
-            end = run_attempt(context, timing=self._timing)
+            with self._orders.watching():
+                end = run_attempt(context, timing=self._timing)
         except ForeignRunError as error:
             self._lease.release()
             return self._only_serve(f"refused: {error}")
@@ -208,6 +222,16 @@ class Supervisor:
         self.bucket.prefix = self._first(claim.settle)
         self._say(f"this run's prefix is {self.bucket.prefix}")
 
+    def _is_told_to_stop(self) -> bool:
+        """Whether it was this very container that was stopped, by an order: it was started again.
+
+        Whoever gave the order is about to give the machine back.
+        """
+        return self._until_answered(
+            self._orders.stands,
+            say=lambda error: self.run_log.event(f"cannot look for an order: {error}; retrying"),
+        )
+
     def _go_on_after(self, verdict: Verdict) -> None:
         """Set the verdict `stopped` aside: a machine is there again, and it bills.
 
@@ -240,6 +264,7 @@ class Supervisor:
             clock=self._clock,
             stop=self.stop,
             stop_budget=self._stop_budget,
+            why_stopped=lambda: self._stop.why,
             kill=self._kill,
             process_env=self._process_env,
             notifier=self._notifier,
@@ -271,9 +296,7 @@ class Supervisor:
         self.live_status.begin_stage("verdict")
         self.run_log.cut()
         if context is not None:
-            while not self._upload_queue.wait_empty(0.5):
-                if self._gives_up():
-                    break
+            self._wait_for_uploads(context)
             end = with_models(end, context, give_up=self._gives_up)
         verdict: Verdict | None = end.verdict(
             run=self.environment.run,
@@ -299,6 +322,13 @@ class Supervisor:
         self._notifier.tell_verdict(verdict)
         return self._serve(verdict, context)
 
+    def _wait_for_uploads(self, context: RunContext) -> None:
+        told_at = self._clock.monotonic()
+        while not self._upload_queue.wait_empty(0.5) and not self._gives_up():
+            if self._clock.monotonic() - told_at >= self._timing.status_s:
+                told_at = self._clock.monotonic()
+                put_status(context)
+
     def _gives_up(self) -> bool:
         return self._kill.is_set() or self._stop.verdict_is_due()
 
@@ -320,7 +350,7 @@ class Supervisor:
         ):
             fresh = replace(context, past=self._look())
             chat = serve_model(fresh, self.page)
-        self.stop.wait()
+        self._stop.terminated.wait()
         if chat is not None:
             chat.stop()
         return 0
@@ -330,7 +360,7 @@ class Supervisor:
         self.run_log.event(f"ended without a verdict: {reason}")
         self.live_status.end_without_verdict(reason)
         self._notifier.tell_no_verdict(reason)
-        self.stop.wait()
+        self._stop.terminated.wait()
         return 0
 
     def _correct_clock(self, ahead_s: float) -> None:

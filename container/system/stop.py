@@ -49,26 +49,40 @@ class StopBudget:
 
 
 class StopRequest:
-    """Set once, by SIGTERM; counts down the platform's grace period from then on."""
+    """Set once, by SIGTERM or by the operator's order.
+
+    After SIGTERM the platform's grace period is counted down, and the process is to end. An order
+    leaves the uploads all the time that they need, and the process stays: one that ended would be
+    started again, and go on.
+    """
 
     def __init__(self, *, budget: StopBudget, clock: Clock) -> None:
         self.event = threading.Event()
+        self.terminated = threading.Event()
+        self.why = "SIGTERM"
         self._budget = budget
         self._clock = clock
         self._at: float | None = None
 
     def make(self) -> None:
-        """Ask for an orderly end; returns at once."""
+        """Ask for an orderly end of the process, as SIGTERM does; returns at once."""
         if self._at is None:
             self._at = self._clock.monotonic()
         self.event.set()
+        self.terminated.set()
+
+    def order(self, why: str) -> None:
+        """Ask for an orderly end of the training alone; returns at once."""
+        if not self.event.is_set():
+            self.why = why
+        self.event.set()
 
     def too_late(self) -> bool:
-        """Whether the grace period is over; never before a stop was asked for."""
+        """Whether the grace period is over; never before SIGTERM."""
         return self._passed(self._budget.grace_s)
 
     def verdict_is_due(self) -> bool:
-        """Whether only the verdict's part is left; never before a stop was asked for."""
+        """Whether only the verdict's part is left; never before SIGTERM."""
         return self._passed(self._budget.grace_s - self._budget.verdict_s)
 
     def _passed(self, seconds: float) -> bool:

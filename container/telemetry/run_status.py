@@ -9,9 +9,11 @@ from decimal import Decimal
 
 from container.contract.clock import Clock
 from container.contract.records import Outcome, RunStatus, StageState, StageStatus
+from container.contract.stop_order import NextSave, next_saved_step
 from container.telemetry.nanochat_log import Horizon, Progress, TrainingStep
 
 CURVE_POINTS = 4000  # when there are more, half of the steps is left out: the page stays small
+PACE_STEPS = 50  # over which the pace is taken: some evaluations, not all that was
 MOST_STRIDE = 1 << 40  # more steps than any stage has
 
 
@@ -35,11 +37,15 @@ class LiveStatus:
         self._elapsed: dict[str, float] = {}
         self._stage_begin: dict[str, float] = {}
         self._last: TrainingStep | None = None
+        self._told: deque[tuple[float, int]] = deque(maxlen=PACE_STEPS)
+        self._saves_every: int | None = None
         self._total_steps: int | None = None
         self._outcome: Outcome | None = None
         self._no_verdict = ""
         self._curve: list[tuple[str, int, float]] = []
         self._stride = 1
+        self._stopping = ""
+        self.checkpoint_files: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.bytes_counter: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.gpu_memory: Callable[[], int | None] = lambda: None
         self._all_reduce = (0.0, 0.0)
@@ -59,14 +65,21 @@ class LiveStatus:
             self._attempt = attempt
             self._earlier_s = elapsed_s
 
-    def begin_stage(self, name: str, *, background: bool = False) -> None:
-        """A stage starts; its steps are counted from nothing."""
+    def begin_stage(
+        self, name: str, *, background: bool = False, saves_every: int | None = None
+    ) -> None:
+        """A stage starts; its steps are counted from nothing.
+
+        `saves_every` is 0 where only its end is saved, None where it has no steps to save.
+        """
         with self._lock:
             self._states[name] = "running"
             self._stage_begin[name] = self._clock.monotonic()
             if not background:
                 self._stage = name
                 self._last = None
+                self._told.clear()
+                self._saves_every = saves_every
                 self._total_steps = None
 
     def end_stage(self, name: str, state: StageState) -> None:
@@ -80,6 +93,31 @@ class LiveStatus:
         """Set the one-line message of the status."""
         with self._lock:
             self._message = message
+
+    def say_stopping(self, what: str) -> None:
+        """Set what an order to stop waits for; "" when it was taken back."""
+        with self._lock:
+            self._stopping = what
+
+    def next_save(self) -> NextSave | None:
+        """Return the next save of the running stage; None where nothing is lost without one.
+
+        Before its first step, as everything since the last save is still to be done.
+        """
+        with self._lock:
+            last, every = self._last, self._saves_every
+            if last is None or every is None or not self._told:
+                return None
+            ahead = next_saved_step(step=last.step, total_steps=self._total_steps, every=every)
+            if ahead is None:
+                return None
+            (first_at, first), (last_at, newest) = self._told[0], self._told[-1]
+            step_s = (last.dt_ms or 0.0) / 1000
+            if newest > first:
+                step_s = (last_at - first_at) / (newest - first)
+            since_s = self._clock.monotonic() - last_at
+            in_s = max((ahead[0] - last.step) * step_s - since_s, 0.0)
+            return NextSave(stage=self._stage, step=ahead[0], in_s=in_s, is_last=ahead[1])
 
     def all_reduce(self, bytes_per_s: float, *, usual_bytes_per_s: float) -> None:
         """Set how fast the GPUs reduce with one another, and what is usual."""
@@ -105,6 +143,9 @@ class LiveStatus:
                 self._total_steps = seen.total_steps
             elif isinstance(seen, TrainingStep):
                 self._last = seen
+                if self._told and self._told[-1][1] >= seen.step:
+                    self._told.clear()  # started again
+                self._told.append((self._clock.monotonic(), seen.step))
                 self._total_steps = seen.total_steps or self._total_steps
                 if seen.loss is not None:
                     self.add_point(self._stage, seen.step, seen.loss)
@@ -164,14 +205,19 @@ class LiveStatus:
         return self._stage
 
     @property
+    def step(self) -> int | None:
+        return self._last.step if self._last else None
+
+    @property
     def outcome(self) -> Outcome | None:
         return self._outcome
 
     def snapshot(self) -> RunStatus:
         """Return the status record of this moment."""
         uploaded, pending = self.bytes_counter()
+        files_up, files = self.checkpoint_files()
         with self._lock:
-            last = self._last
+            last, ahead = self._last, self.next_save()
             return RunStatus(
                 run=self._run,
                 attempt=self._attempt,
@@ -198,6 +244,11 @@ class LiveStatus:
                 message=self._message,
                 outcome=self._outcome,
                 no_verdict=self._no_verdict,
+                next_save_step=ahead.step if ahead else None,
+                next_save_s=round(ahead.in_s, 1) if ahead else None,
+                checkpoint_files=files,
+                checkpoint_files_up=files_up,
+                stopping=self._stopping,
             )
 
     def _seconds(self, name: str) -> float:

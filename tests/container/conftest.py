@@ -28,7 +28,7 @@ from tests.container.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_serve
 BUCKET = "run-artifacts"
 TOKEN = "chat-token-planted-77aa"
 _numbers = itertools.count(1)
-FAST = Timing(look_s=0.1, status_s=0.2, cut_s=0.3)
+FAST = Timing(look_s=0.1, status_s=0.2, cut_s=0.3, order_s=0.2)
 
 
 @pytest.fixture(scope="session")

@@ -28,6 +28,7 @@ parser.add_argument("--exit-at-end", type=int, default=0, help="exit code after 
 parser.add_argument("--hang-at", type=int, default=-1, help="once")
 parser.add_argument("--wait-at", type=int, default=-1, help="until the file --gate is there")
 parser.add_argument("--gate", default="")
+parser.add_argument("--step-s", type=float, default=0.0, help="seconds that a step takes")
 parser.add_argument("--leave-truncated", action="store_true")
 args = parser.parse_args()
 
@@ -77,6 +78,7 @@ for step in range(start, args.steps):
         time.sleep(3600)
     while step == args.wait_at and not Path(args.gate).exists():
         time.sleep(0.02)
+    time.sleep(args.step_s)
     loss = 4.0 - step / args.steps
     print(
         f"step {step:05d}/{args.steps:05d} ({100 * step / args.steps:.2f}%) | loss: {loss:.6f} | "
