@@ -22,7 +22,7 @@ from container.system.stop import StopRequest
 from container.telemetry.run_status import LiveStatus
 
 AFTER_ALL = frozenset({FLUSH, "verdict"})
-MORE_HOURS = "To buy more hours: raise trainstack:durationHours and run `pulumi up` before that."
+MORE_HOURS = "To buy more hours: raise this run's durationHours and run `pulumi up` before that."
 
 
 @dataclass(frozen=True, kw_only=True)
