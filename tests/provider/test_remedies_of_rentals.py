@@ -275,7 +275,7 @@ def beside_another_up(story: Story, at: int) -> None:
         (renewed, at_call("unanswered, not done"), "no clear answer when"),
         (longer, at_call("unanswered, not done"), "no clear answer to the extension"),
         (longer, at_call("storm", for_s=300), "Check the network, then run"),
-        (longer, asleep_at, "asleep or too busy to extend"),
+        (longer, asleep_at_each, "asleep or too busy to extend"),
     ],
 )
 def test_an_update_that_is_said_to_be_run_again_works_then(
