@@ -14,7 +14,7 @@ import pytest
 
 from localcloud.pulumi.plugins.install import PROVIDERS
 from tests import ROOT
-from tests.e2e.scratch_stack import ScratchStack
+from tests.e2e.scratch_stack import CommandFailedError, ScratchStack
 from tests.unit.components.vendor_double import Vendor
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(900)]
@@ -99,7 +99,7 @@ def test_what_shows_secrets_all_the_same_is_named_in_the_docs(
     shows: set[str] = set()
     for way, flags in ways.items():
         stack.env = {**quiet, way: str(tmp_path / "trace")} if not flags else quiet
-        told = stack.preview(*flags)
+        told = traced_preview(stack, *flags)
         kept = (tmp_path / "trace").read_bytes().decode(errors="replace")
         (tmp_path / "trace").unlink()
         assert len(kept) > 10_000
@@ -113,6 +113,22 @@ def test_what_shows_secrets_all_the_same_is_named_in_the_docs(
         if "**Secrets** are secret inputs" in paragraph
     ]
     assert {way for way in ways if f"`{way}" in promise} == shows
+
+
+def traced_preview(stack: ScratchStack, *flags: str) -> str:
+    """Return a preview's output. Of the engine's tracing only what it keeps is looked at here.
+
+    Seen once, on a machine at a load of 12: a traced preview ended before its first resource,
+    without a word, and the next one did not. Any other failure counts at once.
+    """
+    for _ in range(2):
+        try:
+            return stack.preview(*flags)
+        except CommandFailedError as error:
+            if str(error).strip().endswith("Resources:"):
+                continue
+            raise
+    return stack.preview(*flags)
 
 
 def test_what_the_preflight_could_not_ask_reaches_the_reader_once(

@@ -15,6 +15,7 @@ from components.ionet.change import (
     rental_hash,
 )
 from components.ionet.properties import UNKNOWN
+from container.contract.gpu_name import GpuName
 
 RENTED: dict[str, Any] = {
     "bucket": "b",
@@ -230,3 +231,21 @@ def test_another_machine_has_another_name(key: str) -> None:
 def test_who_is_told_is_for_the_next_rental_and_replaces_nothing() -> None:
     told = decide(RENTED, {**RENTED, "notifyUrl": "https://a", "pingUrl": "https://b"})
     assert (told.kind, told.waiting) == ("keep", ("notifyUrl", "pingUrl"))
+
+
+@pytest.mark.parametrize(
+    ("models", "rented", "kind"),
+    [
+        ("H100, A100", "H100 SXM", "keep"),
+        ("A100, H100", "H100 SXM", "keep"),
+        ("A100, H100 PCIe", "H100 SXM", "replace"),
+        ("A100, H200", "H100 SXM", "replace"),
+        ("H100 SXM", "H100 SXM", "replace"),
+    ],
+)
+def test_a_list_of_gpus_with_the_one_that_was_rented_replaces_nothing(
+    models: str, rented: str, kind: str
+) -> None:
+    env = {**RENTED["env"], "GPU_TYPE": models.partition(",")[0]}
+    wanted = {**RENTED, "gpuType": models, "env": env}
+    assert decide(RENTED, wanted, gpu=GpuName.parse(rented)).kind == kind
