@@ -84,5 +84,9 @@ class NotRecordedError(IonetError):
     """The ledger cannot hold the intent to buy, so nothing was bought."""
 
 
+class NotToldError(IonetError):
+    """A run could not be told until when its machine is paid; what was bought is bought."""
+
+
 class WrongWorldError(IonetError):
     """The addresses in the environment belong to another world than the resource in the state."""

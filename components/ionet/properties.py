@@ -107,6 +107,7 @@ class Rental:
                 duration_hours=self.wish.hours,
                 price_usd_per_hour=self.offer.price_usd_per_hour,
                 gpu_rented=self.gpu_rented,
+                rental=private_name,
             ),
         }
         return DeployRequest(

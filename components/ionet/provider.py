@@ -34,8 +34,8 @@ from components.ionet import (
     session,
 )
 from components.ionet.change import AS_RENTED
-from components.ionet.errors import NotReadyError, UnknownDeploymentError
-from components.ionet.rental import close, extend, give_back, rent, send
+from components.ionet.errors import NotReadyError, NotToldError, UnknownDeploymentError
+from components.ionet.rental import bought_time, close, extend, give_back, rent, send
 from components.r2.verdict_reader import VerdictReader
 
 IDENTITY_BYTES = 4
@@ -191,6 +191,18 @@ class CaasDeploymentProvider(ResourceProvider):
             kept=(wanted.access.access_key_id, rented.token_id),
             say=session.say,
         )
+        try:
+            bought_time.tell(
+                session.client(wanted.cloud),
+                rented.id,
+                name=rented.name,
+                hours=rented.hours,
+                rented_at=rented.rented_at,
+                place=place,
+                accesses=session.accesses(place, wanted.access),
+            )
+        except NotToldError as error:  # the machine is rented, which counts more
+            session.say(f"{wanted.run}: {error} It does not know when its bought hours end")
         outs = {
             **props,
             "privateName": rented.name,
@@ -231,6 +243,21 @@ class CaasDeploymentProvider(ResourceProvider):
             known=session.known(_news["run"]),
             say=session.say,
         )
+        try:
+            bought_time.tell(
+                session.client(_news["cloud"]),
+                _id,
+                name=properties.known_text(_olds, "privateName"),
+                hours=wanted.new_hours,
+                rented_at=properties.rented_at(_olds),
+                place=place,
+                accesses=session.accesses(place, properties.access(_olds)),
+            )
+        except NotToldError as error:
+            raise NotToldError(
+                f"{error} The hours of run {wanted.run} are bought, and it would stop when the old "
+                "ones end. Run `pulumi up` again: it tells the run, and buys nothing twice."
+            ) from None
         longer = dataclasses.replace(wanted.offer, total_usd=paid_usd)
         outs[properties.OFFER] = longer.to_text()
         outs["estimatedCostUsd"] = cost.rounded(paid_usd)

@@ -64,6 +64,7 @@ class RunEnvironment:
     # job says otherwise, and Docker ten.
     stop_grace_s: float = 5.0
     nanochat_commit: str = ""
+    rental: str = ""  # the private name that it was rented under: tells whose bought time is told
     fingerprint: str = ""  # read by nobody here: the program finds its machine again by it
 
     @property
@@ -234,6 +235,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(name="GPUS_PER_CONTAINER", field="gpus_per_container", read=texts.whole),
     Variable(name="DURATION_HOURS", field="duration_hours", by="rental", read=texts.whole),
     Variable(name="PRICE_USD_PER_HOUR", field="price_usd_per_hour", by="rental", read=texts.money),
+    Variable(name="RENTAL_NAME", field="rental", by="rental"),
     Variable(name="FINGERPRINT", field="fingerprint", by="rental"),
     Variable(name="DEVICE_BATCH_SIZE", field="device_batch_size", read=texts.whole),
     Variable(name="DATASET_MIRROR_URL", field="mirror_url", read=texts.address),

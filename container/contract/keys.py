@@ -17,7 +17,8 @@ STATUS_KEY = "status.json"
 MANIFEST_KEY = "manifest.json"
 LEASE_KEY = "lease.json"
 VERDICT_KEY = "verdict.json"
-STOP_KEY = "stop.json"  # the operator's; all others are written by the run
+STOP_KEY = "stop.json"  # the operator's, as the next; all others are written by the run
+BOUGHT_KEY = "bought.json"
 
 ATTEMPTS_PREFIX = "attempts/"
 STAGES_PREFIX = "stages/"

@@ -107,7 +107,10 @@ class RunStatus(Record):
     checkpoint_files: int = 0  # of the newest complete step, and how many of them are uploaded
     checkpoint_files_up: int = 0
     rented_hours_left: float | None = None  # at most, of the hours first bought
-    stopping: str = ""  # an order to stop was seen: what is waited for
+    stopping: str = ""  # a stop is under way: what is waited for
+    bought_left_s: float | None = None  # until the machine's hours are over; None: not known
+    in_time: Literal["", "yes", "no", "unknown"] = ""  # whether it ends then; asked near the end
+    stage_needs_s: float | None = None  # what the running stage still takes at its pace
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,7 +53,7 @@ class RunContext:
     process_env: Mapping[str, str]
     notifier: Notifier
     device_batch_size: int
-    why_stopped: Callable[[], str] = lambda: "SIGTERM"
+    why_stopped: Callable[[], str] = lambda: "stopped on request (SIGTERM)"
     reusable: Reusable = field(init=False)  # of `past`; shrinks as damage comes to light
     model_folder: ModelFolder = field(init=False)
 

@@ -21,6 +21,7 @@ from container.storage.bucket import BucketError, ObjectChangedError
 from container.storage.download import DiskError
 from container.storage.resume import SAME_POINT_LIMIT, differences
 from container.supervisor.all_reduce_check import check_all_reduce
+from container.supervisor.hours_watch import Hours
 from container.supervisor.machine_check import Check, Gpu, gpu_memory_in_use, verify
 from container.telemetry.run_status import LiveStatus
 
@@ -66,7 +67,8 @@ class Timing:
     status_s: float = 10.0  # R2 allows one write a second to a key
     cut_s: float = 15.0  # log and metric segments
     gpu_s: float = 15.0
-    order_s: float = 10.0  # whether an order to stop was given
+    order_s: float = 10.0  # whether an order to stop was given, or more hours were bought
+    hours: Hours = field(default_factory=Hours)
 
 
 def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
@@ -111,11 +113,7 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
     except StoppedError:
         if context.kill.is_set():
             raise
-        return RunEnd(
-            outcome="stopped",
-            stage=live_status.stage,
-            reason=f"stopped on request ({context.why_stopped()})",
-        )
+        return RunEnd(outcome="stopped", stage=live_status.stage, reason=context.why_stopped())
     finally:
         helpers.stop()
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from container.contract.clock import Clock
 from container.contract.keys import STOP_KEY
 from container.contract.records import RecordError
-from container.contract.stop_order import NextSave, StopOrder, has_come, is_worth_waiting
+from container.contract.stop_order import StopOrder
 from container.storage.bucket import BucketError, RunBucket
+from container.supervisor.ending import SaveThenStop, looking
 from container.system.stop import StopRequest
 from container.telemetry.run_status import LiveStatus
-
-FLUSH = "flush"
 
 
 class OrderWatch:
@@ -43,24 +41,17 @@ class OrderWatch:
         self._asked_at: float | None = None
         self._order: StopOrder | None = None
         self._seen_at = 0.0
-        self._awaited: NextSave | None = None
+        self._ending = SaveThenStop(
+            stop=stop,
+            live_status=live_status,
+            say=say,
+            told="told to stop",
+            why="stopped on request (runs stop{how})",
+        )
 
-    @contextmanager
-    def watching(self) -> Generator[None]:
+    def watching(self) -> AbstractContextManager[None]:
         """Look from a thread meanwhile."""
-        ended = threading.Event()
-
-        def work() -> None:
-            while not (ended.is_set() or self._stop.event.is_set()):
-                self.look()
-                ended.wait(self._look_every_s)
-
-        thread = threading.Thread(target=work, name="orders", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            ended.set()
+        return looking(self.look, every_s=self._look_every_s, stopped=self._stop.event)
 
     def stands(self) -> bool:
         """Say whether this container was told to stop; raises BucketError when that is unknown."""
@@ -73,7 +64,7 @@ class OrderWatch:
             self._asked_at = now
             self._ask(now)
         if self._order is not None:
-            self._decide(self._order.within_s - (now - self._seen_at))
+            self._ending.look(left_s=self._order.within_s - (now - self._seen_at))
 
     def _ask(self, now: float) -> None:
         try:
@@ -84,8 +75,8 @@ class OrderWatch:
             return
         if order is None:
             self._say("the order to stop was taken back: the run goes on")
-            self._live_status.say_stopping("")
-        self._order, self._seen_at, self._awaited = order, now, None
+        self._ending.call_off()
+        self._order, self._seen_at = order, now
 
     def _read(self) -> StopOrder | None:
         raw = self._bucket.get(STOP_KEY)
@@ -94,29 +85,3 @@ class OrderWatch:
         except RecordError:
             return None
         return order if order is not None and order.holder == self._holder else None
-
-    def _decide(self, left_s: float) -> None:
-        stage, step = self._live_status.stage, self._live_status.step
-        if self._awaited is None:
-            ahead = self._live_status.next_save()
-            if stage == FLUSH:  # all is trained: what is left of it is the uploads
-                ahead = NextSave(stage=stage, step=0, in_s=0.0, is_last=True)
-            if ahead is None or not is_worth_waiting(ahead, left_s=left_s):
-                self._end("runs stop")
-                return
-            self._awaited = ahead
-            self._tell(ahead, left_s=left_s)
-        elif has_come(self._awaited, stage=stage, step=step):
-            self._end(f"runs stop, after the save of step {self._awaited.step}")
-        elif left_s <= 0:
-            self._end(f"runs stop; the save of step {self._awaited.step} did not come in time")
-
-    def _tell(self, ahead: NextSave, *, left_s: float) -> None:
-        what = f"the save of step {ahead.step}" if ahead.step else "the last uploads"
-        self._say(f"told to stop: waits for {what}, {left_s:.0f} s at most")
-        self._live_status.say_stopping(what)
-
-    def _end(self, why: str) -> None:
-        self._say("told to stop: stops now")
-        self._live_status.say_stopping("the uploads")
-        self._stop.order(why)

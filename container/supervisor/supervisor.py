@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TextIO, TypeVar
 
+from container.contract.bought_time import is_hours_over
 from container.contract.clock import Clock
 from container.contract.environment import SECRET_NAMES, RunEnvironment
 from container.contract.recipe import Recipe, RecipeError, as_asked, load_recipe
@@ -26,6 +27,7 @@ from container.supervisor.attempt import (
     with_models,
 )
 from container.supervisor.claim import PrefixClaim
+from container.supervisor.hours_watch import HoursWatch
 from container.supervisor.lease import BEAT_S, TTL_S, LeaseKeeper, container_id
 from container.supervisor.order_watch import OrderWatch
 from container.supervisor.serving import serve_model
@@ -40,6 +42,7 @@ from container.transport.signing_clock import sign_with_the_buckets_time
 from container.web.status_page import StatusPage
 
 EX_TEMPFAIL = 75
+AGAIN = -1  # no exit code: more hours were bought after the end, and the same process goes on
 TOLD_WITHIN_S = 1.0  # of the few seconds that a stop leaves, after all that is of value is safe
 
 T = TypeVar("T")
@@ -121,6 +124,18 @@ class Supervisor:
             ask_every_s=self._timing.order_s,
             look_every_s=self._timing.look_s,
         )
+        self._hours = HoursWatch(
+            self.bucket,
+            rental=environment.rental,
+            hours=self._timing.hours,
+            stop=self._stop,
+            live_status=self.live_status,
+            clock=self._clock,
+            say=self.run_log.event,
+            tell=lambda text: self._notifier.tell("will not end in time", text),
+            ask_every_s=self._timing.order_s,
+            look_every_s=self._timing.look_s,
+        )
         self._upload_queue = UploadQueue(
             self.bucket,
             clock=self._clock,
@@ -135,7 +150,7 @@ class Supervisor:
         self._stop.make()
 
     def run(self) -> int:
-        """Live until asked to stop; return the exit code."""
+        """Live until asked to stop; return the exit code, or AGAIN."""
         self.page.start()
         self.run_log.event(f"status page on port {self.page.port}")
         try:
@@ -159,7 +174,7 @@ class Supervisor:
             except RecipeError as error:
                 return self._only_serve(f"refused: {error}")
         verdict = self._first_look()
-        if verdict is not None and verdict.outcome == "stopped" and self._is_told_to_stop():
+        if verdict is not None and verdict.outcome == "stopped" and self._stays_stopped(verdict):
             return self._serve(verdict, None)
         if verdict is None or verdict.outcome == "stopped":
             if not self._lease.acquire(stop=self.stop, say=self.run_log.event):
@@ -189,7 +204,7 @@ class Supervisor:
         )
         self._notifier.begin()
         try:
-            with self._orders.watching():
+            with self._orders.watching(), self._hours.watching():
                 end = run_attempt(context, timing=self._timing)
         except ForeignRunError as error:
             self._lease.release()
@@ -226,14 +241,17 @@ class Supervisor:
         self.bucket.prefix = self._first(claim.settle)
         self._say(f"this run's prefix is {self.bucket.prefix}")
 
-    def _is_told_to_stop(self) -> bool:
-        """Whether it was this very container that was stopped, by an order: it was started again.
+    def _stays_stopped(self, verdict: Verdict) -> bool:
+        """Whether it was this very container that was stopped for good: it was started again.
 
-        Whoever gave the order is about to give the machine back.
+        Whoever gave an order is about to give the machine back; and when its hours are over nothing
+        more comes of it.
         """
         return self._until_answered(
-            self._orders.stands,
-            say=lambda error: self.run_log.event(f"cannot look for an order: {error}; retrying"),
+            lambda: self._orders.stands() or (is_hours_over(verdict) and self._hours.are_over()),
+            say=lambda error: self.run_log.event(
+                f"cannot look for an order or more hours: {error}; retrying"
+            ),
         )
 
     def _go_on_after(self, verdict: Verdict) -> None:
@@ -354,6 +372,9 @@ class Supervisor:
         ):
             fresh = replace(context, past=self._look())
             chat = serve_model(fresh, self.page)
+        if is_hours_over(verdict) and self._hours.wait_for_more(ended=self._stop.terminated):
+            self.run_log.event("more hours were bought: the run goes on")
+            return AGAIN
         self._stop.terminated.wait()
         if chat is not None:
             chat.stop()

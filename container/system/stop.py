@@ -59,7 +59,7 @@ class StopRequest:
     def __init__(self, *, budget: StopBudget, clock: Clock) -> None:
         self.event = threading.Event()
         self.terminated = threading.Event()
-        self.why = "SIGTERM"
+        self.why = "stopped on request (SIGTERM)"
         self._budget = budget
         self._clock = clock
         self._at: float | None = None

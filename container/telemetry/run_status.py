@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from decimal import Decimal
 
+from container.contract.bought_time import InTime, Needs, needs
 from container.contract.clock import Clock
 from container.contract.records import Outcome, RunStatus, StageState, StageStatus
 from container.contract.still_rented import hours_at_most
@@ -55,6 +56,9 @@ class LiveStatus:
         self._curve: list[tuple[str, int, float]] = []
         self._stride = 1
         self._stopping = ""
+        self._bought_until: float | None = None
+        self._in_time: InTime = ""
+        self._stage_needs_s: float | None = None
         self.checkpoint_files: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.bytes_counter: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.gpu_memory: Callable[[], int | None] = lambda: None
@@ -105,7 +109,7 @@ class LiveStatus:
             self._message = message
 
     def say_stopping(self, what: str) -> None:
-        """Set what an order to stop waits for; "" when it was taken back."""
+        """Set what a stop waits for; "" when it was called off."""
         with self._lock:
             self._stopping = what
 
@@ -128,6 +132,20 @@ class LiveStatus:
             since_s = self._clock.monotonic() - last_at
             in_s = max((ahead[0] - last.step) * step_s - since_s, 0.0)
             return NextSave(stage=self._stage, step=ahead[0], in_s=in_s, is_last=ahead[1])
+
+    def bought(self, *, left_s: float, in_time: InTime = "", needs_s: float | None = None) -> None:
+        """Set how long the bought hours last, and whether the run will end within them."""
+        with self._lock:
+            self._bought_until = self._clock.monotonic() + left_s
+            self._in_time, self._stage_needs_s = in_time, needs_s
+
+    def stage_needs(self) -> Needs | None:
+        """Return what the running stage still takes; None where nothing supports a number."""
+        with self._lock:
+            if self._last is None or self._total_steps is None:
+                return None
+            steps_left = max(self._total_steps - self._last.step - 1, 0)
+            return needs(list(self._told), steps_left=steps_left, now_s=self._clock.monotonic())
 
     def all_reduce(self, bytes_per_s: float, *, usual_bytes_per_s: float) -> None:
         """Set how fast the GPUs reduce with one another, and what is usual."""
@@ -260,7 +278,15 @@ class LiveStatus:
                 checkpoint_files_up=files_up,
                 rented_hours_left=self._rented_hours_left(),
                 stopping=self._stopping,
+                bought_left_s=self._bought_left_s(),
+                in_time=self._in_time if self._outcome is None else "",
+                stage_needs_s=self._stage_needs_s,
             )
+
+    def _bought_left_s(self) -> float | None:
+        if self._bought_until is None:
+            return None
+        return round(self._bought_until - self._clock.monotonic(), 1)
 
     def _rented_hours_left(self) -> float | None:
         if not self._rented_hours:

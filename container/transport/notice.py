@@ -23,9 +23,11 @@ MOST_CHARACTERS: Final = 1800  # Discord takes 2,000
 _PLAIN: Final = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "trainstack"}
 _JSON: Final = {"Content-Type": "application/json", "User-Agent": "trainstack"}
 
-Event = Literal["verdict", "stalled", "ended without a verdict", "given back"]
+Event = Literal[
+    "verdict", "stalled", "will not end in time", "ended without a verdict", "given back"
+]
 
-URGENT: Final = ("stalled", "ended without a verdict")
+URGENT: Final = ("stalled", "will not end in time", "ended without a verdict")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +71,7 @@ def post_of(url: str, notice: Notice) -> Post:
     if host in ("discord.com", "discordapp.com") or "/api/webhooks/" in path:
         return _json({"content": text, "allowed_mentions": {"parse": []}})
     if host.split(".")[0] == "ntfy":
-        urgent = notice.outcome == "failed" or notice.event in (
-            "stalled",
-            "ended without a verdict",
-        )
+        urgent = notice.outcome == "failed" or notice.event in URGENT
         title = f"{notice.run}: {notice.outcome or notice.event}"
         headers = {**_PLAIN, "Title": title, "Priority": "high" if urgent else "default"}
         return Post(body=text.encode(), headers=headers)

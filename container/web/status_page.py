@@ -23,6 +23,7 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
+from container.contract import bought_time
 from container.contract.link_speed import in_words
 from container.contract.records import RunStatus
 from container.contract.still_rented import StillRented
@@ -113,6 +114,9 @@ class StatusPage:
             "state_class": {"succeeded": "succeeded", "failed": "failed-run"}.get(state, ""),
             "message": now.message,
             "rented": self._still_rented(now),
+            "bought_time": bought_time.in_words(
+                now.in_time, ends_in_s=now.bought_left_s, needs_s=now.stage_needs_s
+            ),
             "percent": f"{percent(now):.1f}",
             "step": "–" if now.step is None else f"{now.step}{total}",
             "loss": "–" if now.loss is None else f"{now.loss:.4f}",
@@ -208,6 +212,12 @@ def prometheus(now: RunStatus) -> str:
         ("pending_bytes", "bytes that wait for upload", now.pending_bytes),
         ("elapsed_seconds", "seconds over all attempts", now.elapsed_s),
         ("cost_dollars", "cost so far", now.dollars),
+        ("bought_seconds_left", "until the machine's bought hours are over", now.bought_left_s),
+        (
+            "ends_in_time",
+            "1 when the run will end within its hours, 0 when not, from an hour before",
+            {"yes": 1, "no": 0}.get(now.in_time),
+        ),
         ("attempt", "number of this attempt", now.attempt),
         ("ended", "1 when the verdict is written", 1 if now.outcome else 0),
         (

@@ -137,6 +137,7 @@ def _lines(looks: Iterator[list[View]], follower: Follower, *, as_json: bool) ->
                 attempt=view.status.attempt if view.status else 0,
                 step=view.status.step if view.status else None,
                 at_s=now_s,
+                in_time=view.status.in_time if view.status else "",
             )
             line = json_text(panel.as_json(view)) if as_json else panel.plain_line(view)
             out.print(line, markup=False, highlight=False, soft_wrap=True)

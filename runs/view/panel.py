@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from container.contract import bought_time
 from container.contract.link_speed import in_words
 from container.contract.records import RunStatus, StageStatus
 from runs.same_place import in_same_place
@@ -32,6 +33,7 @@ _MARK = {"done": "✓", "running": "▶", "failed": "✗", "skipped": "–", "wa
 _MARK_STYLE = {"done": "green", "running": "cyan", "failed": "red"}
 _SPARKS = 16
 _BAR = 34
+_LATE_SHOWN = 2  # of several runs
 _STAGES_SHOWN = 12  # a panel of 24 lines has no room for more; the middle ones are left out
 
 
@@ -55,9 +57,18 @@ def plain_line(view: View) -> str:
         parts.append(_sent(status))
     if view.eta_s is not None:
         parts.append(f"eta {formats.duration(view.eta_s)}")
+    if told := bought(status):
+        parts.append(f"({told})")
     if view.trouble:
         parts.append(f"({view.trouble})")
     return " ".join(parts)
+
+
+def bought(status: RunStatus) -> str:
+    """Say in words whether a run ends within its bought hours; "" while their end is not near."""
+    return bought_time.in_words(
+        status.in_time, ends_in_s=status.bought_left_s, needs_s=status.stage_needs_s
+    )
 
 
 def silence(view: View) -> str:
@@ -118,6 +129,10 @@ def picture(views: Sequence[View], *, height: int, width: int = 80) -> Renderabl
     if len(shown) > most:
         more = in_same_place(f"… and {len(shown) - most} more: python -m runs status")
         parts.append(Text(more, style="dim"))
+    late = [view for view in views if view.status and view.status.in_time == "no"]
+    for view in late[:_LATE_SHOWN]:
+        if view.standing not in ENDED and view.status:
+            parts.append(Text(f"{view.run}: {bought(view.status)}", style="red"))
     troubles = sorted({view.trouble for view in views if view.trouble})
     return Group(*parts, *(Text(trouble, style="yellow") for trouble in troubles[:2]))
 
@@ -158,6 +173,9 @@ def as_json(view: View) -> dict[str, Any]:
         "usual_all_reduce_bytes_per_s": (status.usual_all_reduce_bytes_per_s or None)
         if status
         else None,
+        "bought_left_s": status.bought_left_s if status else None,
+        "ends_in_time": (status.in_time or None) if status else None,
+        "stage_needs_s": status.stage_needs_s if status else None,
         "uploaded_bytes": status.uploaded_bytes if status else None,
         "pending_bytes": status.pending_bytes if status else None,
         "stages": [
@@ -273,6 +291,8 @@ def _remarks(view: View) -> list[RenderableType]:
     remarks: list[RenderableType] = []
     if view.standing in ("quiet", "gone") and view.status is not None:
         remarks.append(Text(silence(view), style=STYLE[view.standing]))
+    if view.standing not in ENDED and view.status is not None and (told := bought(view.status)):
+        remarks.append(Text(told, style="red" if view.status.in_time == "no" else "yellow"))
     if view.verdict is not None or view.reason:
         remarks.append(Text(formats.flat(view.reason) or view.standing, style=STYLE[view.standing]))
     elif view.status is not None and view.status.message:

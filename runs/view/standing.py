@@ -233,10 +233,11 @@ class Line:
     attempt: int
     step: int | None
     at_s: float
+    in_time: str = ""
 
 
 def worth_a_line(last: Line | None, view: View, *, now_s: float, every_s: float) -> bool:
-    """Say whether a log should get a line: at once for a new stage, attempt or standing.
+    """Say whether a log should get a line: at once for a new stage, attempt, standing or forecast.
 
     Progress within a stage gets one each `every_s`, and standing still none at all.
     """
@@ -244,6 +245,8 @@ def worth_a_line(last: Line | None, view: View, *, now_s: float, every_s: float)
         return True
     attempt = view.status.attempt if view.status is not None else 0
     if (last.standing, last.stage, last.attempt) != (view.standing, view.stage, attempt):
+        return True
+    if last.in_time != (view.status.in_time if view.status is not None else ""):
         return True
     step = view.status.step if view.status is not None else None
     return step != last.step and now_s - last.at_s >= every_s

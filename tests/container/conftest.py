@@ -112,7 +112,12 @@ def launch(bucket: RunBucket, s3: S3Server, tmp_path: Path) -> Iterator[Launch]:
     running: list[Running] = []
 
     def start(
-        recipe: Any = None, *, work: str = "work", holder: str = "one", **env: Any
+        recipe: Any = None,
+        *,
+        work: str = "work",
+        holder: str = "one",
+        timing: Timing = FAST,
+        **env: Any,
     ) -> Running:
         variables = {
             "RUN_NAME": "main",
@@ -133,7 +138,7 @@ def launch(bucket: RunBucket, s3: S3Server, tmp_path: Path) -> Iterator[Launch]:
         supervisor = Supervisor(
             replace(environment, traffic_port=0),
             process_env={"PATH": os.environ["PATH"], **variables},
-            timing=FAST,
+            timing=timing,
             lease_ttl_s=2.0,
             lease_beat_s=0.3,
             holder=holder,

@@ -45,14 +45,14 @@ class FakeR2:
         self._server.server_close()
         self._thread.join()
 
-    def put_verdict(self, prefix: str, outcome: Outcome) -> None:
+    def put_verdict(self, prefix: str, outcome: Outcome, *, reason: str = "") -> None:
         """Let the run under that prefix have ended."""
         verdict = Verdict(
             run="main",
             attempt=1,
             outcome=outcome,
             stage="base",
-            reason="",
+            reason=reason,
             exit_code=0,
             started_at="2026-11-01T00:00:00Z",
             ended_at="2026-11-01T01:00:00Z",

@@ -10,7 +10,7 @@ import pytest
 from components.ionet import plan, provider, session
 from components.ionet.client import Client
 from components.ionet.list_once import ListOnce
-from components.ionet.rental import close, extend, give_back, rent
+from components.ionet.rental import bought_time, close, extend, give_back, rent
 from components.r2.cloudflare import S3Access
 from container.contract.records import Verdict
 from tests.provider.sim_services import SimClient, SimCloudflare, SimLedger
@@ -34,6 +34,7 @@ def put_in_place(
     for module in (rent, extend, close, give_back):
         monkeypatch.setattr(module, "Clock", world.clock)
     monkeypatch.setattr(provider, "VerdictReader", Bucket)
+    monkeypatch.setattr(bought_time.bought_time_writer, "write", lambda *_, **__: None)
     monkeypatch.setattr(plan.checkpoint_reader, "newest", lambda *_: "step 1 of stage base")
     monkeypatch.setattr(session, "say", lambda text: say(f"  {text}"))
     monkeypatch.setattr(session, "now", lambda: world.now)

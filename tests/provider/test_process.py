@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from components.ionet.provider import DeploymentReadyProvider, RunIdentityProvider
+from container.contract.bought_time import BoughtTime
 from tests.contract.caas_place import CaasPlace, eventually
 from tests.provider.builders import IDENTITY, NAME, PREFIX, SECRETS, deployment
 from tests.provider.conftest import BeatingRuntime
@@ -494,3 +495,55 @@ def test_an_identity_of_an_older_stack_can_be_deleted(process, caas, rented):
     process.provider = RunIdentityProvider()
     process.delete(IDENTITY, {"run": "main", "rerun": 0.0})
     assert names(caas) == [NAME]
+
+
+def told_end(r2) -> tuple[str, int, float]:
+    """Return rental, hours and the hours from now to their end, as the run is told."""
+    told = BoughtTime.from_json(r2.objects[f"/{BUCKET}/{PREFIX}/bought.json"])
+    assert told.end is not None
+    left_h = (told.end - datetime.now(UTC)).total_seconds() / 3600
+    return told.rental, told.hours, left_h
+
+
+def test_a_run_is_told_until_when_its_machine_is_paid_and_of_more_hours(
+    process, caas, r2, checked, rented
+):
+    deployment_id, state = rented
+    assert told_end(r2) == (NAME, 1, pytest.approx(1.0, abs=0.05))
+    env = caas.details(deployment_id)["container_config"]["env_variables"]
+    assert env["RENTAL_NAME"] == NAME, "by which its container knows that it is meant"
+    caas.until(deployment_id, "running")
+    process.update(deployment_id, state, {**checked, "durationHours": 3.0})
+    assert told_end(r2) == (NAME, 3, pytest.approx(3.0, abs=0.05))
+
+
+def test_a_run_that_cannot_be_told_of_more_hours_is_told_by_the_next_update(
+    process, caas, r2, checked, rented
+):
+    """They would be paid, and the run stop when the old ones end."""
+    deployment_id, state = rented
+    caas.until(deployment_id, "running")
+    longer = {**checked, "durationHours": 3.0}
+    r2.refuses_words = "bought.json"
+    with pytest.raises(CallFailedError, match="it tells the run, and buys nothing twice"):
+        process.update(deployment_id, state, longer)
+    r2.refuses_words = ""
+    assert process.diff(deployment_id, state, longer) == (True, [])
+    assert process.update(deployment_id, state, longer)["estimatedCostUsd"] == 1.23
+    assert told_end(r2) == (NAME, 3, pytest.approx(3.0, abs=0.05))
+
+
+def test_a_machine_is_rented_though_its_run_cannot_be_told_its_end(process, caas, r2, checked):
+    r2.refuses_words = "bought.json"
+    process.create(checked)
+    assert names(caas) == [NAME]
+    assert "It does not know when its bought hours end" in process.said()
+
+
+@pytest.mark.parametrize("reason", ["hours over", "stopped on request (SIGTERM)"])
+def test_a_run_that_was_stopped_goes_on_on_another_machine(process, caas, r2, checked, reason):
+    r2.put_verdict(PREFIX, "stopped", reason=reason)
+    process.create(checked)
+    assert names(caas) == [NAME]
+    assert f"/{BUCKET}/{PREFIX}/verdict.json" not in r2.objects
+    assert f"/{BUCKET}/{PREFIX}/verdicts/1-stopped.json" in r2.objects

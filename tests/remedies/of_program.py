@@ -113,6 +113,18 @@ ROWS: tuple[Row, ...] = (
     ),
     row("components.ionet.cost", "Raise trainstack:maxCostUsd", DONE),
     row(
+        "components.ionet.provider",
+        "it tells the run, and buys nothing twice",
+        "tests/provider/test_process.py::"
+        "test_a_run_that_cannot_be_told_of_more_hours_is_told_by_the_next_update",
+    ),
+    row(
+        "container.supervisor.hours_watch",
+        "To buy more hours",
+        "tests/provider/test_process.py::"
+        "test_a_run_is_told_until_when_its_machine_is_paid_and_of_more_hours",
+    ),
+    row(
         "components.ionet.credentials",
         "Ask for fewer hours",
         f"{REMEDY}test_credentials_that_end_too_early_last_for_fewer_hours_or_are_renewed",
