@@ -26,11 +26,15 @@ def vanished(run: str, deployment_id: str, *, resumes_at: str) -> str:
     )
 
 
-def hours_over(run: str, hours: int, *, resumes_at: str) -> str:
-    """Return what a user is told who may still believe that something trains."""
+def hours_over(run: str, hours: int, *, resumes_at: str, renew: int) -> str:
+    """Return what a user is told who may still believe that something trains.
+
+    `renew` is how often the run was renewed.
+    """
     return (
         f"{run}: its {hours} h are over, and its run has not ended. Nothing bills and nothing "
-        f"trains. To go on from {resumes_at} on a machine rented anew, raise trainstack:renew"
+        f"trains. To go on from {resumes_at} on a machine rented anew: "
+        f"pulumi config set trainstack:renew {renew + 1}"
     )
 
 

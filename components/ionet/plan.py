@@ -77,7 +77,12 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
         session.say(ending.vanished(new["run"], deployment_id, resumes_at=resumes_at))
         return Plan(kind="replace", keys=VANISHED)
     if end == "hours over":
-        text = ending.hours_over(new["run"], old["durationHours"], resumes_at=_resumes_at(olds))
+        text = ending.hours_over(
+            new["run"],
+            old["durationHours"],
+            resumes_at=_resumes_at(olds),
+            renew=int(new.get(change.RENEW) or 0),
+        )
         if decision.kind != "keep":
             raise ChangeRefusedError(text)
         session.say(text)

@@ -16,7 +16,7 @@ from container.contract.environment import NAMES
 from localcloud.caas.domain.records import Deployment
 from localcloud.caas.runtime.runtime import ContainerSpec, FoundContainer
 from tests.campaign_engine.puppets import FIRST_LINE, Puppet
-from tests.contract.caas_place import CaasPlace
+from tests.contract.caas_place import CaasPlace, eventually
 from tests.contract.in_memory_runtime import InMemoryRuntime
 
 
@@ -122,6 +122,14 @@ class Account:
                 puppet.stop(saves=False)
             store = self.service.cloud.store
             store.end(deployment_id, "failed", at=self.service.cloud.clock.now())
+        return ended
+
+    def let_hours_run_out(self) -> list[str]:
+        """Move the vendor's clock on until it has ended every machine, as paid for to the end."""
+        ended = [one.id for one in self.live()]
+        hours = max((one.deployment.duration_hours for one in self.live()), default=0)
+        self.service.time.advance(hours=hours, seconds=1)
+        eventually(lambda: not self.live())
         return ended
 
     def ended(self, *, within_s: float = 30.0) -> bool:

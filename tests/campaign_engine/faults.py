@@ -66,6 +66,7 @@ class Calls:
 
 ANY: Final = Calls("any call")
 DEPLOY: Final = Calls("deploy", "ionet", "POST", r"/deploy$")
+CHANGE: Final = Calls("change in place", "ionet", "PATCH", r"/deployment/")
 EXTEND: Final = Calls("extend", "ionet", "POST", r"/extend$")
 DELETE: Final = Calls("delete", "ionet", "DELETE", r"/deployment/")
 LIST: Final = Calls("list", "ionet", "GET", r"/deployments\b")
@@ -163,9 +164,13 @@ class Lag:
 
 @dataclass(frozen=True)
 class EndMachines:
-    """Machines end without the program: given back in the console, or lost with their disk."""
+    """Machines end without the program.
 
-    how: Literal["given back", "lost"]
+    Given back in the console, lost with their disk, or ended by the vendor when their hours are
+    over.
+    """
+
+    how: Literal["given back", "lost", "over"]
 
     def __str__(self) -> str:
         return f"machine {self.how}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from container.contract import keys
@@ -13,6 +14,9 @@ from tests.campaign_engine.place import EARLIER, StoryPlace
 
 # What nobody replaces, moves or deletes, below a run's prefix; the ledger is the program's own.
 _DURABLE: Final = (keys.RUN_KEY, keys.ATTEMPTS_PREFIX, keys.CHECKPOINTS_PREFIX, "verdicts/")
+
+
+CENT: Final = Decimal("0.01")
 
 
 class Judge:
@@ -90,7 +94,8 @@ class Judge:
             self.violated(f"after {of} {len(left)} API token(s) are left: {', '.join(left)}")
 
     def after_all(self) -> None:
-        """Check outputs and plain state for every secret that was ever planted."""
+        """Check the ledger's dollars; and outputs and plain state for every secret ever planted."""
+        self._ledger_agrees()
         state = b"".join(
             path.read_bytes() for path in self._place.backends.rglob("*") if path.is_file()
         )
@@ -132,6 +137,25 @@ class Judge:
                     f"above the cap of ${cap}, at a price that could be known"
                 )
         self._charges_seen = len(self._place.charges.made)
+
+    def _ledger_agrees(self) -> None:
+        """Check each run's dollars to the cent, and that no machine is thought to live."""
+        paid: dict[str, Decimal] = {}
+        for machine in self._machines():
+            paid[machine.run] = paid.get(machine.run, Decimal(0)) + machine.paid
+        noted: dict[str, Decimal] = {}
+        for page in self._place.pages():
+            spent = sum((entry.spent_usd for entry in page.entries), Decimal(0))
+            noted[page.owner.run] = noted.get(page.owner.run, Decimal(0)) + spent
+            if page.open_entries():
+                names = ", ".join(f"{one.name} {one.state}" for one in page.open_entries())
+                self.violated(f"at the end the ledger thinks that it lives: {names}")
+        for run in sorted(paid.keys() | noted.keys()):
+            charged, told = paid.get(run, Decimal(0)), noted.get(run, Decimal(0))
+            if charged.quantize(CENT) != told.quantize(CENT):
+                self.violated(
+                    f"the ledger says ${told:.2f} of run {run}, the vendor charged ${charged:.2f}"
+                )
 
     def _nothing_is_lost(self) -> None:
         for account in (self._place.account, self._place.other):

@@ -10,7 +10,7 @@ from typing import Final
 import yaml
 
 from tests import ROOT
-from tests.campaign_engine import kinds_kills, kinds_lost, kinds_states, kinds_vendor
+from tests.campaign_engine import kinds_kills, kinds_lost, kinds_money, kinds_states, kinds_vendor
 from tests.campaign_engine.story import Story
 
 Make = Callable[[random.Random], Story]
@@ -58,6 +58,7 @@ KINDS: Final = tuple(
         *kinds_vendor.KINDS,
         *kinds_kills.KINDS,
         *kinds_states.KINDS,
+        *kinds_money.KINDS,
     )
 )
 

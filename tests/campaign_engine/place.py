@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import requests
 import yaml
 
+from components.ledger.page import FOLDER, Page
 from container.transport.r2 import make_client
 from localcloud.place import ACCOUNT_ID, Place
 from tests import ROOT
@@ -45,6 +46,7 @@ TOKEN_PREFIX: Final = "trainstack-ec"
 CHECKOUT: Final = ("__main__.py", "Pulumi.yaml", "components", "container", "runs")
 EARLIER: Final = "another-project/precious.bin"  # was in the bucket before the story began
 WITHIN_S: Final = 30
+NOBODY: Final = "http://127.0.0.1:9/told/0f5c2b1e77"  # no port answers there
 
 
 class StoryPlace:
@@ -82,6 +84,7 @@ class StoryPlace:
             "operator's Cloudflare token": place.operator_token,
             "operator's S3 secret": place.operator_s3_secret,
             "registry secret": place.registry_secret,
+            "address of who is told": NOBODY,
         }
         for made in (self.checkout, self.backends, self.logs):
             made.mkdir(parents=True)
@@ -152,8 +155,12 @@ class StoryPlace:
             case Lag(for_s=seconds):
                 self.account.behave(list_delay_s=seconds)
             case EndMachines(how=how):
-                give = self.account.give_back_all if how == "given back" else self.account.lose_all
-                self.ended_machines += len(give())
+                end = {
+                    "given back": self.account.give_back_all,
+                    "lost": self.account.lose_all,
+                    "over": self.account.let_hours_run_out,
+                }[how]
+                self.ended_machines += len(end())
 
     def make_clean(self) -> None:
         """Take every fault away, prices too; what is on its way lands in its own time."""
@@ -187,6 +194,12 @@ class StoryPlace:
             return set()
         pages = s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return {one.get("Key", "") for page in pages for one in page.get("Contents", [])}
+
+    def pages(self) -> list[Page]:
+        """Return the ledger: a page for each run that was ever rented for."""
+        s3, found = self.s3(), sorted(key for key in self.keys() if key.startswith(FOLDER))
+        bodies = (s3.get_object(Bucket=self.bucket, Key=key)["Body"].read() for key in found)
+        return [Page.from_json(body) for body in bodies]
 
     def tokens(self) -> list[str]:
         """Return the names of Cloudflare's tokens that bear the stack's name."""

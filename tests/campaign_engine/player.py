@@ -12,11 +12,13 @@ from tests.campaign_engine import remedy
 from tests.campaign_engine.commands import Ended, Running
 from tests.campaign_engine.faults import Price
 from tests.campaign_engine.judge import Judge
-from tests.campaign_engine.place import StoryPlace
+from tests.campaign_engine.place import NOBODY, StoryPlace
 from tests.campaign_engine.story import Act, Story
 
 UP: Final = ("up", "--yes", "--skip-preview")
 DESTROY: Final = ("destroy", "--yes", "--skip-preview")
+# What is told to stop in the middle of a story is not waited for long.
+STOP: Final = ("python", "-m", "runs", "stop", "main", "--within", "5s", "--stack")
 _PULUMI: Final[dict[str, tuple[str, ...]]] = {
     "up": UP,
     "preview": ("preview",),
@@ -25,6 +27,7 @@ _PULUMI: Final[dict[str, tuple[str, ...]]] = {
     "export state": ("stack", "export", "--file", "exported.json"),
     "import state": ("stack", "import", "--force", "--file", "exported.json"),
     "lose state": ("stack", "rm", "--yes", "--force", "--preserve-config"),
+    "name who is told": ("config", "set", "--secret", "trainstack:notifyUrl", NOBODY),
 }
 
 
@@ -71,13 +74,14 @@ class Player:
                 self.commands.append(act.command)
                 changed = self.place.checkout / "container" / "contract" / "clock.py"
                 changed.write_text(f"{changed.read_text()}\n# {self.place.stack}\n")
-            case "give machines back" | "lose machines":
+            case "give machines back" | "lose machines" | "let hours run out":
                 self.commands.append(act.command)
-                ended = (
-                    self.place.account.give_back_all
-                    if act.command == "give machines back"
-                    else self.place.account.lose_all
-                )()
+                account = self.place.account
+                ended = {
+                    "give machines back": account.give_back_all,
+                    "lose machines": account.lose_all,
+                    "let hours run out": account.let_hours_run_out,
+                }[act.command]()
                 self.place.ended_machines += len(ended)
             case "move prices":
                 self.commands.append(str(act))
@@ -97,9 +101,9 @@ class Player:
                 self._state_is_lost = False
             # A destroy of a lost state has nothing to give back: `up` and `reap` find what bills.
             judged = not (act.beside or self._state_is_lost)
-            if one and one.command == "destroy" and ended.ok and judged:
+            if one and one.command in ("destroy", "stop run") and ended.ok and judged:
                 self._settle()
-                self.judge.after_destroy(of="a destroy in the middle")
+                self.judge.after_destroy(of=f"a {one.command} in the middle")
         self.place.terminals = []
         if act.command == "lose state":
             self._state_is_lost = True
@@ -176,6 +180,8 @@ class Player:
         return self._note(ended, label=label, quiet=quiet)
 
     def _start(self, act: Act) -> Running:
+        if act.command == "stop run":
+            return self._running(act.backend, (*STOP, self.place.stack), act=act)
         words = ("pulumi", *_PULUMI[act.command])
         return self._running(act.backend, words, act=act)
 
@@ -209,9 +215,7 @@ class Player:
         return self.place.logs / f"{self._logs:02d}.log"
 
     def _note(self, ended: Ended, *, label: str = "", quiet: bool = False) -> Ended:
-        words = label or shlex.join(
-            ended.words[1:3] if ended.words[1] == "stack" else ended.words[1:2]
-        )
+        words = label or shlex.join(_named(ended.words))
         self.strikes += ended.struck
         if not quiet:
             self.commands.append(words if ended.ok else f"{words} [{ended.exit_code}]")
@@ -221,6 +225,12 @@ class Player:
         if not ended.in_time:
             self.judge.violated(f"{words} did not end within {ended.seconds:.0f} s")
         return ended
+
+
+def _named(words: tuple[str, ...]) -> tuple[str, ...]:
+    if words[0] != "pulumi":
+        return words[2:5]
+    return words[1:3] if words[1] in ("stack", "config") else words[1:2]
 
 
 def _last(output: str) -> str:

@@ -2,7 +2,7 @@
 
 A puppet gets the environment of a real container, plain and secret, and only that. It writes real
 records under its prefix with the credentials that it got, answers on its port with its status, and
-on termination writes the verdict `stopped`.
+on termination, or when it is told to stop, writes the verdict `stopped`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from container.contract.records import (
     RunStatus,
     Verdict,
 )
+from container.contract.stop_order import StopOrder
 from container.storage.checkpoints import CheckpointMarker
 from container.transport.r2 import code_of, kind_of, make_client
 from localcloud.caas.runtime.runtime import ContainerSpec
@@ -107,6 +108,9 @@ class Puppet:
             self._try(lambda: self._put(keys.STATUS_KEY, self._status().to_json()))
             if self._step % STEPS_A_CHECKPOINT == 1:
                 self._try(self._write_checkpoint)
+            if self._is_told_to_stop():
+                self._try(self._write_verdict)
+                return
 
     def _begin(self) -> None:
         verdict = self._find_verdict()
@@ -187,6 +191,13 @@ class Puppet:
         except ClientError as error:
             if kind_of(error) != "changed":
                 raise
+
+    def _is_told_to_stop(self) -> bool:
+        try:
+            found = self._client().get_object(Bucket=self.told.bucket, Key=self._key(keys.STOP_KEY))
+            return StopOrder.from_json(found["Body"].read()).holder == self.deployment_id
+        except (ClientError, BotoCoreError):
+            return False
 
     def _find_verdict(self) -> Verdict | None:
         try:

@@ -22,6 +22,9 @@ Command = Literal[
     "give machines back",
     "lose machines",
     "move prices",
+    "let hours run out",
+    "stop run",
+    "name who is told",
 ]
 
 NOTHING: Final[Mapping[str, Any]] = {}
@@ -29,6 +32,15 @@ RERUN: Final[Mapping[str, Any]] = {"rerun": 1}
 LONGER: Final[Mapping[str, Any]] = {"durationHours": 2}
 OTHER_RECIPE: Final[Mapping[str, Any]] = {"recipeSettings": {**TEST_SETTINGS, "num_iterations": 50}}
 RENEW: Final[Mapping[str, Any]] = {"renew": 1}
+_NO_FAULT: Final = (
+    "up",
+    "preview",
+    "refresh",
+    "destroy",
+    "change image",
+    "export state",
+    "stop run",
+)
 _ANOTHER_MACHINE: Final = {"rerun", "recipeSettings", "renew"}
 
 
@@ -48,13 +60,14 @@ class Act:
     @property
     def another_machine(self) -> bool:
         """Whether what is asked for gives each run one more machine in its turn."""
-        return self.command == "destroy" or bool(_ANOTHER_MACHINE & self.config.keys())
+        return self.command in ("destroy", "stop run") or bool(
+            _ANOTHER_MACHINE & self.config.keys()
+        )
 
     @property
     def faults_beside(self) -> int:
         """How much of it is a fault by itself, without any that is planted at a call."""
-        of_itself = self.command not in ("up", "preview", "refresh", "destroy", "change image")
-        of_itself = of_itself and self.command != "export state"
+        of_itself = self.command not in _NO_FAULT
         return sum((of_itself, self.other_account, self.beside is not None, self.backend != "a"))
 
     def __str__(self) -> str:

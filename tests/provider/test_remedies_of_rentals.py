@@ -192,7 +192,7 @@ REFUSALS = pytest.mark.parametrize(
         (token_deleted, "Nothing was rented, as a machine that is not recorded", RENEW),
         (ended("succeeded"), "has ended already (succeeded)", RAISE),
         (ended("failed"), "has ended already (failed)", RAISE),
-        (hours_over, "its 1 h are over", RAISE),
+        (hours_over, "its 1 h are over", RENEW),
         (state_lost, "has a live machine already", REAP),
         (in_another_account, "does not show: it may live in another account", THAT_KEY),
         (fewer_hours, "cannot be given back in part", HOURS_BACK),
