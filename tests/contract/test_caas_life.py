@@ -165,6 +165,22 @@ def test_paid_hours_end_the_deployment_and_extending_adds_hours(
     assert caas.workers(deployment_id) == []
 
 
+def test_one_deployment_can_be_made_older_than_the_others(
+    caas: CaasPlace, runtime: InMemoryRuntime
+) -> None:
+    old, young = caas.deploy("old"), caas.deploy("young")
+    caas.until(old, "running")
+    caas.until(young, "running")
+    path = f"/_local/deployments/{old}/age"
+    assert caas.call("POST", path, params={"minutes": 55}).status_code == 200
+    details = caas.details(old)
+    assert (details["compute_minutes_served"], details["compute_minutes_remaining"]) == (55, 5)
+    assert caas.call("POST", path, params={"minutes": 5.1}).status_code == 200
+    caas.until(old, "completed")
+    assert caas.details(young)["status"] == "running"
+    assert caas.call("POST", path, params={"minutes": 1}).status_code == 404
+
+
 def test_the_billing_clock_runs_as_fast_as_it_is_told(
     tmp_path: Path, runtime: InMemoryRuntime
 ) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,16 @@ class Cloud:
         answer.raise_for_status()
         rows = answer.json()["data"]["deployments"]
         return [r["name"] for r in rows if r["status"] in {"running", "deployment requested"}]
+
+    def age(self, deployment_id: str, *, by: timedelta) -> None:
+        """Move one deployment's clock on: so much of its hours is over."""
+        answer = requests.post(
+            self.env["IONET_BASE_URL"] + f"/_local/deployments/{deployment_id}/age",
+            params={"minutes": by.total_seconds() / 60},
+            headers={"x-api-key": self.env["IOCLOUD_API_KEY"]},
+            timeout=30,
+        )
+        answer.raise_for_status()
 
     def tokens(self) -> list[str]:
         """Names of the API tokens that exist, without the operator's own."""

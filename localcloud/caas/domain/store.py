@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -133,6 +133,17 @@ class Store:
             where=f"id = ? AND status IN ({marks})",
             values=(deployment_id, *only_from),
         )
+
+    def age(self, deployment_id: str, *, by: timedelta) -> bool:
+        """Let a live one have begun earlier; False when none of this id lives."""
+        with self.transaction():
+            found = self.deployment(deployment_id)
+            if found is None:
+                return False
+            started_at = found.started_at - by if found.started_at else None
+            return self.change(
+                deployment_id, created_at=found.created_at - by, started_at=started_at
+            )
 
     def end(self, deployment_id: str, status: Status, *, at: datetime) -> bool:
         """Record the end and forget the secrets; False when it had ended before."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import ValidationError
 
-from localcloud.caas.errors import UnprocessableError
+from localcloud.caas.errors import NotFoundError, UnprocessableError
 from localcloud.caas.http.routes import TheCloud
 
 PREFIX = "/_local"
@@ -45,3 +46,11 @@ def change_quirks(cloud: TheCloud, changes: dict[str, Any]) -> dict[str, Any]:
         ) from None
     cloud.woken.set()
     return changed.model_dump()
+
+
+@router.post(f"{PREFIX}/deployments/{{deployment_id}}/age")
+def age(cloud: TheCloud, deployment_id: str, minutes: Annotated[float, Query(ge=0)]) -> None:
+    """Count so many minutes of a live deployment as passed, as if it had been rented earlier."""
+    if not cloud.store.age(deployment_id, by=timedelta(minutes=minutes)):
+        raise NotFoundError("Deployment not found")
+    cloud.woken.set()

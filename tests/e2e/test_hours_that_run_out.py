@@ -1,0 +1,101 @@
+"""A run that needs more hours than were bought, with the real engine and a real container.
+
+The hours are over within minutes, as the vendor's clock of that one deployment is moved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from container.contract.bought_time import BoughtTime
+from container.contract.keys import BOUGHT_KEY, STATUS_KEY, VERDICT_KEY
+from container.contract.records import RunStatus, Verdict
+from tests.contract.caas_place import eventually
+from tests.e2e.scratch_stack import Cloud, ScratchStack
+
+pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(600)]
+
+LONG = {
+    "depth": 2,
+    "vocab_size": 512,
+    "shards": 2,
+    "num_iterations": 100_000,
+    "save_every": 20,
+    "eval_every": 100_000,
+}
+LEFT = timedelta(minutes=8)  # less than the ten before the end in which a run is stopped
+
+
+class Run:
+    """One stack's run as its bucket shows it."""
+
+    def __init__(self, stack: ScratchStack, cloud: Cloud) -> None:
+        self._s3 = cloud.operator_s3()
+        self.outputs = stack.outputs()
+        self.deployment_id: str = self.outputs["deployment_id"]
+
+    def get(self, key: str) -> bytes | None:
+        bucket, prefix = self.outputs["bucket"], self.outputs["r2_prefix"]
+        try:
+            body: bytes = self._s3.get_object(Bucket=bucket, Key=f"{prefix}/{key}")["Body"].read()
+        except self._s3.exceptions.NoSuchKey:
+            return None
+        return body
+
+    def put(self, key: str, body: bytes) -> None:
+        bucket, prefix = self.outputs["bucket"], self.outputs["r2_prefix"]
+        self._s3.put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=body)
+
+    def status(self) -> RunStatus | None:
+        raw = self.get(STATUS_KEY)
+        return RunStatus.from_json(raw) if raw else None
+
+    def verdict(self) -> Verdict | None:
+        raw = self.get(VERDICT_KEY)
+        return Verdict.from_json(raw) if raw else None
+
+    def trains_at(self, step: int, *, attempt: int) -> Any:
+        now = self.status()
+        return now and now.attempt == attempt and (now.step or 0) >= step
+
+
+def test_a_run_whose_hours_run_out_saves_says_how_to_go_on_and_does(
+    new_stack: Callable[..., ScratchStack], cloud: Cloud
+) -> None:
+    stack = new_stack(recipeSettings=LONG, durationHours=1, maxCostUsd=9)
+    stack.up()
+    run = Run(stack, cloud)
+    eventually(lambda: run.trains_at(15, attempt=1))
+
+    raw = run.get(BOUGHT_KEY)
+    assert raw, "until when it is paid was not told to the run"
+    bought, left = BoughtTime.from_json(raw), timedelta(hours=1) - LEFT
+    assert bought.end and timedelta() < bought.end - datetime.now(UTC) <= timedelta(hours=1)
+    cloud.age(run.deployment_id, by=left)
+    sooner = BoughtTime(rental=bought.rental, hours=1, ends_at=(bought.end - left).isoformat())
+    run.put(BOUGHT_KEY, sooner.to_json())
+
+    verdict = eventually(run.verdict)
+    assert verdict.outcome == "stopped"
+    saved = re.fullmatch(r"hours over, after the save of step (\d+)", verdict.reason)
+    assert saved, verdict.reason
+
+    cloud.age(run.deployment_id, by=LEFT)
+    eventually(lambda: f"-{stack.name}-" not in " ".join(cloud.live_deployments()))
+    told = stack.up()
+    assert "its 1 h are over" in told
+    assert f"To go on from step {saved[1]} of stage base" in told
+    assert "pulumi config set trainstack:renew 1" in " ".join(told.split())
+
+    stack.pulumi("config", "set", "trainstack:renew", "1", "--config-file", str(stack.config_file))
+    stack.up()
+    again = Run(stack, cloud)
+    assert again.deployment_id != run.deployment_id
+    assert again.outputs["r2_prefix"] == run.outputs["r2_prefix"]
+    eventually(lambda: again.trains_at(int(saved[1]) + 5, attempt=2))
+    stack.destroy()
