@@ -15,7 +15,7 @@ from components.ionet.change import Change
 from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError
 from components.ionet.rental import account, extend, others
-from components.ionet.rental.extend import Extension
+from components.ionet.rental.extension import Extension
 from components.ledger import budget
 from components.ledger.budget import Budget
 from components.ledger.ledger import Reading

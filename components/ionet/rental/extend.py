@@ -3,58 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 
 from components.ionet import cost, market
 from components.ionet.client import Client
-from components.ionet.errors import (
-    IonetError,
-    NotRecordedError,
-    RequestRefusedError,
-    UnclearError,
-)
+from components.ionet.errors import RequestRefusedError, UnclearError
 from components.ionet.models import Deployment
-from components.ionet.offers import Offer
-from components.ionet.rental.waiting import (
-    INTENTS,
-    SEND_WITHIN_S,
-    SETTLED_AFTER_S,
-    Clock,
-    Say,
-    minutes,
-)
+from components.ionet.rental import extension
+from components.ionet.rental.extension import Extension, Mark, Quote
+from components.ionet.rental.reserve import reserve
+from components.ionet.rental.waiting import SETTLED_AFTER_S, Clock, Say, minutes
 from components.ledger import budget
 from components.ledger.budget import Budget, KnownRental
-from components.ledger.ledger import Edit, Ledger, LedgerError
+from components.ledger.ledger import Ledger, LedgerError
 from components.ledger.page import Entry, Owner, Page
-
-STILL = "Nothing was bought; the machine runs on until its hours are over."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extension:
-    """What an extension of a run's machine is about."""
-
-    deployment_id: str
-    run: str
-    offer: Offer  # as rented, for the hours bought so far
-    old_hours: int
-    new_hours: int
-    cap_usd: Decimal
-    recorded: tuple[int, ...] = ()  # what the ledger has of earlier extensions
-
-
-@dataclass(frozen=True, kw_only=True)
-class Quote:
-    """What is missing to the wanted hours, and what it costs now; 0 hours: bought already."""
-
-    hours: int
-    paid_usd: Decimal
-    extra_usd: Decimal = Decimal(0)
 
 
 def quote(client: Client, wanted: Extension, *, others: Budget, say: Say) -> Quote:
@@ -64,7 +27,7 @@ def quote(client: Client, wanted: Extension, *, others: Budget, say: Say) -> Quo
     """
     quoted = _quoted(client, wanted)
     if quoted.hours > 0:
-        _require_within(quoted, wanted, others=others)
+        extension.require_within(quoted, wanted, others=others)
         total = others.used_usd + quoted.paid_usd + quoted.extra_usd
         say(
             f"{wanted.run}: {quoted.hours} h more of {wanted.offer} = "
@@ -99,13 +62,22 @@ def extend(
     quoted = quote(client, wanted, others=others, say=say)
     paid = quoted.paid_usd
     if quoted.hours > 0:
-        mark = _Mark(wanted=wanted, entry=entry, known=known, judged=_underway(page, wanted))
-        quoted = _reserved(client, mark, quoted, ledger=ledger, owner=owner, say=say, clock=clock)
+        mark = Mark(
+            wanted=wanted,
+            owner=owner,
+            entry=entry,
+            known=known,
+            judged=extension.underway(page, wanted),
+            say=say,
+        )
+        quoted = reserve(
+            mark, quoted, quote=lambda: _quoted(client, wanted), ledger=ledger, clock=clock
+        )
         if quoted.hours > 0:
             _buy(client, wanted, quoted.hours, ledger=ledger, owner=owner, say=say, clock=clock)
         told = _paid_usd(client.deployment(wanted.deployment_id), wanted)
         paid = told if told > paid else paid + quoted.extra_usd
-    _unmark(ledger, owner, wanted, say=say, hours=wanted.new_hours, usd=paid)
+    extension.unmark(ledger, owner, wanted, say=say, hours=wanted.new_hours, usd=paid)
     return paid
 
 
@@ -124,51 +96,6 @@ def _quoted(client: Client, wanted: Extension) -> Quote:
     return Quote(hours=hours, paid_usd=paid, extra_usd=extra)
 
 
-def _require_within(quoted: Quote, wanted: Extension, *, others: Budget) -> None:
-    cost.require_within_cap(
-        quoted.extra_usd,
-        cap_usd=wanted.cap_usd,
-        what=f"{quoted.hours} h more of {wanted.offer}",
-        hours=quoted.hours,
-        spent_usd=others.used_usd + quoted.paid_usd,
-        so_far=STILL,
-    )
-
-
-def _reserved(
-    client: Client,
-    mark: _Mark,
-    quoted: Quote,
-    *,
-    ledger: Ledger,
-    owner: Owner,
-    say: Say,
-    clock: Clock,
-) -> Quote:
-    """Reserve what the hours cost, and return within seconds of it, quoted once more.
-
-    What has become dearer meanwhile is reserved first.
-    """
-    for _ in range(INTENTS):
-        started, reserved_usd = clock.wall(), quoted.extra_usd
-        try:
-            ledger.edit(owner, mark.reserving(quoted))
-            quoted = _quoted(client, mark.wanted)
-        except LedgerError as error:
-            _unmark(ledger, owner, mark.wanted, say=say, by=mark.intent)
-            raise _not_recorded(error) from None
-        except IonetError:
-            _unmark(ledger, owner, mark.wanted, say=say, by=mark.intent)
-            raise
-        if 0 <= clock.wall() - started <= SEND_WITHIN_S and quoted.extra_usd <= reserved_usd:
-            return quoted
-    _unmark(ledger, owner, mark.wanted, say=say, by=mark.intent)
-    raise UnclearError(
-        f"this machine was asleep or too busy to extend within {SEND_WITHIN_S:.0f} s, or the price "
-        f"rose each time. {STILL} Run `pulumi up` again."
-    )
-
-
 def _buy(
     client: Client,
     wanted: Extension,
@@ -183,7 +110,7 @@ def _buy(
     try:
         client.extend(wanted.deployment_id, hours=hours)
     except RequestRefusedError:
-        _unmark(ledger, owner, wanted, say=say)
+        extension.unmark(ledger, owner, wanted, say=say)
         raise
     except UnclearError:
         say(
@@ -191,10 +118,10 @@ def _buy(
             f"{minutes(SETTLED_AFTER_S)} at most"
         )
         if not _comes(client, wanted, clock=clock, until=sent_at + SETTLED_AFTER_S):
-            _unmark(ledger, owner, wanted, say=say)
+            extension.unmark(ledger, owner, wanted, say=say)
             raise UnclearError(
                 f"io.net gave no clear answer to the extension, and showed none for "
-                f"{minutes(SETTLED_AFTER_S)}. {STILL} Run `pulumi up` again."
+                f"{minutes(SETTLED_AFTER_S)}. {extension.STILL} Run `pulumi up` again."
             ) from None
 
 
@@ -205,7 +132,7 @@ def _with_earlier_one(
     try:
         reading = ledger.read(owner)
     except LedgerError as error:
-        raise _not_recorded(error) from None
+        raise extension.not_recorded(error) from None
     for entry in reading.page.entries:
         if entry.deployment_id != wanted.deployment_id:
             continue
@@ -244,95 +171,3 @@ def _missing_hours(deployment: Deployment, wanted: Extension) -> int:
         wanted_hours=wanted.new_hours,
     )
     return wanted.new_hours - bought
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Mark:
-    """What is written before hours are asked for; `judged` is the one that was waited for."""
-
-    wanted: Extension
-    entry: Entry
-    known: Sequence[KnownRental]
-    judged: str | None
-    intent: str = field(default_factory=lambda: secrets.token_hex(8))
-
-    def reserving(self, quoted: Quote) -> Edit:
-        """Return the edit that reserves what the hours cost, if the budget has it."""
-
-        def mark(page: Page, now: datetime) -> Page:
-            wanted = self.wanted
-            page = _with_entry(page, self.entry)
-            if _underway(page, wanted) not in (None, self.judged, self.intent):
-                raise UnclearError(
-                    f"another `pulumi up` buys hours for run {wanted.run} at this moment. Nothing "
-                    "was bought by this one. When the other one is done: pulumi up"
-                )
-            others = budget.of_page(
-                page, cap_usd=wanted.cap_usd, known=self.known, besides=wanted.deployment_id
-            )
-            _require_within(quoted, wanted, others=others)
-            return _changed(
-                page,
-                wanted,
-                extending_at=now,
-                extending_to=wanted.new_hours,
-                extending_usd=quoted.extra_usd,
-                extending_by=self.intent,
-            )
-
-        return mark
-
-
-def _with_entry(page: Page, entry: Entry) -> Page:
-    """Return the page with the machine's entry: its own, or the intent whose ID was not noted."""
-    if any(one.deployment_id == entry.deployment_id for one in page.entries):
-        return page
-    nameless = [e for e in page.open_entries() if e.name == entry.name and not e.deployment_id]
-    if not nameless:
-        return page.put(entry)
-    return page.edited(
-        lambda e: e in nameless, state="rented", deployment_id=entry.deployment_id, usd=entry.usd
-    )
-
-
-def _underway(page: Page, wanted: Extension) -> str | None:
-    """Return whose extension is underway, "" for an older release's; None when none is."""
-    for entry in page.entries:
-        if entry.deployment_id == wanted.deployment_id and entry.extending_at:
-            return entry.extending_by
-    return None
-
-
-def _unmark(
-    ledger: Ledger, owner: Owner, wanted: Extension, *, say: Say, by: str = "", **changes: object
-) -> None:
-    """Note that hours are not asked for any more; `by` only what that intent asked for."""
-
-    def unmark(page: Page, _now: datetime) -> Page:
-        if by and _underway(page, wanted) != by:
-            return page
-        return _changed(
-            page,
-            wanted,
-            extending_at=None,
-            extending_to=None,
-            extending_usd=None,
-            extending_by="",
-            **changes,
-        )
-
-    try:
-        ledger.edit(owner, unmark)
-    except LedgerError as error:
-        say(f"{wanted.run}: {error} The extension is in the state, not in the ledger")
-
-
-def _changed(page: Page, wanted: Extension, **changes: object) -> Page:
-    def is_it(entry: Entry) -> bool:
-        return entry.deployment_id == wanted.deployment_id
-
-    return page.edited(is_it, **changes)
-
-
-def _not_recorded(error: LedgerError) -> NotRecordedError:
-    return NotRecordedError(f"{error} {STILL} Check the network, then run `pulumi up` again.")

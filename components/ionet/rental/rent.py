@@ -11,7 +11,7 @@ from components.ionet.errors import RunEndedError
 from components.ionet.models import DeploymentRow
 from components.ionet.offers import Offer
 from components.ionet.properties import Rental
-from components.ionet.rental import adopt, others, send, settle
+from components.ionet.rental import adopt, intent, others, send, settle
 from components.ionet.rental.adopt import Candidate, Rented
 from components.ionet.rental.give_back import give_back
 from components.ionet.rental.waiting import SAY_EVERY_S, Clock, Say, minutes, unsettled_s
@@ -45,7 +45,7 @@ def rent(
     """
     clock = clock or Clock()
     reading = _recorded(ledger, wanted)
-    send.require_not_deleted(reading.page, wanted)
+    intent.require_not_deleted(reading.page, wanted)
     judged = {entry.intent for entry in reading.page.entries}
     rows, reading = _shown(client, wanted, ledger, reading, say=say, clock=clock)
     ours = adopt.candidates(client, rows, reading.page, wanted)
@@ -160,7 +160,7 @@ def _recorded(ledger: Ledger, wanted: Rental) -> Reading:
     try:
         return ledger.read(wanted.owner)
     except LedgerError as error:
-        raise send.not_recorded(error, wanted) from None
+        raise intent.not_recorded(error, wanted) from None
 
 
 def _record(ledger: Ledger, wanted: Rental, rented: Rented, *, say: Say) -> None:

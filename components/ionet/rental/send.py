@@ -10,14 +10,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from components.ionet import cost, fingerprint, properties
+from components.ionet import fingerprint, properties
 from components.ionet.client import Client
 from components.ionet.errors import (
-    AnotherMachineError,
-    IdentityDeletedError,
     IonetError,
     KeyRefusedError,
-    NotRecordedError,
     RequestRefusedError,
     UnclearError,
 )
@@ -26,16 +23,15 @@ from components.ionet.offers import Offer
 from components.ionet.properties import Rental
 from components.ionet.rental import account, settle
 from components.ionet.rental.adopt import Rented
+from components.ionet.rental.intent import Intent, require_not_deleted
+from components.ionet.rental.reserve import reserve
 from components.ionet.rental.waiting import (
-    INTENTS,
     SAY_EVERY_S,
-    SEND_WITHIN_S,
     SETTLED_AFTER_S,
     Clock,
     Say,
     minutes,
 )
-from components.ledger import budget
 from components.ledger.budget import KnownRental
 from components.ledger.ledger import Edit, Ledger, LedgerError
 from components.ledger.page import Entry, Page
@@ -63,14 +59,20 @@ def send(
     the run's machines of the state. Raises TooDearError, NotRecordedError when the intent cannot be
     stored, UnclearError when nothing shows until nothing can come any more.
     """
-    intent = _Intent(wanted=wanted, name=name, judged=judged, known=known)
-    offer = _store(intent, offer, quote=quote, ledger=ledger, before_post=before_post, clock=clock)
+    intent = Intent(wanted=wanted, name=name, judged=judged, known=known)
+
+    def quoted_again() -> Offer:
+        before_post()
+        require_not_deleted(ledger.read(wanted.owner).page, wanted)
+        return quote()
+
+    offer = reserve(intent, offer, quote=quoted_again, ledger=ledger, clock=clock)
     request = dataclasses.replace(wanted, offer=offer).request(private_name=name)
     sent_at = clock.now()
     said_id = _post(client, wanted, request, intent, ledger=ledger, say=say)
     found = _shown(client, wanted, request, said_id, sent_at=sent_at, say=say, clock=clock)
     if found is None:
-        _lose(client, wanted, intent.intent, ledger=ledger)
+        _lose(client, intent, ledger=ledger)
         raise UnclearError(
             f"io.net gave no clear answer when {name} was to be rented, and showed no live machine "
             f"of that name for {minutes(SETTLED_AFTER_S)}. Run `pulumi up` again: it looks for the "
@@ -97,15 +99,6 @@ def note(ledger: Ledger, wanted: Rental, rented: Rented, edit: Edit, *, say: Say
         ledger.edit(wanted.owner, edit)
     except LedgerError as error:
         say(f"{wanted.run}: {error} Deployment {rented.id} is in the state, not in the ledger")
-
-
-def require_not_deleted(page: Page, wanted: Rental) -> None:
-    """Raise IdentityDeletedError when a `pulumi destroy` deletes the identity, or has begun to."""
-    if wanted.identity in page.closing:
-        raise IdentityDeletedError(
-            f"run {wanted.run} is being deleted by a `pulumi destroy`, or one was interrupted. "
-            "Nothing was rented. Finish it, then start anew: pulumi destroy"
-        )
 
 
 def entry_of(wanted: Rental, rented: Rented, *, asked_at: datetime) -> Entry:
@@ -140,109 +133,11 @@ def entry_of_state(deployment_id: str, state: Mapping[str, Any], *, now: datetim
     )
 
 
-def not_recorded(error: LedgerError, wanted: Rental) -> NotRecordedError:
-    """Return why nothing was rented; the ledger is written with the run's own access."""
-    return NotRecordedError(
-        f"{error} Nothing was rented, as a machine that is not recorded could be lost. Check the "
-        "network and run `pulumi up` again. If the run's token was deleted at Cloudflare, raise "
-        f"trainstack:renew: pulumi config set trainstack:renew {wanted.renew + 1}"
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Intent:
-    """What is written before the vendor is asked; again, with a fresh time, until it is in time."""
-
-    wanted: Rental
-    name: str
-    judged: Collection[str]
-    known: Sequence[KnownRental]
-    intent: str = dataclasses.field(default_factory=lambda: secrets.token_hex(8))
-
-    def reserving(self, offer: Offer) -> Edit:
-        """Return the edit that writes it, with the dollars of an offer, if the budget has them."""
-
-        def add(page: Page, now: datetime) -> Page:
-            wanted = self.wanted
-            require_not_deleted(page, wanted)
-            strange = [
-                e for e in page.open_entries() if e.intent not in {self.intent, *self.judged}
-            ]
-            if strange:
-                raise AnotherMachineError(
-                    f"another `pulumi up` rents a machine for run {wanted.run} at this moment "
-                    f"({strange[0].name}). Nothing was rented by this one. When the other one is "
-                    "done: pulumi up"
-                )
-            others = budget.of_page(
-                page.without(self.intent), cap_usd=wanted.max_cost_usd, known=self.known
-            )
-            cost.require_within_cap(
-                offer.total_usd,
-                cap_usd=others.cap_usd,
-                what=f"{offer} x {wanted.wish.hours} h",
-                hours=wanted.wish.hours,
-                spent_usd=others.used_usd,
-            )
-            return page.put(self._entry(offer, now))
-
-        return add
-
-    def _entry(self, offer: Offer, now: datetime) -> Entry:
-        return Entry(
-            intent=self.intent,
-            identity=self.wanted.identity,
-            name=self.name,
-            hours=self.wanted.wish.hours,
-            usd=offer.total_usd,
-            asked_at=now,
-            token_id=self.wanted.access.access_key_id,
-            renew=self.wanted.renew,
-        )
-
-
-def _store(
-    intent: _Intent,
-    offer: Offer,
-    *,
-    quote: Callable[[], Offer],
-    ledger: Ledger,
-    before_post: Callable[[], None],
-    clock: Clock,
-) -> Offer:
-    """Store the intent, and return within seconds of it, with nothing that speaks against it.
-
-    Returns the offer at its price of this moment, for which the dollars are reserved.
-    """
-    wanted = intent.wanted
-    for _ in range(INTENTS):
-        started, reserved_usd = clock.wall(), offer.total_usd
-        try:
-            ledger.edit(wanted.owner, intent.reserving(offer))
-            before_post()
-            require_not_deleted(ledger.read(wanted.owner).page, wanted)
-            offer = quote()
-        except LedgerError as error:
-            _forget(ledger, wanted, intent.intent)
-            raise not_recorded(error, wanted) from None
-        except IonetError:
-            _forget(ledger, wanted, intent.intent)
-            raise
-        in_time = 0 <= clock.wall() - started <= SEND_WITHIN_S
-        if in_time and offer.total_usd <= reserved_usd:
-            return offer
-    _forget(ledger, wanted, intent.intent)
-    raise UnclearError(
-        f"this machine was asleep or too busy to rent within {SEND_WITHIN_S:.0f} s of its intent, "
-        "or the price rose each time. Nothing was rented. Run `pulumi up` again."
-    )
-
-
 def _post(
     client: Client,
     wanted: Rental,
     request: DeployRequest,
-    intent: _Intent,
+    intent: Intent,
     *,
     ledger: Ledger,
     say: Say,
@@ -254,7 +149,7 @@ def _post(
     try:
         return client.deploy(request)
     except KeyRefusedError:
-        _forget(ledger, wanted, intent.intent)
+        intent.take_back(ledger)
         raise
     except UnclearError:
         say(
@@ -267,7 +162,7 @@ def _post(
         for row in client.deployments():
             if row.name == request.private_name and row.life == "alive":
                 return row.id
-        _forget(ledger, wanted, intent.intent)
+        intent.take_back(ledger)
         raise
 
 
@@ -331,26 +226,12 @@ def _rented(client: Client, wanted: Rental, found: str, *, offer: Offer, name: s
     )
 
 
-def _lose(client: Client, wanted: Rental, intent: str, *, ledger: Ledger) -> None:
+def _lose(client: Client, intent: Intent, *, ledger: Ledger) -> None:
     """Note that nothing lives because of an intent, and what it cost, should it have ended at once.
 
     A failure leaves it to the next rental, which settles first.
     """
-    _forget(ledger, wanted, intent, lost=True)
+    intent.take_back(ledger, lost=True)
     with suppress(LedgerError, IonetError):
-        reading = ledger.read(wanted.owner)
+        reading = ledger.read(intent.owner)
         settle.settle(client, ledger, reading, rows=client.deployments())
-
-
-def _forget(ledger: Ledger, wanted: Rental, intent: str, *, lost: bool = False) -> None:
-    """Take an intent back, of which surely nothing comes; one that stays is only waited for."""
-
-    def take_back(page: Page, _now: datetime) -> Page:
-        if lost:
-            return page.edited(lambda e: e.intent == intent, state="lost")
-        return page.without(intent)
-
-    try:
-        ledger.edit(wanted.owner, take_back)
-    except LedgerError:
-        return
