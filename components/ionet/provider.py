@@ -152,7 +152,7 @@ class CaasDeploymentProvider(ResourceProvider):
 
     @session.about_its_run
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Keep, restart, extend, replace, or refuse; a run with its verdict is kept, unless rerun."""
+        """Keep, restart, extend, replace or refuse; what has its verdict is kept, unless rerun."""
         planned = plan.plan(_id, _olds, _news)
         return DiffResult(
             changes=planned.kind != "keep",

@@ -67,7 +67,8 @@ def plan(
         # What is trained on goes on where it was: no longer than before.
         needed_hours=offers.hours_needed(offer.gpu, wish) if decision.is_another_training else 0,
         extension_usd=lambda more: market.extension_usd(client, offer, hours=more),
-        rental_usd=lambda: _rental_usd(client, wish, is_open=is_open, others=others),
+        # A number of hours that is too low here is so on another machine.
+        rental_usd=lambda: _rental_usd(client, wish, others=others) if is_open else None,
     )
     if found.way == "extend" and not is_open:
         raise ChangeRefusedError(_too_few(new, found, bought=bought + asked, offer=offer))
@@ -112,9 +113,9 @@ def in_words(planned: RestartPlan, *, goes_on_from: str) -> str:
     )
 
 
-def _rental_usd(client: Client, wish: Wish, *, is_open: bool, others: Budget) -> Decimal | None:
+def _rental_usd(client: Client, wish: Wish, *, others: Budget) -> Decimal | None:
     """Return what another machine would cost, None where none can be had within the caps."""
-    open_wish = dataclasses.replace(wish, hours=0) if is_open else wish
+    open_wish = dataclasses.replace(wish, hours=0)
     try:
         quoted = market.quote(client, open_wish, cap_usd=others.cap_usd, spent_usd=others.used_usd)
         return market.chosen(quoted)[1].total_usd

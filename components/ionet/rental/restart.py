@@ -35,6 +35,7 @@ from container.contract.environment import differing
 
 BEAT_WITHIN_S = 1800.0  # as long as a new machine is given by default; the image is pulled anew
 AS_BEFORE = "it shows the container of before"
+NOT_TOLD = "its variables are not told"
 _REASON_CHARS = 300
 
 
@@ -93,6 +94,7 @@ def restart(
     request = asked.request
     if _runs(client, asked.deployment_id, request) == "":
         say(f"{asked.wanted.run}: its machine was told to start this container before")
+        _edit(ledger, asked, renew=asked.wanted.renew)  # raised, and nothing else with it
         return _attempts_before(ledger, asked)
     before = life_sign().attempt
     _mark_asked(ledger, asked, attempts=before)
@@ -157,7 +159,7 @@ def _runs(client: Client, deployment_id: str, request: DeployRequest) -> str:
             "Run `pulumi up` again: it looks what became of it."
         )
     if shown.env is None:
-        return "io.net does not tell its variables"
+        return NOT_TOLD
     told = shown.env.get(fingerprint.VARIABLE)
     if told != request.env[fingerprint.VARIABLE]:
         return AS_BEFORE if told else "it dropped variables of the new container"
@@ -182,17 +184,22 @@ def _send(
 def _shown(
     client: Client, asked: Restart, request: DeployRequest, *, say: Say, clock: Clock
 ) -> str:
-    """Return "" when the machine shows the wanted container, or shows none; else what it shows."""
+    """Return "" when the machine shows the wanted container, or tells none; else what it shows.
+
+    What is shown may lag behind. A variable of before beside the new ones is no lag.
+    """
     started, told = clock.now(), ""
     for _ in clock.pauses():
         try:
             told = _runs(client, asked.deployment_id, request)
-            if not told:
-                return ""
+            if told != AS_BEFORE and told != NOT_TOLD:
+                return told
         except UnclearError:
             told = ""
         if clock.now() - started > SETTLED_AFTER_S:
             break
+    if told == NOT_TOLD:
+        return ""  # a sign of life of its own is the proof then
     if not told:
         raise UnclearError(
             f"io.net does not tell what became of the change to deployment {asked.deployment_id}. "
@@ -247,7 +254,7 @@ def _refuse(ledger: Ledger, asked: Restart, why: str, *, container: str, say: Sa
         say(f"{asked.wanted.run}: {error}")
     raise RestartRefusedError(
         f"io.net starts no other container on deployment {asked.deployment_id} of run "
-        f"{asked.wanted.run}: {reason} The machine stays rented, and nothing was bought. "
+        f"{asked.wanted.run}: {reason.rstrip('.')}. The machine stays rented, and nothing was bought. "
         "`pulumi preview` shows what another machine costs, and `pulumi up` rents it; or put back "
         "what you changed."
     )
