@@ -232,6 +232,7 @@ def test_what_the_vendor_does_not_do_is_recorded_and_the_next_preview_offers_ano
     with pytest.raises(CallFailedError, match="starts no other container") as failed:
         process.update(deployment_id, state, news)
     assert told in str(failed.value)
+    assert "or put back what you changed" in str(failed.value)
     assert entry(r2).restart_refused
     assert names(caas) == [NAME]
     assert paid(caas, deployment_id) == before, "nothing is bought as a fallback"
@@ -269,11 +270,62 @@ def test_a_run_that_succeeded_is_never_set_aside(process, r2, rented):
     assert "has its verdict (succeeded)" in process.said()
 
 
-def test_a_training_that_has_its_verdict_is_not_begun_again_by_changing_back(process, r2, rented):
+def test_a_training_that_has_its_verdict_is_not_begun_again_by_changing_back(
+    process, caas, r2, rented
+):
     r2.put_verdict(OTHER_PREFIX, "failed")
     with pytest.raises(CallFailedError, match="has trained just this before") as failed:
         process.diff(*rented, mended(rented[1]))
-    assert "raise trainstack:rerun" in str(failed.value)
+    assert "raise trainstack:rerun, or change something else" in str(failed.value)
+    rerun = mended(rented[1], identity="99999999")
+    assert process.diff(*rented, rerun) == (True, ["identity", "env", "r2Prefix"])
+    another = f"{PREFIX[:-8]}50me1h1n"
+    env = {**environment(another), "RECIPE_SETTINGS": '{"depth": 21}'}
+    up(process, rented, mended(rented[1], env=env, r2Prefix=another))
+    assert names(caas) == [NAME]
+
+
+def test_a_run_that_ended_while_its_restart_was_planned_is_left_as_it_is(process, caas, r2, rented):
+    news, generation = mended(rented[1]), sent(caas, rented[0])
+    assert process.diff(*rented, news) == (True, [])
+    r2.put_verdict(PREFIX, "succeeded")
+    with pytest.raises(CallFailedError, match="is not what was planned any more"):
+        process.update(*rented, news)
+    assert process.diff(*rented, news) == (False, []), "it says what holds now"
+    assert sent(caas, rented[0]) == generation
+
+
+def test_a_machine_that_ended_meanwhile_is_looked_for_by_the_next_update(
+    process, new_process: NewProcess, caas, rented
+):
+    news = mended(rented[1])
+    assert process.diff(*rented, news) == (True, [])
+    caas.call("DELETE", f"deployment/{rented[0]}")
+    caas.until(rented[0], "destroyed")
+    with pytest.raises(CallFailedError, match="Run `pulumi up` again: it looks what became"):
+        process.update(*rented, news)
+    assert new_process().diff(*rented, news) == (True, ["deployment"])
+
+
+@pytest.mark.parametrize(
+    ("silent", "told", "sends"),
+    [
+        ("ledger/", "Its machine was told nothing", False),
+        ("status.json", "it is not known whether its container trains", False),
+        ("bought.json", "it tells the run, and starts and buys nothing twice", True),
+    ],
+)
+def test_a_bucket_that_refuses_is_asked_again_by_the_next_update_and_nothing_is_sent_twice(
+    process, caas, r2, rented, silent, told, sends
+):
+    news, generation = mended(rented[1]), sent(caas, rented[0])
+    r2.refuses_words = silent
+    with pytest.raises(CallFailedError, match=told):
+        process.update(*rented, news)
+    assert sent(caas, rented[0]) == generation + sends
+    r2.refuses_words = ""
+    up(process, rented, news)
+    assert sent(caas, rented[0]) == generation + 1
 
 
 def timed(hours: float) -> Props:
@@ -306,3 +358,13 @@ def test_a_number_of_hours_that_is_too_low_is_refused_until_it_is_raised(process
     after = up(process, rented, {**news, "durationHours": 3.0})
     assert after["durationHours"] == 3
     assert paid(caas, rented[0]) == "1.227"
+
+
+def test_what_a_live_machine_keeps_is_had_at_once_by_a_renewal(process, caas, r2, runtime, rented):
+    wanted = {**first(r2), "offer": rented[1]["offer"], "image": "127.0.0.1:5000/x@sha256:1"}
+    assert process.diff(*rented, wanted) == (False, [])
+    assert "To have it at once raise trainstack:renew" in process.said()
+    renewed = {**wanted, "renew": 1.0, "accessKeyId": "of-the-new-token"}
+    after = up(process, rented, renewed)
+    assert runtime.specs[-1].image_url == after["image"] == wanted["image"]
+    assert names(caas) == [NAME]

@@ -24,7 +24,7 @@ from components.ionet.errors import (
     RestartRefusedError,
     UnclearError,
 )
-from components.ionet.models import DeployRequest
+from components.ionet.models import Deployment, DeployRequest
 from components.ionet.properties import Rental
 from components.ionet.rental.extend import with_entry
 from components.ionet.rental.waiting import SAY_EVERY_S, SETTLED_AFTER_S, Clock, Say, minutes
@@ -129,7 +129,7 @@ def wait_for_beat(
         if sign.attempt > after or sign.ended:
             say(f"{run}: attempt {sign.attempt} trains on the same machine")
             return
-        status = _alive(client, asked.deployment_id, run=run)
+        status = _alive(client, asked.deployment_id)
         if waited_s > BEAT_WITHIN_S:
             raise NotReadyError(
                 f"the new container of run {run} gave no sign of life in {minutes(BEAT_WITHIN_S)} "
@@ -153,11 +153,7 @@ def _runs(client: Client, deployment_id: str, request: DeployRequest) -> str:
     Of secrets the fingerprint tells, which none but us can make.
     """
     shown = client.deployment(deployment_id)
-    if shown.life != "alive":
-        raise NotReadyError(
-            f"deployment {deployment_id} is {shown.status.lower()}: nothing can be started on it. "
-            "Run `pulumi up` again: it looks what became of it."
-        )
+    _require_alive(shown)
     if shown.env is None:
         return NOT_TOLD
     told = shown.env.get(fingerprint.VARIABLE)
@@ -208,18 +204,22 @@ def _shown(
     return told
 
 
-def _alive(client: Client, deployment_id: str, *, run: str) -> str:
+def _alive(client: Client, deployment_id: str) -> str:
     """Return the status of a machine that lives; NotReadyError when it has ended."""
     try:
         shown = client.deployment(deployment_id)
     except UnclearError:
         return "no answer"
+    _require_alive(shown)
+    return shown.status.lower()
+
+
+def _require_alive(shown: Deployment) -> None:
     if shown.life != "alive":
         raise NotReadyError(
-            f"deployment {deployment_id} of run {run} is {shown.status.lower()} before its new "
-            "container gave a sign of life. Run `pulumi up` again: it looks what became of it."
+            f"deployment {shown.id} is {shown.status.lower()}, so that it trains nothing new. Run "
+            "`pulumi up` again: it looks what became of the run."
         )
-    return shown.status.lower()
 
 
 def _attempts_before(ledger: Ledger, asked: Restart) -> int:
@@ -254,9 +254,9 @@ def _refuse(ledger: Ledger, asked: Restart, why: str, *, container: str, say: Sa
         say(f"{asked.wanted.run}: {error}")
     raise RestartRefusedError(
         f"io.net starts no other container on deployment {asked.deployment_id} of run "
-        f"{asked.wanted.run}: {reason.rstrip('.')}. The machine stays rented, and nothing was bought. "
-        "`pulumi preview` shows what another machine costs, and `pulumi up` rents it; or put back "
-        "what you changed."
+        f"{asked.wanted.run}: {reason.rstrip('.')}. The machine stays rented, and nothing was "
+        "bought. `pulumi preview` shows what another machine costs, and `pulumi up` rents it; or "
+        "put back what you changed."
     )
 
 
