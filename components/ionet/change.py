@@ -1,4 +1,7 @@
-"""What a changed program means for a rented machine: keep, extend, replace or refuse; pure."""
+"""What a changed program means for a rented machine: keep, restart, extend, replace, refuse; pure.
+
+What each of them does and costs: docs/money.md.
+"""
 
 from __future__ import annotations
 
@@ -14,43 +17,53 @@ ENV = "env"
 GPU_TYPE = "gpuType"
 REPLACE_KEYS = (
     "bucket",
-    ENV,
     GPU_TYPE,
     "gpusPerContainer",
     "identity",
     "locations",
     "r2Endpoint",
-    "r2Prefix",
     "run",
 )
-"""A change of one of these is another machine or another run. They make up the private name.
+"""A change of one of these is another machine; or another run, with another ledger or another
+identity, whose deletion gives back what bears it."""
+
+TRAINED_KEYS = (ENV, "r2Prefix")
+"""What the container does: the same machine starts another one.
 
 Of the environment its meaning counts, not its layout: see container/contract/environment.py.
 """
 
+NAME_KEYS = (*REPLACE_KEYS, *TRAINED_KEYS)
+"""These make up the private name of a machine that is rented. It keeps it when it starts again."""
+
+NOT_TRAINED = frozenset({NAMES["wandb_run"], NAMES["keep_alive"]})
+"""Variables that change nothing of what is trained, and mend no failure."""
+
 NEXT_RENTAL_KEYS = ("entrypoint", "image", "trafficPort")
-"""The program's own, which another release changes: a live machine keeps what it was rented with,
-and the next rental gets the new ones."""
+"""The program's own, which another release changes: a live machine keeps what it was rented with.
+The next rental gets the new ones, and a container that is started anew for another reason."""
 
 TOLD_KEYS = ("notifyUrl", "pingUrl")
 """Who is told: a live container tells those that it was started with."""
 
 AS_RENTED = (*NEXT_RENTAL_KEYS, ENV, "privateName")
-"""What an update in place leaves in the state as it was: it tells of the machine that runs."""
+"""What an extension leaves in the state as it was: it tells of the container that runs."""
 
 TOKEN_KEYS = ("accessKeyId", "secretAccessKey")
-"""The run's own access to the bucket. A machine that holds another one cannot write any more: it is
-replaced, and the run goes on from its newest checkpoint."""
+"""The run's own access to the bucket. A container that holds another one cannot write any more: it
+is started anew, and the run goes on from its newest checkpoint."""
 
 RENEW = "renew"
 """How often new credentials were asked for; part of the token's name."""
 
 HANDED_KEYS = ("wandbApiKey", "accessToken")
-"""Handed to the container when it starts as well; an old one does no harm on the machine."""
+"""Handed to the container when it starts as well."""
 
 HOURS = ("durationHours",)
+INTERRUPTED = "interrupted"
+"""In the place of a key: the machine was told to start again, and the state does not know."""
 
-Kind = Literal["keep", "extend", "replace", "refuse"]
+Kind = Literal["keep", "restart", "extend", "replace", "refuse"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +80,24 @@ class Change:
     waiting: tuple[str, ...] = ()
 
     @property
-    def is_for_credentials(self) -> bool:
-        """Whether the machine is replaced because of its access to the bucket alone."""
-        return self.kind == "replace" and set(self.keys) <= {RENEW, *TOKEN_KEYS}
+    def is_another_training(self) -> bool:
+        """Whether it begins from the start, in a prefix of its own."""
+        return "r2Prefix" in self.keys
+
+    @property
+    def mends(self) -> bool:
+        """Whether it sets a verdict `failed` aside: the user changed what is trained.
+
+        Another image alone may be another release; a renewal asks for it by name.
+        """
+        asked_for_image = RENEW in self.keys and "image" in self.waiting
+        variables = set(self.names) - NOT_TRAINED
+        return self.is_another_training or asked_for_image or (ENV in self.keys and bool(variables))
+
+    @property
+    def extends(self) -> bool:
+        """Whether more hours are asked for."""
+        return set(HOURS) <= set(self.keys)
 
     @property
     def is_another_run(self) -> bool:
@@ -99,7 +127,7 @@ def rental_hash(inputs: Mapping[str, Any]) -> str:
 
     Part of the private name: with it a machine is found again after an engine was killed.
     """
-    wanted = {key: inputs.get(key) for key in REPLACE_KEYS}
+    wanted = {key: inputs.get(key) for key in NAME_KEYS}
     return short_hash({**wanted, ENV: meaning(inputs[ENV])})
 
 
@@ -107,25 +135,21 @@ def _decide(old: Mapping[str, Any], new: Mapping[str, Any], *, country: str) -> 
     replacing = _changed(old, new, REPLACE_KEYS)
     if country and country in (new.get("locations") or (country,)):
         replacing = tuple(key for key in replacing if key != "locations")
+    trained = _changed(old, new, TRAINED_KEYS)
     if replacing:
-        return Change(kind="replace", keys=replacing, names=_names(old, new, replacing))
-    credentials = (*_renewed(old, new), *_changed(old, new, TOKEN_KEYS))
-    if credentials:
-        return Change(kind="replace", keys=credentials, names=credentials)
-    handed = _changed(old, new, HANDED_KEYS)
-    if handed:
-        return Change(kind="refuse", keys=handed, names=handed, remedy=NEW_CREDENTIALS)
+        keys = (*replacing, *trained)
+        return Change(kind="replace", keys=keys, names=_names(old, new, keys))
     old_hours, new_hours = old.get("durationHours"), new.get("durationHours")
-    if old_hours == new_hours:
-        return Change(kind="keep")
-    if isinstance(old_hours, int) and isinstance(new_hours, int) and new_hours > old_hours:
-        return Change(kind="extend", keys=HOURS, names=HOURS)
-    return Change(
-        kind="refuse",
-        keys=HOURS,
-        names=HOURS,
-        remedy=FEWER_HOURS.format(old=old_hours, new=new_hours),
-    )
+    more = isinstance(old_hours, int) and isinstance(new_hours, int) and new_hours > old_hours
+    if old_hours != new_hours and not more:
+        remedy = FEWER_HOURS.format(old=old_hours, new=new_hours)
+        return Change(kind="refuse", keys=HOURS, names=HOURS, remedy=remedy)
+    handed = _changed(old, new, (*TOKEN_KEYS, *HANDED_KEYS))
+    restarting = (*trained, *_renewed(old, new), *handed)
+    if restarting:
+        keys = (*restarting, *(HOURS if more else ()))
+        return Change(kind="restart", keys=keys, names=_names(old, new, keys))
+    return Change(kind="extend", keys=HOURS, names=HOURS) if more else Change(kind="keep")
 
 
 def _is_among(gpu: GpuName, wanted: Any) -> bool:
@@ -142,11 +166,6 @@ def _with_gpu_of(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, An
     return {**new, **kept}
 
 
-NEW_CREDENTIALS = (
-    "A live container keeps what it was started with. Put the old value back; or raise "
-    "trainstack:renew, which gives this machine back, rents another with the new ones, and goes on "
-    "from the newest checkpoint."
-)
 FEWER_HOURS = (
     "The hours are paid in advance and cannot be given back in part: {old} were bought, {new} are "
     "asked for. Set trainstack:durationHours back to {old}; `pulumi destroy` ends the rental early."

@@ -1,7 +1,8 @@
 """The io.net CaaS API over HTTP: one method a call, each bounded in time; says yes, no or unclear.
 
-Reading and deleting are tried again after an unclear answer. Renting and extending are sent once,
-as the API knows no idempotency key: whoever calls them looks up what became of an unclear one.
+Reading and deleting are tried again after an unclear answer. Renting, extending and updating are
+sent once, as the API knows no idempotency key: whoever calls them looks up what became of an
+unclear one.
 """
 
 from __future__ import annotations
@@ -138,6 +139,14 @@ class Client:
     def extend(self, deployment_id: str, *, hours: int) -> None:
         """Buy that many hours more. Sent once: it adds up."""
         self._send("POST", f"/deployment/{deployment_id}/extend", body={"duration_hours": hours})
+
+    def update(self, deployment_id: str, request: models.DeployRequest) -> None:
+        """Start the machine's container anew, as the request says; its hours stay.
+
+        Sent once: what the vendor does on it is not documented, so whoever calls looks before it
+        is sent again.
+        """
+        self._send("PATCH", f"/deployment/{deployment_id}", body=request.to_update_json())
 
     def delete(self, deployment_id: str) -> None:
         """Ask for the end of a deployment; raises NotFoundError when it is unknown or ended."""

@@ -38,14 +38,6 @@ def hours_over(run: str, hours: int, *, resumes_at: str, renew: int) -> str:
     )
 
 
-def other_token(run: str, *, resumes_at: str) -> str:
-    """Return why a machine is replaced that holds other credentials than the run has now."""
-    return (
-        f"{run}: has new credentials. The machine holds the old ones, with which it cannot write: "
-        f"it is given back, another one is rented, and the run goes on from {resumes_at}"
-    )
-
-
 def unknown(run: str, deployment_id: str, *, account: str) -> str:
     """Return what is said of a machine that the account does not show."""
     return (

@@ -52,6 +52,10 @@ class ChangeRefusedError(IonetError):
     """A live run cannot take this change; the message has the remedy."""
 
 
+class RestartRefusedError(IonetError):
+    """The vendor starts no other container on a rented machine, which stays; that is recorded."""
+
+
 class RunEndedError(IonetError):
     """The run has its verdict; it is not rented again under the same identity."""
 

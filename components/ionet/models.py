@@ -152,12 +152,33 @@ class DeployRequest:
             "container_config": {
                 "replica_count": 1,
                 "traffic_port": self.traffic_port,
-                "entrypoint": [part.replace("$", "$$") for part in self.entrypoint],
+                "entrypoint": self._escaped_entrypoint(),
                 "env_variables": dict(self.env),
                 "secret_env_variables": dict(self.secret_env),
             },
             "registry_config": registry,
         }
+
+    def to_update_json(self) -> dict[str, Any]:
+        """Return the body that puts this container in the place of a machine's.
+
+        Its members are at the top level, others are refused. All that there are: whether one that
+        is left out stays as it was is not documented. `args` and `command` were never given.
+        """
+        return {
+            "image_url": self.image,
+            "registry_username": self.registry_username,
+            "registry_secret": self.registry_secret,
+            "entrypoint": self._escaped_entrypoint(),
+            "args": [],
+            "command": "",
+            "traffic_port": self.traffic_port,
+            "env_variables": dict(self.env),
+            "secret_env_variables": dict(self.secret_env),
+        }
+
+    def _escaped_entrypoint(self) -> list[str]:
+        return [part.replace("$", "$$") for part in self.entrypoint]
 
 
 def places(answer: Any) -> list[Place]:

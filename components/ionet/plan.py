@@ -6,16 +6,25 @@ Asks the account once a process, and the bucket where something ended; says what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from components.errors import TrainstackError
-from components.ionet import change, credentials, ending, properties, session
+from components.ionet import (
+    change,
+    change_words,
+    credentials,
+    ending,
+    properties,
+    restart_plan,
+    session,
+)
 from components.ionet.change import Change
 from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError
-from components.ionet.rental import account, extend, others
+from components.ionet.rental import account, extend, others, restart
 from components.ionet.rental.extension import Extension
+from components.ionet.restart_plan import RestartPlan
 from components.ledger import budget
 from components.ledger.budget import Budget
 from components.ledger.ledger import Reading
@@ -40,10 +49,11 @@ READ_FOR_S = 8.0
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """keep, extend in place, or replace because of these keys."""
+    """keep, extend or start again in place, or replace because of these keys."""
 
-    kind: Literal["keep", "extend", "replace"]
+    kind: Literal["keep", "extend", "restart", "replace"]
     keys: tuple[str, ...] = ()
+    restart: RestartPlan | None = None
 
 
 KEEP = Plan(kind="keep")
@@ -55,23 +65,16 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
     A run that has its verdict is kept, unless another one is asked for. A machine that has ended
     before its hours were over is replaced; one that this account does not show is kept.
     """
-    old, new = properties.known(olds), properties.known(news)
-    if properties.leaves_hours_open(news):
-        new[properties.HOURS] = old[properties.HOURS]  # also where fewer were rented than asked for
-    session.know(deployment_id, olds)
-    rented = properties.offer(olds)
-    decision = change.decide(
-        old,
-        new,
-        country=rented.country if rented else "",
-        gpu=rented.gpu if rented else None,
-    )
+    old, new = properties.known(olds), _wanted(olds, news)
+    decision, reading = _decision(deployment_id, olds, news)
     waiting = [_WORDS[key] for key in decision.waiting if key in _WORDS]
-    if waiting and decision.kind != "replace":
+    if waiting and decision.kind not in ("replace", "restart"):
         session.say(_kept(new["run"], waiting))
     if decision.kind == "replace":
         return _replaced(olds, new, decision)
     end = _end(deployment_id, olds, old)
+    if decision.kind == "restart" and end != "vanished":
+        return _restarted(deployment_id, olds, news, decision, reading=reading, ended=bool(end))
     if end == "vanished":
         resumes_at = _resumes_at(olds)
         session.say(ending.vanished(new["run"], deployment_id, resumes_at=resumes_at))
@@ -89,7 +92,7 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
     if end is None:
         _say_if_rented_for_nothing(deployment_id, olds, old)
     if decision.kind == "keep":
-        if told := _budget(olds, news):
+        if told := _budget(reading, news):
             session.say(f"{new['run']}: {told}")
         return KEEP
     verdict = final_verdict(olds)
@@ -100,8 +103,27 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
         raise ChangeRefusedError(
             f"run {new['run']} cannot take a changed {', '.join(decision.names)}. {decision.remedy}"
         )
-    _quote_extension(deployment_id, olds, news)
+    _quote_extension(olds, extension(deployment_id, olds, news), reading=reading, news=news)
     return Plan(kind="extend")
+
+
+def restarted(deployment_id: str, olds: Props, news: Props) -> RestartPlan | None:
+    """Return what an update that restarts takes, right before; None where it only extends.
+
+    Raises ChangeRefusedError where it came to something else since it was planned.
+    """
+    decision, reading = _decision(deployment_id, olds, news)
+    if decision.kind != "restart":
+        return None
+    found = _restarted(
+        deployment_id, olds, news, decision, reading=reading, ended=False, tells=False
+    )
+    if found.restart is None:
+        raise ChangeRefusedError(
+            f"run {news['run']}: what this change does is not what was planned any more. Nothing "
+            "was changed. Run `pulumi up` again."
+        )
+    return found.restart
 
 
 def final_verdict(props: Props) -> Verdict | None:
@@ -154,9 +176,38 @@ def require_no_other(client: Client, news: Props) -> Budget:
     return budget.of_page(reading.page, cap_usd=properties.cap_usd(news), known=known)
 
 
-def _budget(olds: Props, news: Props, *, besides: str = "") -> Budget | None:
-    """Return what the run may still cost, without deployment `besides`; None: it cannot be read."""
+def _wanted(olds: Props, news: Props) -> dict[str, Any]:
+    new = properties.known(news)
+    if properties.leaves_hours_open(news):
+        new[properties.HOURS] = properties.known(olds)[properties.HOURS]
+        # also where fewer were rented than asked for
+    return new
+
+
+def _decision(deployment_id: str, olds: Props, news: Props) -> tuple[Change, Reading | None]:
+    """Return what changed, and the run's page where that is of use.
+
+    A machine that was told to run another container than its state knows is told again.
+    """
+    session.know(deployment_id, olds)
+    rented = properties.offer(olds)
+    decision = change.decide(
+        properties.known(olds),
+        _wanted(olds, news),
+        country=rented.country if rented else "",
+        gpu=rented.gpu if rented else None,
+    )
+    if decision.kind in ("replace", "refuse"):
+        return decision, None
     reading = _reading({**olds, "run": news["run"]})
+    if reading and restart.is_stale(olds, restart.entry_of(reading.page, deployment_id)):
+        keys = (*decision.keys, change.INTERRUPTED)
+        decision = replace(decision, kind="restart", keys=keys)
+    return decision, reading
+
+
+def _budget(reading: Reading | None, news: Props, *, besides: str = "") -> Budget | None:
+    """Return what the run may still cost, without deployment `besides`; None: it cannot be read."""
     if reading is None:
         return None
     return budget.of_page(
@@ -183,12 +234,71 @@ def _reading(props: Props) -> Reading | None:
 
 def _replaced(olds: Props, new: dict[str, Any], decision: Change) -> Plan:
     verdict = None if decision.is_another_run else final_verdict(olds)
-    if verdict:
+    if verdict and not (verdict.outcome == "failed" and decision.is_another_training):
         session.say(_kept_by_verdict(new["run"], verdict, decision.names))
         return KEEP
-    if decision.is_for_credentials:
-        session.say(ending.other_token(new["run"], resumes_at=_resumes_at(olds)))
     return Plan(kind="replace", keys=decision.keys)
+
+
+def _restarted(
+    deployment_id: str,
+    olds: Props,
+    news: Props,
+    decision: Change,
+    *,
+    reading: Reading | None,
+    ended: bool,
+    tells: bool = True,
+) -> Plan:
+    """Return how the machine comes to another container, and say it with its dollars."""
+    run, say = str(news["run"]), session.say if tells else _not_said
+    verdict = final_verdict(olds)
+    mended = verdict is not None and verdict.outcome == "failed" and decision.mends
+    if verdict and (not mended or (ended and not decision.is_another_training)):
+        say(_kept_by_verdict(run, verdict, decision.names))
+        return KEEP
+    if ended:
+        return Plan(kind="replace", keys=decision.keys)
+    _require_not_trained(news, decision)
+    entry = restart.entry_of(reading.page, deployment_id) if reading else None
+    if entry and entry.restart_refused:
+        say(_refused_before(run, entry.restart_refused))
+        return Plan(kind="replace", keys=decision.keys)
+    others = _budget(reading, news, besides=deployment_id)
+    planned = restart_plan.plan(
+        session.client(olds["cloud"]),
+        deployment_id,
+        olds,
+        news,
+        decision=decision,
+        entry=entry,
+        others=others or Budget(cap_usd=properties.cap_usd(news)),
+    )
+    changed = change_words.changed(olds, news, decision)
+    goes_on_from = "" if decision.is_another_training else _resumes_at(olds) if tells else "there"
+    say(f"{run}: {changed}: {restart_plan.in_words(planned, goes_on_from=goes_on_from)}")
+    if planned.room.way == "replace":
+        return Plan(kind="replace", keys=decision.keys)
+    if planned.extension and tells:
+        _quote_extension(olds, planned.extension, reading=reading, news=news)
+    return Plan(kind="restart", restart=planned)
+
+
+def _require_not_trained(news: Props, decision: Change) -> None:
+    """Refuse to begin a training that has its verdict, as after two changes there and back."""
+    if not (decision.is_another_training and properties.known_text(news, "r2Prefix")):
+        return
+    verdict = final_verdict(news)
+    if verdict:
+        raise ChangeRefusedError(
+            f"run {news['run']} has trained just this before, and ended ({verdict.outcome}): "
+            f"{properties.known_text(news, 'r2Prefix')}. It is not trained again. To train it from "
+            "the start raise trainstack:rerun, or change something else. The machine runs on."
+        )
+
+
+def _not_said(_text: str) -> None:
+    return
 
 
 def _end(deployment_id: str, olds: Props, old: dict[str, Any]) -> ending.End | None:
@@ -237,23 +347,22 @@ def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, A
     session.say(f"{old['run']}: {verdict.outcome}; {rented}")
 
 
-def _quote_extension(deployment_id: str, olds: Props, news: Props) -> None:
+def _quote_extension(
+    olds: Props, wanted: Extension, *, reading: Reading | None, news: Props
+) -> None:
     """Refuse what would cost more than the cap, or outlive the run's credentials."""
-    wanted = extension(deployment_id, olds, news)
     client = session.client(olds["cloud"])
-    left = account.remaining_hours(
-        client, deployment_id, bought_hours=properties.known(olds)["durationHours"]
-    )
+    left = account.remaining_hours(client, wanted.deployment_id, bought_hours=wanted.old_hours)
     credentials.require_lasting_credentials(
         properties.known_text(olds, "credentialsExpireOn"),
         run=wanted.run,
         hours=left + wanted.new_hours - wanted.old_hours,
         now=session.now(),
     )
-    if told := _budget(olds, news):
+    if told := _budget(reading, news):
         session.say(f"{wanted.run}: {told}")
-    besides = _budget(olds, news, besides=deployment_id) or Budget(cap_usd=wanted.cap_usd)
-    extend.quote(client, wanted, others=besides, say=session.say)
+    besides = _budget(reading, news, besides=wanted.deployment_id)
+    extend.quote(client, wanted, others=besides or Budget(cap_usd=wanted.cap_usd), say=session.say)
 
 
 def _resumes_at(olds: Props) -> str:
@@ -265,8 +374,15 @@ def _kept(run: str, words: list[str]) -> str:
     what = " and ".join(words)
     return (
         f"{run}: keeps the {what} that it was rented with; what changed is for the next rental. To "
-        "have it at once raise trainstack:renew, which gives this machine back and goes on from "
-        "the newest checkpoint on another."
+        "have it at once raise trainstack:renew: the same machine starts again with it, and goes "
+        "on from the newest checkpoint."
+    )
+
+
+def _refused_before(run: str, why: str) -> str:
+    return (
+        f"{run}: io.net started no other container on this machine when it was asked ({why}): it "
+        "is given back and another one is rented, at the price below"
     )
 
 

@@ -30,6 +30,7 @@ from components.ionet import (
     properties,
     quote,
     readiness,
+    restarting,
     run_tokens,
     session,
 )
@@ -151,7 +152,7 @@ class CaasDeploymentProvider(ResourceProvider):
 
     @session.about_its_run
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        """Keep, extend, replace, or refuse; a run that has its verdict is kept, unless rerun."""
+        """Keep, restart, extend, replace or refuse; what has its verdict is kept, unless rerun."""
         planned = plan.plan(_id, _olds, _news)
         return DiffResult(
             changes=planned.kind != "keep",
@@ -229,7 +230,10 @@ class CaasDeploymentProvider(ResourceProvider):
 
     @session.about_its_run
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        """Extend: the one change that a live machine can take."""
+        """Start the machine again with what changed, or extend it."""
+        restart = plan.restarted(_id, _olds, _news)
+        if restart is not None:
+            return UpdateResult(restarting.update(_id, _olds, _news, planned=restart))
         kept = {key: _olds[key] for key in AS_RENTED if key in _olds}
         outs = {**_olds, **_news, **kept}
         wanted = plan.extension(_id, _olds, _news)

@@ -36,8 +36,9 @@ from components.ionet.errors import KeyRefusedError, WrongWorldError
 from components.ionet.list_once import ListOnce
 from components.ledger.budget import KnownRental
 from components.ledger.ledger import READ_FOR_S, Access, BucketLedger, Ledger
-from components.r2 import cloudflare, verdict_reader
+from components.r2 import cloudflare, life_signs, verdict_reader
 from components.r2.cloudflare import S3Access
+from components.r2.life_signs import LifeSign
 from components.r2.verdict_reader import RunPlace
 from container.contract.pasted import cleaned, flaw
 from container.contract.records import Verdict
@@ -206,6 +207,11 @@ def verdict(props: Mapping[str, Any]) -> Verdict | None:
     return verdict_reader.find_verdict(
         properties.place(props), run_access=properties.access(props), config=_stack_config
     )
+
+
+def life_sign(place: RunPlace, run_access: S3Access | None) -> LifeSign:
+    """Return what the run under a prefix left last; raises BucketUnreachableError."""
+    return life_signs.newest(place, accesses(place, run_access))
 
 
 def say(text: str) -> None:

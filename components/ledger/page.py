@@ -75,6 +75,11 @@ class Entry:
     extending_to: int | None = None  # hours in all
     extending_usd: Decimal | None = None  # reserved for them; None in a page of an older release
     extending_by: str = ""  # random; tells two extensions of one machine apart
+    container: str = (
+        ""  # a hash of what the machine was last told to run instead; see rental/restart
+    )
+    attempts: int = 0  # of the run, before it was told so
+    restart_refused: str = ""  # why the vendor started no other container on it, when it was asked
     charged: bool = False  # `usd` is what the vendor said that it charged
 
     @property
@@ -246,6 +251,9 @@ def _entry(members: Mapping[str, Any]) -> Entry:
         extending_to=None if extending_to is None else _whole(extending_to),
         extending_usd=None if extending_usd is None else _amount(extending_usd),
         extending_by=_text(members.get("extending_by") or ""),
+        container=_text(members.get("container") or ""),
+        attempts=_whole(members.get("attempts") or 0),
+        restart_refused=_text(members.get("restart_refused") or ""),
         charged=members.get("charged") is True,
         token_id=_text(members.get("token_id") or ""),
         renew=_whole(members.get("renew") or 0),

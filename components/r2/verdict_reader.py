@@ -17,7 +17,7 @@ from components.config.endpoints import CLOUDFLARE_TOKEN, entered
 from components.errors import TrainstackError
 from components.r2 import cloudflare
 from components.r2.cloudflare import S3Access
-from container.contract.keys import VERDICT_KEY, stopped_key
+from container.contract.keys import VERDICT_KEY, mended_key, stopped_key
 from container.contract.pasted import cleaned, flaw
 from container.contract.records import RecordError, Verdict
 from container.transport.r2 import PROGRAM, Limits, kind_of, make_client, why
@@ -76,11 +76,15 @@ class VerdictReader:
             raise self._unreachable(key, error) from None
 
     def set_aside_verdict(self, verdict: Verdict, *, prefix: str) -> None:
-        """Keep a `stopped` verdict under another name, so that the run can go on."""
+        """Keep a verdict under another name, so that the run can go on.
+
+        Only one that was `stopped`, or `failed` where its cause was mended.
+        """
         from botocore.exceptions import BotoCoreError, ClientError
 
         key = f"{prefix}/{VERDICT_KEY}"
-        kept = f"{prefix}/{stopped_key(verdict.attempt)}"
+        kept_as = stopped_key if verdict.outcome == "stopped" else mended_key
+        kept = f"{prefix}/{kept_as(verdict.attempt)}"
         try:
             self.client().put_object(Bucket=self._bucket, Key=kept, Body=verdict.to_json())
             self.client().delete_object(Bucket=self._bucket, Key=key)

@@ -29,8 +29,10 @@ TOKENIZER_PREFIX = "tokenizer/"
 MODEL_PREFIX = "model/"
 MODEL_README_KEY = f"{MODEL_PREFIX}README.md"
 PROBE_PREFIX = "probe-"
+VERDICTS_PREFIX = "verdicts/"  # those that were set aside
 
 _ATTEMPT = re.compile(rf"(?:.*/)?{ATTEMPTS_PREFIX}(\d+)\.json")
+_MENDED = re.compile(rf"{VERDICTS_PREFIX}(\d+)-failed\.json")
 _METRICS = re.compile(rf"(?:.*/)?{METRICS_PREFIX}(\d+)-(\d+)\.jsonl")
 _LOG = re.compile(rf"(?:.*/)?{LOGS_PREFIX}(\d+)-([^/]+)-(\d+)\.log")
 _CHECKPOINT = re.compile(rf"{CHECKPOINTS_PREFIX}([^/]+)/[^/]+/(model|meta)_\d{{6,}}(\.[a-z]+)")
@@ -67,7 +69,18 @@ def model_key(key: str) -> str | None:
 
 def stopped_key(attempt: int) -> str:
     """Return where the verdict `stopped` of an attempt is kept when the run goes on."""
-    return f"verdicts/{attempt}-stopped.json"
+    return f"{VERDICTS_PREFIX}{attempt}-stopped.json"
+
+
+def mended_key(attempt: int) -> str:
+    """Return where the verdict `failed` of an attempt is kept when its cause was mended."""
+    return f"{VERDICTS_PREFIX}{attempt}-failed.json"
+
+
+def mended_attempt_of(key: str) -> int | None:
+    """Return the attempt whose verdict `failed` is kept here, None for any other key."""
+    match = _MENDED.fullmatch(key)
+    return int(match[1]) if match else None
 
 
 @dataclass(frozen=True, kw_only=True)

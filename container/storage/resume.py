@@ -19,6 +19,7 @@ from container.contract.keys import (
     STATUS_KEY,
     LogSegment,
     MarkerKey,
+    mended_attempt_of,
     stage_key,
 )
 from container.contract.recipe import Recipe, Stage
@@ -62,7 +63,7 @@ class PastAttempts:
     stages: Mapping[str, StageRecord]
     markers: Mapping[str, Sequence[CheckpointMarker]]  # by stage, newest first, complete by size
     artifacts: Sequence[Artifact]  # all that markers and stage records vouch for
-    points: Sequence[str]  # of the earlier attempts, oldest first
+    points: Sequence[str]  # of the earlier attempts since a failure was mended, oldest first
     notes: Sequence[str]  # to be logged
 
     def done(self, stage: str) -> bool:
@@ -182,6 +183,7 @@ def look(bucket: RunBucket) -> PastAttempts:
     attempts.sort(key=lambda attempt: attempt.number)
     # A start that ended while it verified has left a log, but no record of itself.
     logged = [segment.attempt for key in listing if (segment := LogSegment.parse(key))]
+    mended = max((mended_attempt_of(key) or 0 for key in listing), default=0)
     return PastAttempts(
         attempt=max([*(one.number for one in attempts), *logged], default=0) + 1,
         earlier_s=status.elapsed_s if status else 0.0,
@@ -189,7 +191,7 @@ def look(bucket: RunBucket) -> PastAttempts:
         stages=MappingProxyType(stages),
         markers=MappingProxyType({stage: tuple(some) for stage, some in markers.items()}),
         artifacts=tuple(kept.values()),
-        points=tuple(one.point for one in attempts),
+        points=tuple(one.point for one in attempts if one.number > mended),
         notes=tuple(notes),
     )
 

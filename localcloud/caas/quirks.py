@@ -23,7 +23,12 @@ class Quirks(BaseModel):
     container_id: Literal["changes", "stable"] = "changes"
     bare_dollar: Literal["fails", "refused"] = "fails"
     deploy_answer: Literal["bare", "wrapped", "cluster_id", "id", "empty"] = "bare"
-    # How the answer to a deploy is lost, how many times, and whether the deployment exists then.
+    # What an update does: refused; accepted, and nothing happens; accepted without its plain
+    # variables; accepted, with maps that are merged into the old ones.
+    update: Literal["done", "refused", "ignored", "env_dropped", "merged"] = "done"
+    # How the answer to a deploy (or an update) is lost, how many times, and whether what was asked
+    # for happened then.
+    lose_reply_to: Literal["deploy", "update"] = "deploy"
     lose_reply: Literal["no", "cut", "504"] = "no"
     lose_reply_times: int = Field(default=1, ge=0)
     lost_create: Literal["created", "not_created"] = "created"

@@ -179,21 +179,32 @@ def test_a_second_stack_adopts_a_bucket_that_is_there_and_destroy_keeps_it(
     assert read(s3, bucket, "precious") == b"kept"
 
 
-def test_a_changed_hyperparameter_of_a_live_run_replaces_its_machine(
+def test_a_typo_in_a_hyperparameter_is_mended_on_the_same_machine_without_a_second_charge(
     new_stack: NewStack, cloud: Cloud
 ) -> None:
     settings = {"depth": 2, "num_iterations": 100_000}
     stack = new_stack(recipeSettings=settings)
     stack.up()
     before = stack.outputs()
+    client = Client(stack.env["IOCLOUD_API_KEY"], base_url=stack.env["IONET_BASE_URL"])
+    charged = client.deployment(before["deployment_id"]).amount_paid_usd
 
     stack.configure(recipeSettings={**settings, "depth": 3})
-    stack.up()
+    planned = stack.preview()
+    assert "main: depth 2 -> 3: the same machine starts again, from the start" in planned
+    assert "no charge" in planned
+    told = stack.up()
+    assert "trains on the same machine" in told
 
     after = stack.outputs()
-    assert after["deployment_id"] != before["deployment_id"]
+    assert after["deployment_id"] == before["deployment_id"]
     assert after["r2_prefix"] != before["r2_prefix"]
     assert len(mine(cloud, stack)) == 1
+    assert client.deployment(after["deployment_id"]).amount_paid_usd == charged
+    record = read(cloud.operator_s3(), after["bucket"], f"{after['r2_prefix']}/run.json")
+    assert json.loads(record)["settings"]["depth"] == 3
+    stack.up("--expect-no-changes")
+    stack.refresh("--expect-no-changes")
 
 
 def test_a_machine_that_is_replaced_by_force_is_given_back_before_another_is_rented(
@@ -213,7 +224,7 @@ def test_a_machine_that_is_replaced_by_force_is_given_back_before_another_is_ren
     stack.refresh("--expect-no-changes")
 
 
-def test_a_run_that_is_renewed_goes_on_with_new_credentials_on_another_machine(
+def test_a_run_that_is_renewed_goes_on_with_new_credentials_on_the_same_machine(
     new_stack: NewStack, cloud: Cloud
 ) -> None:
     """Declared, so that the same number again makes no third token."""
@@ -225,11 +236,11 @@ def test_a_run_that_is_renewed_goes_on_with_new_credentials_on_another_machine(
     told = stack.up()
 
     after = stack.outputs()
-    assert after["deployment_id"] != before["deployment_id"]
+    assert after["deployment_id"] == before["deployment_id"]
     assert after["r2_prefix"] == before["r2_prefix"]
     assert only(cloud, stack) == f"{token}-1"
     assert len(mine(cloud, stack)) == 1
-    assert "The machine holds the old ones, with which it cannot write" in told
+    assert "main: renew 0 -> 1: the same machine starts again and goes on from" in told
     stack.up("--expect-no-changes")
 
     # Pulumi's own provider fails for good on a token that is gone already.

@@ -7,11 +7,12 @@ from typing import cast
 
 import pytest
 
-from components.ionet import plan, provider, session
+from components.ionet import plan, provider, restarting, session
 from components.ionet.client import Client
 from components.ionet.list_once import ListOnce
-from components.ionet.rental import bought_time, close, extend, give_back, rent
+from components.ionet.rental import bought_time, close, extend, give_back, rent, restart
 from components.r2.cloudflare import S3Access
+from components.r2.life_signs import LifeSign
 from container.contract.records import Verdict
 from tests.provider.sim_services import SimClient, SimCloudflare, SimLedger
 from tests.provider.sim_world import World
@@ -31,9 +32,10 @@ def put_in_place(
         def set_aside_verdict(self, verdict: Verdict, *, prefix: str) -> None:
             world.verdicts.pop(prefix, None)
 
-    for module in (rent, extend, close, give_back):
+    for module in (rent, extend, restart, close, give_back):
         monkeypatch.setattr(module, "Clock", world.clock)
     monkeypatch.setattr(provider, "VerdictReader", Bucket)
+    monkeypatch.setattr(restarting, "VerdictReader", Bucket)
     monkeypatch.setattr(bought_time.bought_time_writer, "write", lambda *_, **__: None)
     monkeypatch.setattr(plan.checkpoint_reader, "newest", lambda *_: "step 1 of stage base")
     monkeypatch.setattr(session, "say", lambda text: say(f"  {text}"))
@@ -43,7 +45,12 @@ def put_in_place(
     monkeypatch.setattr(session, "ledger", lambda *args, **how: _ledger(world, *args, **how))
     monkeypatch.setattr(session, "accesses", lambda *_: [])
     monkeypatch.setattr(session, "verdict", lambda props: world.verdicts.get(props["r2Prefix"]))
+    monkeypatch.setattr(session, "life_sign", lambda place, _: _life_sign(world, place.prefix))
     monkeypatch.setattr(session, "cloudflare_client", lambda _id: SimCloudflare(world))
+
+
+def _life_sign(world: World, prefix: str) -> LifeSign:
+    return LifeSign(attempt=world.starts.count(prefix), ended=prefix in world.verdicts)
 
 
 def _ledger(

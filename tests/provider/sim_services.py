@@ -76,6 +76,7 @@ class SimClient:
                 listed_at=world.now + timedelta(seconds=world.lag_s),
             )
             world.machines.append(machine)
+            world.starts.append(machine.env.get("RUN_PREFIX", ""))
             world.charges.append((machine.id, machine.paid))
             return machine.id
 
@@ -92,6 +93,18 @@ class SimClient:
             price = PRICE * factor * hours
             one.hours, one.paid = one.hours + hours, one.paid + price
             self._world.charges.append((one.id, price))
+
+        self._sent(act)
+
+    def update(self, deployment_id: str, request: models.DeployRequest) -> None:
+        def act() -> None:
+            one = self._find(deployment_id)
+            if not one.lives(self._world.now):
+                raise NotFoundError("not found", status=400)
+            if self._world.refuses_updates:
+                raise RequestRefusedError("not supported", status=400)
+            one.env, one.secret_env = dict(request.env), dict(request.secret_env)
+            self._world.starts.append(one.env.get("RUN_PREFIX", ""))
 
         self._sent(act)
 

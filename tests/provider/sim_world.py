@@ -85,6 +85,8 @@ class World:
     tokens: dict[str, str] = field(default_factory=dict[str, str])
     verdicts: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
     faults: dict[int, Fault] = field(default_factory=dict[int, Fault])
+    starts: list[str] = field(default_factory=list[str])  # prefixes, by start of a container
+    refuses_updates: bool = False
     late_tokens: set[str] = field(default_factory=set[str])
     calls: int = 0
     storm_until: float = 0.0

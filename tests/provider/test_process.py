@@ -299,30 +299,15 @@ def test_diff_takes_a_raised_rerun_as_another_run_although_the_old_has_ended(
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"wandbApiKey": "planted-new-secret"}, "keeps what it was started with"),
         ({"durationHours": 0.0}, "cannot be given back in part: 1 were bought"),
         ({"durationHours": 24.0}, "above the cap of"),
     ],
-    ids=["new credentials", "fewer hours", "more hours above the cap"],
+    ids=["fewer hours", "more hours above the cap"],
 )
 def test_diff_refuses_what_a_live_run_cannot_take(process, checked, rented, change, message):
     with pytest.raises(CallFailedError, match=message) as failed:
         process.diff(*rented, {**checked, **change})
     assert "planted" not in str(failed.value)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [{"renew": 1.0}, {"renew": 1.0, "accessKeyId": "new"}, {"secretAccessKey": "planted-new"}],
-    ids=["renewed", "renewed with its token", "another token, as after a lost one"],
-)
-def test_a_machine_with_other_credentials_than_the_run_is_replaced(
-    process, checked, rented, change
-):
-    changes, replaces = process.diff(*rented, {**checked, **change})
-    assert (changes, set(replaces)) == (True, set(change))
-    assert "The machine holds the old ones, with which it cannot write" in process.said()
-    assert "planted" not in process.said()
 
 
 def test_update_extends_once_however_often_it_is_called(process, caas, checked, rented):

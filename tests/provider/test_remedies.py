@@ -229,39 +229,6 @@ def test_hours_of_a_rental_that_the_state_does_not_tell_are_set_back_or_bought_b
     assert names(caas) == [NAME]
 
 
-def test_what_a_live_machine_keeps_is_had_at_once_by_a_renewal(
-    new_process: NewProcess, caas: CaasPlace, r2: FakeR2, rented: tuple[str, Props]
-) -> None:
-    process = new_process()
-    wanted = checked(process, r2, image="127.0.0.1:5000/x@sha256:1")
-    assert process.diff(*rented, wanted) == (False, [])
-    assert "To have it at once raise trainstack:renew" in process.said()
-    renewed = {**wanted, "renew": 1.0, "accessKeyId": "of-the-new-token"}
-    _, replaces = process.diff(*rented, renewed)
-    assert "renew" in replaces
-    process.delete(*rented)
-    found, state = process.create(renewed)
-    assert state["image"] == wanted["image"]
-    assert found != rented[0]
-    assert len(names(caas)) == 1
-
-
-def test_a_secret_that_a_live_machine_cannot_take_is_put_back_or_handed_to_another(
-    new_process: NewProcess, caas: CaasPlace, r2: FakeR2, rented: tuple[str, Props]
-) -> None:
-    process = new_process()
-    old = checked(process, r2)
-    told = refused(process, "diff", *rented, {**old, "wandbApiKey": "planted-new"})
-    assert "Put the old value back; or raise trainstack:renew" in told
-    assert process.diff(*rented, old) == (False, [])
-    renewed = {**old, "wandbApiKey": "planted-new", "renew": 1.0}
-    assert process.diff(*rented, renewed) == (True, ["renew"])
-    process.delete(*rented)
-    found, _ = process.create(renewed)
-    keys = caas.details(found)["container_config"]["secret_env_keys"]
-    assert "WANDB_API_KEY" in keys
-
-
 def test_credentials_that_end_too_early_last_for_fewer_hours_or_are_renewed(
     new_process: NewProcess, r2: FakeR2
 ) -> None:

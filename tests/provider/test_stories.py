@@ -46,6 +46,8 @@ class Story:
         self.engine, self.other = SimEngine(self.world), SimEngine(self.world)
         self.other_is_busy = False
         self.told: list[str] = []
+        # Some vendors start no other container on a machine: then another one is rented.
+        self.world.refuses_updates = self.chance.random() < 0.2
         self.rentals = 1  # that the user asked for, or that somebody else made necessary
         self.tokens_may_be_left = False
         self.kept = self.engine.snapshot()
@@ -183,6 +185,8 @@ class Story:
             give_back.give_back(client, found[1], clock=self.world.clock())
         elif "pulumi destroy" in refused:
             assert not self.run("destroy", self.engine.destroy)
+        elif "`pulumi up` rents it" in refused:
+            self.rentals += 1
         elif "ledger could not be used" in refused or "raise trainstack:renew" in refused:
             self.config.renew += 1
         elif "Set trainstack:durationHours back to" in refused:
@@ -207,6 +211,8 @@ class Story:
         assert [one.id for one in live] == [deployment[0]]
         held = live[0].secret_env["R2_ACCESS_KEY_ID"]
         assert {held, token[0]} <= self.world.tokens.keys(), "it cannot write"
+        wanted = f'{{"num_iterations": {self.config.iterations}}}'
+        assert live[0].env["RECIPE_SETTINGS"] == wanted, "it trains something else than is wanted"
 
     def _within_the_budget(self) -> None:
         """Of the run, whatever its identity: no reruns, lost states or other laptops beside it."""

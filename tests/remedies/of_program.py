@@ -14,6 +14,8 @@ KILLED = "tests/program/test_interrupted.py::"
 UPSTREAM = "tests/unit/components/test_upstream_check.py::"
 PREFLIGHT = "tests/unit/components/test_preflight.py::"
 
+RESTART = "tests/provider/test_restart.py::"
+IN_TIME = "tests/provider/test_restart_in_time.py::"
 DONE = f"{RENTAL}test_what_a_refusal_says_is_done_and_the_next_update_works"
 DAEMON_TOLD = (
     "tests/unit/runs/test_remedies_of_doctor.py::"
@@ -100,11 +102,6 @@ ROWS: tuple[Row, ...] = (
         MENDED_BY_ITS_COMMAND,
     ),
     row("components.config.settings", "--secret {}:wandbApiKey", MENDED_BY_ITS_COMMAND),
-    row(
-        "components.ionet.change",
-        "Put the old value back; or raise",
-        f"{REMEDY}test_a_secret_that_a_live_machine_cannot_take_is_put_back_or_handed_to_another",
-    ),
     row("components.ionet.change", "Set trainstack:durationHours back", DONE),
     row(
         "components.ionet.client",
@@ -153,7 +150,56 @@ ROWS: tuple[Row, ...] = (
     row(
         "components.ionet.plan",
         "To have it at once raise trainstack:renew",
-        f"{REMEDY}test_what_a_live_machine_keeps_is_had_at_once_by_a_renewal",
+        f"{RESTART}test_what_a_live_machine_keeps_is_had_at_once_by_a_renewal",
+    ),
+    row(
+        "components.ionet.plan",
+        "is not what was planned any more",
+        f"{RESTART}test_a_run_that_ended_while_its_restart_was_planned_is_left_as_it_is",
+    ),
+    row(
+        "components.ionet.plan",
+        "has trained just this before",
+        f"{RESTART}test_a_training_that_has_its_verdict_is_not_begun_again_by_changing_back",
+    ),
+    row(
+        "components.ionet.rental.restart",
+        "gave no sign of life in",
+        f"{IN_TIME}test_a_container_that_gives_no_sign_of_life_is_waited_for_again",
+    ),
+    row(
+        "components.ionet.rental.restart",
+        "it looks what became of the run",
+        f"{RESTART}test_a_machine_that_ended_meanwhile_is_looked_for_by_the_next_update",
+    ),
+    row(
+        "components.ionet.rental.restart",
+        "it looks before it sends anything",
+        f"{IN_TIME}test_a_vendor_that_is_silent_after_the_change_is_asked_by_the_next_update",
+    ),
+    row(
+        "components.ionet.rental.restart",
+        "io.net starts no other container",
+        f"{RESTART}test_what_the_vendor_does_not_do_is_recorded_and_the_next_preview_offers_"
+        "another_machine",
+    ),
+    *(
+        row(
+            module,
+            words,
+            f"{RESTART}test_a_bucket_that_refuses_is_asked_again_by_the_next_update_and_nothing_"
+            "is_sent_twice",
+        )
+        for module, words in (
+            ("components.ionet.rental.restart", "Its machine was told nothing"),
+            ("components.ionet.restarting", "starts and buys nothing twice"),
+            ("components.r2.life_signs", "it is not known whether its container trains"),
+        )
+    ),
+    row(
+        "components.ionet.restart_plan",
+        "would not end in the",
+        f"{RESTART}test_a_number_of_hours_that_is_too_low_is_refused_until_it_is_raised",
     ),
     row(
         "components.ionet.plan",

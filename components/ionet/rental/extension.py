@@ -66,7 +66,7 @@ class Mark:
 
         def mark(page: Page, now: datetime) -> Page:
             wanted = self.wanted
-            page = _with_entry(page, self.entry)
+            page = with_entry(page, self.entry)
             if underway(page, wanted) not in (None, self.judged, self.intent):
                 raise UnclearError(
                     f"another `pulumi up` buys hours for run {wanted.run} at this moment. Nothing "
@@ -145,7 +145,7 @@ def not_recorded(error: LedgerError) -> NotRecordedError:
     return NotRecordedError(f"{error} {STILL} Check the network, then run `pulumi up` again.")
 
 
-def _with_entry(page: Page, entry: Entry) -> Page:
+def with_entry(page: Page, entry: Entry) -> Page:
     """Return the page with the machine's entry: its own, or the intent whose ID was not noted."""
     if any(one.deployment_id == entry.deployment_id for one in page.entries):
         return page

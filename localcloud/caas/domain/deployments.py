@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -152,6 +153,7 @@ def page(
 def change(cloud: Cloud, deployment_id: uuid.UUID, request: UpdateRequest) -> dict[str, Any]:
     """Change the container definition; the containers are made anew. Maps are replaced whole."""
     given = request.model_dump(exclude_unset=True, exclude_none=True)
+    how = cloud.switches.current.update
     if not given:
         raise UnprocessableError("body", message="Object should not be empty", kind="too_short")
     with cloud.store.transaction():
@@ -161,7 +163,14 @@ def change(cloud: Cloud, deployment_id: uuid.UUID, request: UpdateRequest) -> di
         _check_container(
             cloud, given.get("entrypoint"), given.get("image_url", deployment.image_url)
         )
+        if how == "refused":
+            raise RefusedError("Updates of this deployment are not supported")
         old = cloud.store.secrets(deployment.id)
+        if how == "env_dropped":
+            given.pop("env_variables", None)
+        elif how == "merged":
+            _merge(given, "env_variables", deployment.env)
+            _merge(given, "secret_env_variables", old.env)
         secrets = Secrets(
             env=given.get("secret_env_variables", old.env),
             registry_username=given.get("registry_username", old.registry_username),
@@ -178,10 +187,16 @@ def change(cloud: Cloud, deployment_id: uuid.UUID, request: UpdateRequest) -> di
         }
         if cloud.switches.current.args == "honoured":
             changes["args"] = given.get("args", deployment.args)
-        cloud.store.change(deployment.id, **changes)
-        cloud.store.set_secrets(deployment.id, secrets)
+        if how != "ignored":
+            cloud.store.change(deployment.id, **changes)
+            cloud.store.set_secrets(deployment.id, secrets)
     cloud.woken.set()
     return {"status": "UPDATE REQUESTED", "deployment_id": deployment.id}
+
+
+def _merge(given: dict[str, Any], member: str, old: Mapping[str, str]) -> None:
+    if member in given:
+        given[member] = {**old, **given[member]}
 
 
 def extend(cloud: Cloud, deployment_id: uuid.UUID, hours: int) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class Gate:
             answer = await self._check(key, simulate=True) if guarded else None
         if answer is not None:
             await answer(scope, receive, send)
-        elif path == routes.DEPLOY and scope["method"] == "POST":
-            await self._deploy(scope, receive, send)
+        elif self._may_be_lost(scope):
+            await self._losing(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -68,7 +68,12 @@ class Gate:
             return HTMLResponse(_PAGE.format("Access denied"), status_code=403)
         return JSONResponse({"detail": "Invalid API key"}, status_code=401)
 
-    async def _deploy(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _may_be_lost(self, scope: Scope) -> bool:
+        if self._cloud.switches.current.lose_reply_to == "update":
+            return scope["method"] == "PATCH"
+        return scope["path"] == routes.DEPLOY and scope["method"] == "POST"
+
+    async def _losing(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._cloud.switches.current.lost_create == "not_created":
             lost = self._cloud.switches.take_lost_reply()
             if lost != "no":

@@ -8,9 +8,11 @@ import pytest
 
 from components.ionet.change import (
     HANDED_KEYS,
+    NAME_KEYS,
     NEXT_RENTAL_KEYS,
     REPLACE_KEYS,
     TOKEN_KEYS,
+    TRAINED_KEYS,
     decide,
     rental_hash,
 )
@@ -55,27 +57,30 @@ RENTED: dict[str, Any] = {
         ({"image": "r/i@sha256:2"}, "keep"),
         ({"image": UNKNOWN}, "keep"),
         ({"entrypoint": ["/bin/sh"], "trafficPort": 9000}, "keep"),
-        ({"env": UNKNOWN}, "replace"),
-        ({"env": {"RECIPE": UNKNOWN, "KEEP_ALIVE": "true"}}, "replace"),
-        ({"env": {"RECIPE": "rehearsal", "KEEP_ALIVE": "false"}}, "replace"),
+        ({"env": UNKNOWN}, "restart"),
+        ({"env": {"RECIPE": UNKNOWN, "KEEP_ALIVE": "true"}}, "restart"),
+        ({"env": {"RECIPE": "rehearsal", "KEEP_ALIVE": "false"}}, "restart"),
         ({"gpusPerContainer": 4}, "replace"),
         ({"gpuType": "A100"}, "replace"),
         ({"locations": []}, "replace"),
         ({"identity": "ffffffff"}, "replace"),
-        ({"secretAccessKey": "new"}, "replace"),
-        ({"secretAccessKey": UNKNOWN}, "replace"),
-        ({"renew": 1}, "replace"),
+        ({"secretAccessKey": "new"}, "restart"),
+        ({"secretAccessKey": UNKNOWN}, "restart"),
+        ({"renew": 1}, "restart"),
         ({"renew": 0}, "keep"),
-        ({"renew": 1, "accessKeyId": "b", "secretAccessKey": "t", "wandbApiKey": "v"}, "replace"),
-        ({"accessToken": "new"}, "refuse"),
-        ({"wandbApiKey": "new"}, "refuse"),
-        ({"image": "r/i@sha256:2", "secretAccessKey": "new"}, "replace"),
+        ({"renew": 1, "accessKeyId": "b", "secretAccessKey": "t", "wandbApiKey": "v"}, "restart"),
+        ({"accessToken": "new"}, "restart"),
+        ({"wandbApiKey": "new"}, "restart"),
+        ({"image": "r/i@sha256:2", "secretAccessKey": "new"}, "restart"),
         ({"image": "r/i@sha256:2", "durationHours": 6}, "extend"),
         ({"gpuType": "A100", "secretAccessKey": "new"}, "replace"),
         ({"gpuType": "A100", "durationHours": 4}, "replace"),
-        ({"secretAccessKey": "new", "durationHours": 6}, "replace"),
-        ({"secretAccessKey": "new", "durationHours": 4}, "replace"),
-        ({"wandbApiKey": "new", "durationHours": 6}, "refuse"),
+        ({"secretAccessKey": "new", "durationHours": 6}, "restart"),
+        ({"secretAccessKey": "new", "durationHours": 4}, "refuse"),
+        ({"wandbApiKey": "new", "durationHours": 6}, "restart"),
+        ({"r2Prefix": "q", "gpusPerContainer": 4}, "replace"),
+        ({"r2Prefix": "q", "locations": ["US"]}, "replace"),
+        ({"r2Prefix": "q", "identity": "ffffffff"}, "replace"),
     ],
 )
 def test_each_change_has_one_meaning(change: dict[str, Any], kind: str) -> None:
@@ -88,26 +93,50 @@ def test_each_replacing_key_replaces(key: str) -> None:
     assert (found.kind, found.keys) == ("replace", (key,))
 
 
-@pytest.mark.parametrize("key", TOKEN_KEYS)
-def test_a_machine_that_cannot_write_any_more_is_replaced(key: str) -> None:
-    found = decide(RENTED, {**RENTED, key: "another"})
-    assert (found.kind, found.keys) == ("replace", (key,))
-    assert found.is_for_credentials
+@pytest.mark.parametrize("key", [*TRAINED_KEYS, *TOKEN_KEYS, *HANDED_KEYS])
+@pytest.mark.parametrize("image", ["r/i@sha256:1", "r/i@sha256:2", UNKNOWN])
+def test_what_the_container_does_or_holds_starts_another_one_on_the_same_machine(
+    key: str, image: object
+) -> None:
+    found = decide(RENTED, {**RENTED, key: "another", "image": image})
+    assert (found.kind, found.keys) == ("restart", (key,))
     assert not found.is_another_run
+    assert not found.extends
 
 
-@pytest.mark.parametrize("key", HANDED_KEYS)
-def test_what_else_was_handed_to_the_container_is_refused_with_a_remedy(key: str) -> None:
-    found = decide(RENTED, {**RENTED, key: "another"})
-    assert (found.kind, found.keys) == ("refuse", (key,))
-    assert "raise trainstack:renew" in found.remedy
+def test_more_hours_beside_another_training_are_bought_for_the_same_machine() -> None:
+    found = decide(RENTED, {**RENTED, "r2Prefix": "q", "durationHours": 6})
+    assert (found.kind, found.keys) == ("restart", ("r2Prefix", "durationHours"))
+    assert found.extends
+    assert found.is_another_training
+
+
+@pytest.mark.parametrize(
+    ("change", "mends"),
+    [
+        ({"r2Prefix": "q"}, True),
+        ({"env": {"RECIPE": "rehearsal", "KEEP_ALIVE": "true", "DEVICE_BATCH_SIZE": "4"}}, True),
+        ({"env": {"RECIPE": "rehearsal", "KEEP_ALIVE": "false"}}, False),
+        ({"env": {"RECIPE": "rehearsal", "KEEP_ALIVE": "true", "WANDB_RUN": "w"}}, False),
+        ({"image": "r/i@sha256:2"}, False),
+        ({"renew": 1}, False),
+        ({"renew": 1, "image": "r/i@sha256:2"}, True),
+        ({"secretAccessKey": "new", "image": "r/i@sha256:2"}, False),
+        ({"wandbApiKey": "new"}, False),
+        ({"durationHours": 6}, False),
+    ],
+)
+def test_only_the_users_own_change_of_what_is_trained_mends_a_failure(
+    change: dict[str, Any], mends: bool
+) -> None:
+    assert decide(RENTED, {**RENTED, **change}).mends is mends
 
 
 def test_a_machine_of_before_there_were_renewals_is_renewed_like_any_other() -> None:
     """A state of 6636e89 has no such key."""
     assert decide(RENTED, {**RENTED, "renew": 0}).kind == "keep"
     assert decide({**RENTED, "renew": 1}, {**RENTED, "renew": 2}).keys == ("renew",)
-    assert decide({**RENTED, "renew": 1}, RENTED).is_for_credentials
+    assert decide({**RENTED, "renew": 1}, RENTED).kind == "restart"
 
 
 @pytest.mark.parametrize("empty", [None, "", [], {}])
@@ -199,7 +228,7 @@ def test_the_environments_meaning_does() -> None:
     rented = {**RENTED, "env": OLDER_ENV}
     wanted = {**RENTED, "env": {**OLDER_ENV, "RECIPE_SETTINGS": "{}", "KEEP_ALIVE": "1"}}
     found = decide(rented, wanted)
-    assert (found.kind, found.names) == ("replace", ("RECIPE_SETTINGS", "KEEP_ALIVE"))
+    assert (found.kind, found.names) == ("restart", ("RECIPE_SETTINGS", "KEEP_ALIVE"))
     assert rental_hash(rented) != rental_hash(wanted)
 
 
@@ -223,7 +252,7 @@ def test_a_machine_is_found_again_by_its_name_whatever_image_it_was_rented_with(
     assert rental_hash(RENTED) == rental_hash({**RENTED, key: "another"})
 
 
-@pytest.mark.parametrize("key", [key for key in REPLACE_KEYS if key != "env"])
+@pytest.mark.parametrize("key", [key for key in NAME_KEYS if key != "env"])
 def test_another_machine_has_another_name(key: str) -> None:
     assert rental_hash(RENTED) != rental_hash({**RENTED, key: "another"})
 

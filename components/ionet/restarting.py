@@ -1,0 +1,125 @@
+"""An update that lets a rented machine run another container: asked, extended, told, awaited."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from components.ionet import cost, credentials, engine_watchdog, properties, run_tokens, session
+from components.ionet.client import Client
+from components.ionet.errors import NotToldError
+from components.ionet.properties import Rental
+from components.ionet.rental import bought_time, extend, restart, send
+from components.ionet.rental.restart import Restart
+from components.ionet.restart_plan import RestartPlan
+from components.ledger.ledger import Ledger
+from components.r2.life_signs import LifeSign
+from components.r2.verdict_reader import VerdictReader
+
+Props = Mapping[str, Any]
+
+
+def update(deployment_id: str, olds: Props, news: Props, *, planned: RestartPlan) -> dict[str, Any]:
+    """Return the state of the machine once the new container has given a sign of life.
+
+    Safe to repeat after any interruption. The container comes first: where the vendor refuses it,
+    no hours are bought for it.
+    """
+    client = session.client(news["cloud"])
+    bought = {properties.HOURS: planned.bought_hours, properties.OFFER: olds[properties.OFFER]}
+    wanted = properties.rental({**news, **bought})
+    credentials.require_lasting_credentials(
+        wanted.credentials_expire_on,
+        run=wanted.run,
+        hours=planned.room.left_hours,
+        now=session.now(),
+    )
+    asked = Restart(
+        deployment_id=deployment_id,
+        name=properties.known_text(olds, "privateName"),
+        wanted=wanted,
+        entry=send.entry_of_state(deployment_id, olds, now=session.now()),
+    )
+    ledger = session.ledger(wanted.place, wanted.access)
+
+    def life_sign() -> LifeSign:
+        return session.life_sign(wanted.place, wanted.access)
+
+    before = restart.restart(
+        client,
+        asked,
+        ledger=ledger,
+        life_sign=life_sign,
+        set_aside=lambda: _set_failure_aside(wanted, news),
+        say=session.say,
+    )
+    outs = {**olds, **news, **bought, "privateName": asked.name}
+    outs |= _extended(client, asked, planned, ledger=ledger)
+    _tell_the_end(client, asked, olds, hours=planned.hours)
+    restart.wait_for_beat(
+        client,
+        asked,
+        after=before,
+        life_sign=life_sign,
+        still_wanted=engine_watchdog.require_alive,
+        say=session.say,
+    )
+    if news.get("accessKeyId") != olds.get("accessKeyId"):
+        run_tokens.revoke_others(
+            session.cloudflare_client(wanted.place.account_id),
+            wanted.owner,
+            identity=wanted.identity,
+            kept=(wanted.access.access_key_id,),
+            say=session.say,
+        )
+    return outs
+
+
+def _set_failure_aside(wanted: Rental, news: Props) -> None:
+    """Let the run go on whose failure was mended; another verdict is none of this."""
+    verdict, place = session.verdict(news), wanted.place
+    if verdict is not None and verdict.outcome == "failed":
+        bucket = VerdictReader(wanted.access, endpoint=place.endpoint, bucket=place.bucket)
+        bucket.set_aside_verdict(verdict, prefix=place.prefix)
+
+
+def _extended(
+    client: Client, asked: Restart, planned: RestartPlan, *, ledger: Ledger
+) -> dict[str, Any]:
+    """Buy the hours that are missing; return what the state has of them."""
+    if planned.extension is None:
+        return {}
+    paid_usd = extend.extend(
+        client,
+        planned.extension,
+        ledger=ledger,
+        owner=asked.wanted.owner,
+        entry=asked.entry,
+        known=session.known(asked.wanted.run),
+        say=session.say,
+    )
+    return {
+        properties.HOURS: planned.hours,
+        properties.OFFER: dataclasses.replace(asked.wanted.offer, total_usd=paid_usd).to_text(),
+        "estimatedCostUsd": cost.rounded(paid_usd),
+    }
+
+
+def _tell_the_end(client: Client, asked: Restart, olds: Props, *, hours: int) -> None:
+    wanted = asked.wanted
+    try:
+        bought_time.tell(
+            client,
+            asked.deployment_id,
+            name=asked.name,
+            hours=hours,
+            rented_at=properties.rented_at(olds),
+            place=wanted.place,
+            accesses=session.accesses(wanted.place, wanted.access),
+        )
+    except NotToldError as error:
+        raise NotToldError(
+            f"{error} Run {wanted.run} does not know when its bought hours end. Run `pulumi up` "
+            "again: it tells the run, and starts and buys nothing twice."
+        ) from None
