@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from decimal import Decimal
 
 from components.ionet import cost, offers
@@ -12,7 +13,7 @@ from components.ionet.errors import (
     NoOfferError,
     RequestRefusedError,
 )
-from components.ionet.models import Bill, Hardware
+from components.ionet.models import Bill, Hardware, Place
 from components.ionet.offers import Offer, Wish
 from components.ionet.quote import NOT_QUOTED, Candidate, Quote
 
@@ -82,6 +83,14 @@ def confirm(
     )
 
 
+def bought_first(client: Client, offer: Offer, *, hours: int, planned_hours: int) -> Offer:
+    """Return an offer for the planned hours as one for the first of them, the rest set apart."""
+    if hours >= planned_hours:
+        return offer
+    first_usd = min(extension_usd(client, offer, hours=hours), offer.total_usd)
+    return dataclasses.replace(offer, total_usd=first_usd, rest_usd=offer.total_usd - first_usd)
+
+
 def extension_usd(client: Client, offer: Offer, *, hours: int) -> Decimal:
     """Return what so many hours more cost at this moment, on the machine that was rented so.
 
@@ -131,7 +140,7 @@ def _candidate(client: Client, row: Hardware, wish: Wish) -> Candidate:
     places = [] if row.regional else client.places(row.hardware_id, gpus=wish.gpus)
     offer = offers.offer_at(row, wish=wish, places=places)
     if offer is None:
-        return Candidate(row=row, wish=wish, available=0, why_not="no room at an allowed place")
+        return Candidate(row=row, wish=wish, available=0, why_not=_no_room(row, wish, places))
     found = Candidate(row=row, wish=wish, place=offer.country, available=row.available)
     if not row.regional:
         here = [one for one in places if one.location_id in offer.location_ids]
@@ -150,6 +159,15 @@ def _candidate(client: Client, row: Hardware, wish: Wish) -> Candidate:
     return dataclasses.replace(
         found, offer=dataclasses.replace(offer, total_usd=total), fees_usd=fees
     )
+
+
+def _no_room(row: Hardware, wish: Wish, places: Sequence[Place]) -> str:
+    """Say why no place of a row will do: where a machine did not work, or there is none free."""
+    anywhere = dataclasses.replace(wish, bad=())
+    if offers.offer_at(row, wish=anywhere, places=places) is None:
+        return "no room at an allowed place"
+    bad = (wish.bad_at(row.hardware_id, place.location_id) for place in places)
+    return next(why for why in bad if why)
 
 
 def _bill(client: Client, offer: Offer, *, hours: int) -> Bill | None:

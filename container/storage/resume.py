@@ -189,7 +189,7 @@ def look(bucket: RunBucket) -> PastAttempts:
         stages=MappingProxyType(stages),
         markers=MappingProxyType({stage: tuple(some) for stage, some in markers.items()}),
         artifacts=tuple(kept.values()),
-        points=tuple(one.point for one in attempts),
+        points=tuple(one.point for one in attempts if not one.refused),
         notes=tuple(notes),
     )
 

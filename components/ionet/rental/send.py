@@ -117,6 +117,8 @@ def entry_of(wanted: Rental, rented: Rented, *, asked_at: datetime) -> Entry:
         hours=rented.hours,
         usd=rented.offer.total_usd,
         charged=rented.charged,
+        planned_hours=wanted.wish.hours if wanted.first_hours else 0,
+        rest_usd=rented.offer.rest_usd,
         asked_at=asked_at,
         state="rented",
         deployment_id=rented.id,
@@ -178,7 +180,7 @@ class _Intent:
                 page.without(self.intent), cap_usd=wanted.max_cost_usd, known=self.known
             )
             cost.require_within_cap(
-                offer.total_usd,
+                offer.total_usd + offer.rest_usd,
                 cap_usd=others.cap_usd,
                 what=f"{offer} x {wanted.wish.hours} h",
                 hours=wanted.wish.hours,
@@ -193,8 +195,10 @@ class _Intent:
             intent=self.intent,
             identity=self.wanted.identity,
             name=self.name,
-            hours=self.wanted.wish.hours,
+            hours=self.wanted.bought_hours,
             usd=offer.total_usd,
+            planned_hours=self.wanted.wish.hours if self.wanted.first_hours else 0,
+            rest_usd=offer.rest_usd,
             asked_at=now,
             token_id=self.wanted.access.access_key_id,
             renew=self.wanted.renew,
@@ -323,7 +327,7 @@ def _rented(client: Client, wanted: Rental, found: str, *, offer: Offer, name: s
         name=name,
         offer=offer,
         charged=charged,
-        hours=wanted.wish.hours,
+        hours=wanted.bought_hours,
         rented_at=deployment.created_at if deployment else None,
         image=wanted.image,
         env=wanted.env,
