@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 from components.ionet import cost, offers
 from components.ionet import quote as quotes
@@ -16,6 +17,8 @@ from components.ionet.errors import (
 from components.ionet.models import Bill, Hardware, Place
 from components.ionet.offers import Offer, Wish
 from components.ionet.quote import NOT_QUOTED, Candidate, Quote
+
+NO_ROOM: Final = "no room at an allowed place"
 
 
 def quote(
@@ -34,7 +37,8 @@ def quote(
         fit, none = [], error
     candidates = [_candidate(client, row, wish) for row in fit]
     if fit and not any(one.offer or one.why_not == NOT_QUOTED for one in candidates):
-        none = offers.no_place(fit, wish)
+        left_out = [f"{one.name}: {one.why_not}" for one in candidates if one.why_not != NO_ROOM]
+        none = offers.no_place(fit, wish, left_out=left_out)
     candidates += [
         Candidate(
             row=row,
@@ -165,7 +169,7 @@ def _no_room(row: Hardware, wish: Wish, places: Sequence[Place]) -> str:
     """Say why no place of a row will do: where a machine did not work, or there is none free."""
     anywhere = dataclasses.replace(wish, bad=())
     if offers.offer_at(row, wish=anywhere, places=places) is None:
-        return "no room at an allowed place"
+        return NO_ROOM
     bad = (wish.bad_at(row.hardware_id, place.location_id) for place in places)
     return next(why for why in bad if why)
 

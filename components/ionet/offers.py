@@ -177,13 +177,17 @@ def offer_at(row: Hardware, *, wish: Wish, places: Sequence[Place]) -> Offer | N
     )
 
 
-def no_place(rows: Sequence[Hardware], wish: Wish) -> NoOfferError:
-    """Return the error for hardware that fits but has no room at any wished place."""
+def no_place(rows: Sequence[Hardware], wish: Wish, *, left_out: Sequence[str] = ()) -> NoOfferError:
+    """Return the error for hardware that fits but has no room at any wished place.
+
+    `left_out` is what would have room, and why it is not taken.
+    """
     names = ", ".join(sorted({row.name or str(row.hardware_id) for row in rows}))
     where = ", ".join(wish.locations) or "any location"
     return NoOfferError(
         f"no room for {wish.gpus} x {wish.gpu_type} in {where} now ({names} fits otherwise). "
         "Nothing was rented. Try again later or widen trainstack:locations."
+        + "".join(f"\n  left out: {one}" for one in left_out)
     )
 
 

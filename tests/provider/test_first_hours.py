@@ -17,7 +17,7 @@ from components.ledger import bad_places
 from components.ledger.page import Entry, Page
 from container.contract.bought_time import BoughtTime
 from tests.contract.caas_place import CaasPlace
-from tests.provider.builders import IDENTITY, NAME, PREFIX, deployment
+from tests.provider.builders import PREFIX, deployment
 from tests.provider.conftest import BeatingRuntime
 from tests.provider.fake_r2 import BUCKET, FakeR2
 from tests.provider.process import CallFailedError, Props, ProviderProcess
@@ -74,9 +74,10 @@ def rent(process: ProviderProcess, r2: FakeR2, **changes: object) -> tuple[str, 
 
 def check(process: ProviderProcess, machine: tuple[str, Props], **changes: object) -> str:
     process.provider = DeploymentReadyProvider()
-    found = process.create({**ready_inputs(*machine), **changes})[1]["statusUrl"]
-    process.provider = CaasDeploymentProvider()
-    return found
+    try:
+        return process.create({**ready_inputs(*machine), **changes})[1]["statusUrl"]
+    finally:
+        process.provider = CaasDeploymentProvider()
 
 
 def hours(caas: CaasPlace, deployment_id: str) -> float:
@@ -205,3 +206,98 @@ def test_a_machine_that_does_not_work_is_given_back_and_costs_its_first_hour(
     (bad,) = bad_places.from_json(r2.objects[f"/{BUCKET}/{bad_places.KEY}"])
     assert (bad.hardware_id, bad.location) == ("12", "2")
     assert reason in bad.reason
+
+
+def h100(r2: FakeR2, **changes: object) -> Props:
+    return planned(r2, gpuType="H100", maxCostUsd=90.0, **changes)
+
+
+def try_once(process: ProviderProcess, r2: FakeR2, **changes: object) -> str:
+    """Rent and check a machine that does not work; return its place."""
+    process.provider = CaasDeploymentProvider()
+    inputs, failures = process.check(h100(r2, **changes))
+    assert not failures, failures
+    machine = process.create(inputs)
+    with pytest.raises(CallFailedError, match="does not work"):
+        check(process, machine)
+    assert process.diff(*machine, inputs) == (True, ["deployment"]), "the next update rents anew"
+    offer = json.loads(machine[1]["offer"])
+    return f"{offer['hardwareId']} {offer['country']}"
+
+
+def test_the_next_update_takes_the_next_offer_up_to_so_many_attempts(process, caas, r2, runtime):
+    runtime.status = REFUSED
+    tried = [try_once(process, r2) for _ in range(3)]
+    assert len(set(tried)) == 3
+    assert "not: did not work on" in process.said()
+    _, failures = process.check(h100(r2))
+    (text,) = failures
+    assert "run main has tried 3 machines, and none worked. Nothing was rented" in text
+    assert text.count("gpu model (ordered H100 SXM, found NVIDIA H100 PCIe)") == 3
+    assert "raise trainstack:attempts, which is 3" in text
+    runtime.status = PASSED
+    inputs, failures = process.check(h100(r2, attempts=4.0))
+    assert not failures
+    machine = process.create(inputs)
+    check(process, machine)
+    assert hours(caas, machine[0]) == 3
+
+
+def test_what_was_tried_for_a_rerun_before_counts_no_more(process, caas, r2, runtime):
+    runtime.status = REFUSED
+    try_once(process, r2, attempts=1.0)
+    assert process.check(h100(r2, attempts=1.0))[1]
+    _, failures = process.check(h100(r2, attempts=1.0, identity="aaaaaaaa"))
+    assert not failures
+
+
+def test_the_last_attempt_says_which_key_allows_another(process, caas, r2, runtime):
+    machine = rent(process, r2, attempts=1.0)
+    runtime.status = REFUSED
+    with pytest.raises(CallFailedError, match="raise trainstack:attempts to try another"):
+        check(process, machine)
+    assert process.check(planned(r2, attempts=1.0))[1]
+    assert not process.check(planned(r2, attempts=2.0))[1]
+
+
+def test_giving_back_that_was_interrupted_goes_on_without_waiting_again(process, caas, r2, runtime):
+    machine = rent(process, r2)
+    runtime.status = REFUSED
+    caas.behave(every_key_is_bad=True)
+    with pytest.raises(CallFailedError):
+        check(process, machine)
+    page = Page.from_json(r2.objects[KEY])
+    noted = page.edited(lambda _: True, refused="no heartbeat in 30 minutes")
+    r2.objects[KEY] = noted.to_json()
+    caas.behave(every_key_is_bad=False)
+    runtime.status = PASSED
+    with pytest.raises(CallFailedError, match="no heartbeat in 30 minutes"):
+        check(process, machine)
+    assert caas.details(machine[0])["status"] == "destroyed"
+    assert [one.refused for one in Page.from_json(r2.objects[KEY]).entries] == [entry(r2).refused]
+
+
+def test_a_bucket_whose_list_of_bad_places_is_damaged_rents_all_the_same(process, caas, r2):
+    key = f"/{BUCKET}/{bad_places.KEY}"
+    r2.objects[key] = b"{}"
+    rent(process, r2)
+    assert "Where a machine did not work may be chosen again" in process.said()
+    assert "Delete that object to forget it" in process.said()
+    del r2.objects[key]
+    said = len(process.said())
+    process.check(planned(r2, identity="aaaaaaaa", run="other"))
+    assert "may be chosen again" not in process.said()[said:]
+
+
+def test_a_machine_of_an_older_release_is_neither_checked_nor_given_back(
+    process, caas, r2, runtime
+):
+    """Its state tells of no first hours, whatever the program asks for by now."""
+    inputs, _ = process.check(deployment(r2.url))
+    machine = process.create(inputs)
+    news = process.check(planned(r2, durationHours=1.0), machine[1])[0]
+    assert process.diff(*machine, news) == (False, [])
+    runtime.status = REFUSED
+    with pytest.raises(CallFailedError, match="It is still rented and billed"):
+        check(process, machine)
+    assert caas.details(machine[0])["status"] == "running"
