@@ -98,6 +98,8 @@ class TrainingRun(ComponentResource):
             "image": image.digest,
             "entrypoint": list(ENTRYPOINT),
             "trafficPort": TRAFFIC_PORT,
+            "firstHours": run.first_hours,
+            "attempts": run.attempts,
             "maxCostUsd": properties.dollars(run.max_cost_usd),
             "credentialsExpireOn": credentials.expire_on,
             "accessKeyId": credentials.access_key_id,

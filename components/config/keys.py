@@ -101,6 +101,16 @@ Hours = Annotated[
     PlainValidator(_hours),
     Field(description=f"{AUTO}, or whole hours, 1 to {MAX_HOURS}"),
 ]
+FirstHours = Annotated[
+    int,
+    Number,
+    Field(
+        ge=0,
+        le=MAX_HOURS,
+        description=f"whole hours, 0 (all at once, nothing is checked) to {MAX_HOURS}",
+    ),
+]
+Attempts = Annotated[int, Number, Field(ge=1, le=20, description="a whole number, 1 to 20")]
 Gpus = Annotated[int, Number, Field(ge=1, le=8, description="a whole number, 1 to 8")]
 Dollars = Annotated[
     Decimal,
@@ -194,6 +204,8 @@ class RunValues(_Keys):
     gpusPerContainer: Gpus = 8  # noqa: N815
     locations: Countries = []
     durationHours: Hours = AUTO  # noqa: N815
+    firstHours: FirstHours = 1  # noqa: N815
+    attempts: Attempts = 3
     maxCostUsd: Dollars = Decimal(150)  # noqa: N815
     maxUsdPerGpuHour: GpuHourDollars = Decimal(0)  # noqa: N815
     deviceBatchSize: BatchSize = 0  # noqa: N815
@@ -212,6 +224,8 @@ class RunKeys(_Keys):
     gpusPerContainer: Gpus | None = None  # noqa: N815
     locations: Countries | None = None
     durationHours: Hours | None = None  # noqa: N815
+    firstHours: FirstHours | None = None  # noqa: N815
+    attempts: Attempts | None = None
     maxCostUsd: Dollars | None = None  # noqa: N815
     maxUsdPerGpuHour: GpuHourDollars | None = None  # noqa: N815
     deviceBatchSize: BatchSize | None = None  # noqa: N815

@@ -40,6 +40,8 @@ class RunSettings:
     gpus_per_container: int
     locations: tuple[str, ...]
     duration_hours: int  # 0: as many as it needs on the machine that is found
+    first_hours: int  # bought before the machine is checked; 0: it is not, and all are bought
+    attempts: int  # how many machines may be tried
     max_cost_usd: Decimal
     max_usd_per_gpu_hour: Decimal  # 0: no such cap
     device_batch_size: int

@@ -247,6 +247,8 @@ def checked_runs(
             gpus_per_container=chosen.gpusPerContainer,
             locations=tuple(sorted({country.upper() for country in chosen.locations})),
             duration_hours=0 if chosen.durationHours == AUTO else chosen.durationHours,
+            first_hours=chosen.firstHours,
+            attempts=chosen.attempts,
             max_cost_usd=chosen.maxCostUsd,
             max_usd_per_gpu_hour=chosen.maxUsdPerGpuHour,
             device_batch_size=chosen.deviceBatchSize,

@@ -26,6 +26,12 @@ SECRET_INPUTS = (
 )
 
 
+_OF_ITS_RUN = (
+    *("cloud", "project", "stack", "run", "identity"),
+    *("accountId", "r2Endpoint", "bucket", "r2Prefix", "maxCostUsd", "attempts"),
+)
+
+
 class MachineArgs(TypedDict):
     """What tells one rental from another: a change of these is another machine or another run."""
 
@@ -57,6 +63,8 @@ class CaasDeploymentArgs(MachineArgs):
     autoHours: NotRequired[Input[bool]]
     timedFor: NotRequired[dict[str, str | float]]
     maxCostUsd: Input[int | float]
+    firstHours: Input[int]
+    attempts: Input[int]
     maxUsdPerGpuHour: NotRequired[Input[int | float]]
     credentialsExpireOn: Input[str]
     accessKeyId: Input[str]
@@ -107,11 +115,17 @@ class CaasDeployment(Resource, module="ionet", name="CaasDeployment"):
     r2Prefix: Output[str]  # noqa: N815
     estimatedCostUsd: Output[float]  # noqa: N815
     priceUsdPerHour: Output[str]  # noqa: N815
+    hoursFirst: Output[int]  # noqa: N815
+    durationHours: Output[int]  # noqa: N815
+    offer: Output[str]
+    privateName: Output[str]  # noqa: N815
+    rentedAt: Output[str]  # noqa: N815
 
     def __init__(
         self, name: str, args: CaasDeploymentArgs, opts: ResourceOptions | None = None
     ) -> None:
-        props: dict[str, Any] = {**args, "estimatedCostUsd": None, "priceUsdPerHour": None}
+        made = ("estimatedCostUsd", "priceUsdPerHour", "hoursFirst", "offer", "rentedAt")
+        props: dict[str, Any] = {"durationHours": None, **args, **dict.fromkeys(made)}
         for key in (one for one in SECRET_INPUTS if one in props):
             props[key] = Output.secret(props[key])
         # Also when the replacement is forced (`--replace`), where the provider's diff is not asked:
@@ -121,7 +135,7 @@ class CaasDeployment(Resource, module="ionet", name="CaasDeployment"):
 
 
 class DeploymentReady(Resource, module="ionet", name="DeploymentReady"):
-    """The first heartbeat of a deployment, and the address of its status page."""
+    """The first heartbeat of a deployment and its check; the address of its status page."""
 
     statusUrl: Output[str]  # noqa: N815
 
@@ -138,9 +152,12 @@ class DeploymentReady(Resource, module="ionet", name="DeploymentReady"):
             "deploymentId": deployment.id,
             "timeoutMinutes": timeout_minutes,
             "statusUrl": None,
-            **{
-                key: args[key]
-                for key in ("cloud", "run", "accountId", "r2Endpoint", "bucket", "r2Prefix")
-            },
+            # As rented, and not as the program says now: a machine may be an older release's.
+            "hoursFirst": deployment.hoursFirst,
+            "plannedHours": deployment.durationHours,
+            "offer": deployment.offer,
+            "privateName": deployment.privateName,
+            "rentedAt": deployment.rentedAt,
+            **{key: args[key] for key in _OF_ITS_RUN},
         }
         super().__init__(DeploymentReadyProvider(), name, props, opts)

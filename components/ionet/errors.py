@@ -69,7 +69,22 @@ class NotGoneError(IonetError):
 
 
 class NotReadyError(IonetError):
-    """The rented machine gave no sign of life in time, or ended before; it stays in the state."""
+    """The rented machine gave no sign of life in time, or ended before; it stays in the state.
+
+    `fault` is what is wrong with the machine itself; "" where nothing says that it is the machine.
+    """
+
+    def __init__(self, message: str, *, fault: str = "") -> None:
+        super().__init__(message)
+        self.fault = fault
+
+
+class MachineRefusedError(IonetError):
+    """A machine does not work and was given back; the next `pulumi up` tries another one."""
+
+
+class NoAttemptLeftError(IonetError):
+    """As many machines as one run may try did not work; nothing was rented."""
 
 
 class UnknownDeploymentError(IonetError):

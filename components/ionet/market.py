@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 from components.ionet import cost, offers
 from components.ionet import quote as quotes
@@ -12,9 +14,11 @@ from components.ionet.errors import (
     NoOfferError,
     RequestRefusedError,
 )
-from components.ionet.models import Bill, Hardware
+from components.ionet.models import Bill, Hardware, Place
 from components.ionet.offers import Offer, Wish
 from components.ionet.quote import NOT_QUOTED, Candidate, Quote
+
+NO_ROOM: Final = "no room at an allowed place"
 
 
 def quote(
@@ -33,7 +37,8 @@ def quote(
         fit, none = [], error
     candidates = [_candidate(client, row, wish) for row in fit]
     if fit and not any(one.offer or one.why_not == NOT_QUOTED for one in candidates):
-        none = offers.no_place(fit, wish)
+        left_out = [f"{one.name}: {one.why_not}" for one in candidates if one.why_not != NO_ROOM]
+        none = offers.no_place(fit, wish, left_out=left_out)
     candidates += [
         Candidate(
             row=row,
@@ -80,6 +85,14 @@ def confirm(
     raise NoOfferError(
         f"{offer} was chosen and is gone. Nothing was rented. Run `pulumi up` again to choose anew."
     )
+
+
+def bought_first(client: Client, offer: Offer, *, hours: int, planned_hours: int) -> Offer:
+    """Return an offer for the planned hours as one for the first of them, the rest set apart."""
+    if hours >= planned_hours:
+        return offer
+    first_usd = min(extension_usd(client, offer, hours=hours), offer.total_usd)
+    return dataclasses.replace(offer, total_usd=first_usd, rest_usd=offer.total_usd - first_usd)
 
 
 def extension_usd(client: Client, offer: Offer, *, hours: int) -> Decimal:
@@ -131,7 +144,7 @@ def _candidate(client: Client, row: Hardware, wish: Wish) -> Candidate:
     places = [] if row.regional else client.places(row.hardware_id, gpus=wish.gpus)
     offer = offers.offer_at(row, wish=wish, places=places)
     if offer is None:
-        return Candidate(row=row, wish=wish, available=0, why_not="no room at an allowed place")
+        return Candidate(row=row, wish=wish, available=0, why_not=_no_room(row, wish, places))
     found = Candidate(row=row, wish=wish, place=offer.country, available=row.available)
     if not row.regional:
         here = [one for one in places if one.location_id in offer.location_ids]
@@ -150,6 +163,15 @@ def _candidate(client: Client, row: Hardware, wish: Wish) -> Candidate:
     return dataclasses.replace(
         found, offer=dataclasses.replace(offer, total_usd=total), fees_usd=fees
     )
+
+
+def _no_room(row: Hardware, wish: Wish, places: Sequence[Place]) -> str:
+    """Say why no place of a row will do: where a machine did not work, or there is none free."""
+    anywhere = dataclasses.replace(wish, bad=())
+    if offers.offer_at(row, wish=anywhere, places=places) is None:
+        return NO_ROOM
+    bad = (wish.bad_at(row.hardware_id, place.location_id) for place in places)
+    return next(why for why in bad if why)
 
 
 def _bill(client: Client, offer: Offer, *, hours: int) -> Bill | None:

@@ -15,6 +15,7 @@ from components.config.run_settings import RunSettings, TimedFor, models_of
 from components.ionet import cost
 from components.ionet.errors import NoOfferError
 from components.ionet.models import Hardware, HardwareId, LocationRef, Place
+from components.ledger.bad_places import BadPlaces
 from container.contract.gpu_name import GpuName
 from container.contract.nearest import hint
 from container.contract.recipe import slowness
@@ -32,6 +33,12 @@ class Wish:
     hours: int  # 0: as many as the run needs on what is found
     timed_for: TimedFor | None = None  # None: nothing is known of how long it takes
     max_usd_per_gpu_hour: Decimal = Decimal(0)  # 0: no such cap
+    bad: BadPlaces = ()  # where a machine did not work
+
+    def bad_at(self, hardware_id: HardwareId, location: LocationRef) -> str:
+        """Return why that hardware at that place is left out, "" where it is not."""
+        found = (one for one in self.bad if one.is_of(hardware_id, location))
+        return next((one.why_not for one in found), "")
 
     @property
     def models(self) -> tuple[GpuName, ...]:
@@ -70,6 +77,7 @@ class Offer:
     country: str
     price_usd_per_hour: Decimal
     total_usd: Decimal  # for the hours bought; the vendor's quote with fees, where there is one
+    rest_usd: Decimal = Decimal(0)  # of hours that are bought once the machine is checked
 
     @property
     def gpu(self) -> GpuName:
@@ -150,7 +158,9 @@ def offer_at(row: Hardware, *, wish: Wish, places: Sequence[Place]) -> Offer | N
         open_places = [
             place
             for place in places
-            if place.available_replicas > 0 and (not wish.locations or place.iso2 in wish.locations)
+            if place.available_replicas > 0
+            and (not wish.locations or place.iso2 in wish.locations)
+            and not wish.bad_at(row.hardware_id, place.location_id)
         ]
         if not open_places:
             return None
@@ -167,13 +177,17 @@ def offer_at(row: Hardware, *, wish: Wish, places: Sequence[Place]) -> Offer | N
     )
 
 
-def no_place(rows: Sequence[Hardware], wish: Wish) -> NoOfferError:
-    """Return the error for hardware that fits but has no room at any wished place."""
+def no_place(rows: Sequence[Hardware], wish: Wish, *, left_out: Sequence[str] = ()) -> NoOfferError:
+    """Return the error for hardware that fits but has no room at any wished place.
+
+    `left_out` is what would have room, and why it is not taken.
+    """
     names = ", ".join(sorted({row.name or str(row.hardware_id) for row in rows}))
     where = ", ".join(wish.locations) or "any location"
     return NoOfferError(
         f"no room for {wish.gpus} x {wish.gpu_type} in {where} now ({names} fits otherwise). "
         "Nothing was rented. Try again later or widen trainstack:locations."
+        + "".join(f"\n  left out: {one}" for one in left_out)
     )
 
 
@@ -191,6 +205,8 @@ def obstacle(row: Hardware, wish: Wish) -> str:
             return "no location given"
         if wish.locations and row.location not in wish.locations:
             return f"in {row.location}"
+        if why := wish.bad_at(row.hardware_id, row.location):
+            return why
     elif size is not None and size < wish.gpus:
         return f"at most {size} in a container"
     return _too_small(row, wish) or _too_slow(row, wish)

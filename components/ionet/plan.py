@@ -22,7 +22,8 @@ from components.ionet import (
 from components.ionet.change import Change
 from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError
-from components.ionet.rental import account, extend, others, restart
+from components.ionet.offers import Wish
+from components.ionet.rental import account, extend, first_hours, others, restart
 from components.ionet.rental.extension import Extension
 from components.ionet.restart_plan import RestartPlan
 from components.ledger import budget
@@ -165,6 +166,11 @@ def require_no_other(client: Client, news: Props) -> Budget:
     if reading is None:
         page = Page(owner=properties.owner(news))
         return budget.of_page(page, cap_usd=properties.cap_usd(news), known=known)
+    first_hours.require_attempt(
+        reading.page,
+        properties.known_text(news, "identity"),
+        attempts=properties.known(news).get("attempts") or 0,
+    )
     others.require_none(
         client,
         client.deployments(),
@@ -174,6 +180,17 @@ def require_no_other(client: Client, news: Props) -> Budget:
         known={one.deployment_id for one in known},
     )
     return budget.of_page(reading.page, cap_usd=properties.cap_usd(news), known=known)
+
+
+def without_bad_places(props: Props, wish: Wish) -> Wish:
+    """Return a wish that leaves out where machines did not work, as far as that can be read."""
+    try:
+        place, access = properties.place(props), properties.access(props)
+        bad = session.ledger(place, access, read_for_s=READ_FOR_S).bad_places()
+    except TrainstackError as error:
+        session.say(f"{props['run']}: {error} Where a machine did not work may be chosen again")
+        return wish
+    return replace(wish, bad=bad)
 
 
 def _wanted(olds: Props, news: Props) -> dict[str, Any]:
@@ -319,7 +336,15 @@ def _end(deployment_id: str, olds: Props, old: dict[str, Any]) -> ending.End | N
         rented_at=properties.rented_at(olds),
         now=session.now(),
     )
+    if over and _was_refused(deployment_id, olds):
+        over = False  # it was given back
     return ending.end_of(session.verdict(olds), hours_over=over)
+
+
+def _was_refused(deployment_id: str, olds: Props) -> bool:
+    reading = _reading(olds)
+    entries = reading.page.entries if reading else ()
+    return any(one.deployment_id == deployment_id and one.refused for one in entries)
 
 
 def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, Any]) -> None:

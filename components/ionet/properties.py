@@ -34,7 +34,19 @@ AUTO_HOURS = "autoHours"
 """There where the config leaves the hours to the machine that is found: they are resolved once."""
 
 RENTED_AT = "rentedAt"
-INTEGERS = ("durationHours", "gpusPerContainer", "renew", "trafficPort")
+HOURS_FIRST = "hoursFirst"
+"""How many hours were bought first, of a machine that is to be checked; else it is not there."""
+
+INTEGERS = (
+    "attempts",
+    "durationHours",
+    "firstHours",
+    "gpusPerContainer",
+    "hoursFirst",
+    "plannedHours",
+    "renew",
+    "trafficPort",
+)
 
 
 class _UnknownValue:
@@ -66,6 +78,8 @@ class Rental:
     run: str
     wish: Wish
     offer: Offer
+    first_hours: int  # bought before the machine is checked; 0: it is not, and all are bought
+    attempts: int  # how many machines it may try; 0 in a state of before that was counted
     max_cost_usd: Decimal
     place: RunPlace
     image: str
@@ -80,6 +94,11 @@ class Rental:
     ping_url: str = field(repr=False)
     registry_username: str
     registry_secret: str = field(repr=False)
+
+    @property
+    def bought_hours(self) -> int:
+        """How many of the planned hours are bought before the machine is checked."""
+        return min(self.first_hours or self.wish.hours, self.wish.hours)
 
     def secret_env(self) -> dict[str, str]:
         """Return the secret variables that the container gets."""
@@ -104,7 +123,7 @@ class Rental:
             **self.env,
             **written(
                 image_digest=self.image,
-                duration_hours=self.wish.hours,
+                duration_hours=self.bought_hours,
                 price_usd_per_hour=self.offer.price_usd_per_hour,
                 gpu_rented=self.gpu_rented,
                 rental=private_name,
@@ -112,7 +131,7 @@ class Rental:
         }
         return DeployRequest(
             private_name=private_name,
-            duration_hours=self.wish.hours,
+            duration_hours=self.bought_hours,
             gpus_per_container=self.wish.gpus,
             hardware_id=self.offer.hardware_id,
             location_ids=self.offer.location_ids,
@@ -142,6 +161,19 @@ def wish(props: Props) -> Wish:
         max_usd_per_gpu_hour=Decimal(str(values.get("maxUsdPerGpuHour") or 0)),
         timed_for=_timed_for(values.get("timedFor")),
     )
+
+
+def first_hours(props: Props, *, planned_hours: int) -> int:
+    """Return how many hours are bought before the machine is checked; 0 where all are at once."""
+    first = known(props).get("firstHours") or 0
+    return first if first < planned_hours else 0
+
+
+def hours_of(wanted: Rental, *, bought: int) -> dict[str, int]:
+    """Return the hours of a rental as its state has them: the planned ones of one to be checked."""
+    if not wanted.first_hours:
+        return {HOURS: bought}
+    return {HOURS: max(bought, wanted.wish.hours), HOURS_FIRST: bought}
 
 
 def timed_for(figures: TimedFor) -> dict[str, str | float]:
@@ -201,6 +233,8 @@ def rental(props: Props) -> Rental:
         run=values["run"],
         wish=wish(props),
         offer=chosen,
+        first_hours=values.get("firstHours") or 0,
+        attempts=values.get("attempts") or 0,
         max_cost_usd=cap_usd(props),
         place=place(props),
         image=values["image"],

@@ -29,20 +29,25 @@ from components.ionet import (
     plan,
     properties,
     quote,
-    readiness,
+    ready,
     restarting,
     run_tokens,
     session,
 )
 from components.ionet.change import AS_RENTED
-from components.ionet.errors import NotReadyError, NotToldError, UnknownDeploymentError
+from components.ionet.errors import NotToldError, UnknownDeploymentError
 from components.ionet.rental import bought_time, close, extend, give_back, rent, send
 from components.r2.verdict_reader import VerdictReader
 
 IDENTITY_BYTES = 4
 ACCESS_TOKEN_BYTES = 24
 IDENTITY_OUTPUTS = ("accessToken",)
-DEPLOYMENT_OUTPUTS = ("estimatedCostUsd", "priceUsdPerHour", properties.RENTED_AT)
+DEPLOYMENT_OUTPUTS = (
+    "estimatedCostUsd",
+    "priceUsdPerHour",
+    properties.HOURS_FIRST,
+    properties.RENTED_AT,
+)
 READY_OUTPUTS = ("statusUrl",)
 
 
@@ -136,6 +141,7 @@ class CaasDeploymentProvider(ResourceProvider):
             so_far = plan.require_no_other(client, news)
             session.say(f"{news['run']}: {so_far}")
             spent_usd = so_far.used_usd
+            wish = plan.without_bad_places(news, wish)
             quoted = market.quote(client, wish, cap_usd=cap_usd, spent_usd=spent_usd)
             found, offer = market.chosen(quoted)
             credentials.require_lasting_credentials(
@@ -147,6 +153,8 @@ class CaasDeploymentProvider(ResourceProvider):
         summary = market.summary(offer, wish, cap_usd=cap_usd, spent_usd=spent_usd)
         session.say(f"{news['run']}: {summary}\n{quote.table(quoted)}")
         session.say(f"{news['run']}: {quote.comparison(found)}")
+        if first := properties.first_hours(news, planned_hours=found.hours):
+            session.say(f"{news['run']}: {quote.first_hours(found, hours=first)}")
         kept = {properties.OFFER: offer.to_text(), properties.HOURS: found.hours}
         return CheckResult({**news, **kept}, [])
 
@@ -164,6 +172,7 @@ class CaasDeploymentProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Rent, or adopt what an earlier attempt rented; return as soon as there is an id."""
         wanted = properties.rental(props)
+        wanted = dataclasses.replace(wanted, wish=plan.without_bad_places(props, wanted.wish))
         place = wanted.place
         credentials.require_lasting_credentials(
             wanted.credentials_expire_on,
@@ -209,11 +218,12 @@ class CaasDeploymentProvider(ResourceProvider):
             "privateName": rented.name,
             "image": rented.image,
             "env": dict(rented.env),
-            "durationHours": rented.hours,  # fewer than asked for are extended by the next update
+            # Fewer than asked for are extended: by the next update, or once a machine is checked.
+            **properties.hours_of(wanted, bought=rented.hours),
             properties.OFFER: rented.offer.to_text(),
             properties.RENTED_AT: rented.rented_at.isoformat() if rented.rented_at else "",
             "priceUsdPerHour": str(rented.offer.price_usd_per_hour),
-            "estimatedCostUsd": cost.rounded(rented.offer.total_usd),
+            "estimatedCostUsd": cost.rounded(rented.offer.total_usd + rented.offer.rest_usd),
         }
         return CreateResult(rented.id, outs)
 
@@ -297,7 +307,7 @@ class CaasDeploymentProvider(ResourceProvider):
 
 
 class DeploymentReadyProvider(ResourceProvider):
-    """The wait for a deployment's address and first heartbeat."""
+    """The wait for a deployment's first heartbeat and its check, then the rest of its hours."""
 
     serialize_as_secret_always = False
 
@@ -319,19 +329,7 @@ class DeploymentReadyProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Wait, bounded; a run that has its verdict already needs no heartbeat."""
         deployment_id = str(props["deploymentId"])
-        try:
-            address = readiness.wait(
-                session.client(props["cloud"]),
-                deployment_id,
-                run=props["run"],
-                timeout_s=float(props["timeoutMinutes"]) * 60,
-                still_wanted=engine_watchdog.require_alive,
-                say=session.say,
-            )
-        except NotReadyError:
-            if session.verdict(props) is None:
-                raise
-            address = ""
+        address = ready.ready(deployment_id, props)
         return CreateResult(deployment_id, {**props, "statusUrl": address})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:

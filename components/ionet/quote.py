@@ -150,6 +150,14 @@ def comparison(one: Candidate) -> str:
     )
 
 
+def first_hours(one: Candidate, *, hours: int) -> str:
+    """Return in which order the hours are bought."""
+    return (
+        f"buys {hours} h first, and the other {one.hours - hours} h once the machine is checked; "
+        "one that does not work is given back"
+    )
+
+
 def table(quote: Quote) -> str:
     """Return the candidates as lines of at most 80 columns, the choice marked with an arrow."""
     shown = quote.candidates[:MAX_LISTED]

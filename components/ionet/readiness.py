@@ -1,8 +1,9 @@
-"""Waits for a rented machine's first sign of life: its address, then the run's own status."""
+"""Waits for a rented machine: its address, the run's own status, then what its check says."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, cast
 
 import requests
@@ -12,10 +13,22 @@ from components.ionet.client import Client
 from components.ionet.errors import NotFoundError, NotReadyError, UnclearError
 from components.ionet.rental import account
 from components.ionet.rental.waiting import Clock, Say
+from container.contract.machine_trust import Judged, judged
 
 TIMEOUT_S = (5.0, 20.0)
 POLL_S = 1.0
 SAY_EVERY_S = 15.0
+POLL_CHECK_S = 5.0
+SAY_CHECK_EVERY_S = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """One look at a machine; `status` is the run's own, None where nobody or another answers."""
+
+    step: str
+    address: str = ""
+    status: dict[str, Any] | None = None
 
 
 def wait(
@@ -40,10 +53,11 @@ def wait(
     while True:
         still_wanted()
         waited_s = clock.now() - started
-        step, address = _look(client, deployment_id, run=run)
-        if address:
-            say(f"{run}: first heartbeat after {waited_s:.0f} s at {address}")
-            return address
+        seen = look(client, deployment_id, run=run)
+        step = seen.step
+        if seen.status is not None:
+            say(f"{run}: first heartbeat after {waited_s:.0f} s at {seen.address}")
+            return seen.address
         if step != said or clock.now() - said_at >= SAY_EVERY_S:
             say(f"{run}: {step} ({waited_s:.0f} s)")
             said_at, said = clock.now(), step
@@ -53,34 +67,67 @@ def wait(
                 f"{timeout_s / 60:.0f} minutes (last seen: {step}). It is still rented and stays "
                 "in the state: `pulumi up` waits again, `python -m runs logs` shows what it wrote "
                 "to the bucket, `pulumi destroy` gives it back. trainstack:readyTimeoutMinutes "
-                "sets the time."
+                "sets the time.",
+                fault=f"no heartbeat in {timeout_s / 60:.0f} minutes (last seen: {step})",
             )
         clock.sleep(POLL_S)
 
 
-def _look(client: Client, deployment_id: str, *, run: str) -> tuple[str, str]:
+def wait_checked(
+    client: Client,
+    deployment_id: str,
+    *,
+    run: str,
+    left_s: Callable[[], float],
+    still_wanted: Callable[[], None],
+    say: Say,
+    clock: Clock | None = None,
+) -> Judged:
+    """Return what the machine's own check comes to, once that can be told; never "wait".
+
+    `left_s` tells how many seconds the check may still take: then what is known decides. Raises
+    NotReadyError when the deployment ends first, or its container refuses the machine.
+    """
+    clock = clock or Clock()
+    said_at, said = clock.now() - SAY_EVERY_S, ""
+    while True:
+        still_wanted()
+        seen = look(client, deployment_id, run=run)
+        due_s = left_s()
+        found = judged(seen.status, is_due=due_s <= 0)
+        if found.kind != "wait":
+            return found
+        if found.why != said or clock.now() - said_at >= SAY_CHECK_EVERY_S:
+            said_at, said = clock.now(), found.why
+            say(f"{run}: {found.why}; {max(due_s, 0) / 60:.0f} min at most")
+        clock.sleep(POLL_CHECK_S)
+
+
+def look(client: Client, deployment_id: str, *, run: str) -> Seen:
+    """Look once; raises NotReadyError for one that has ended, or says that it does not train."""
     try:
         deployment = client.deployment(deployment_id)
         workers = client.workers(deployment_id)
     except UnclearError:
-        return "io.net does not answer", ""
+        return Seen(step="io.net does not answer")
     except NotFoundError:
-        return _unknown(client, deployment_id, run=run), ""
+        return Seen(step=_unknown(client, deployment_id, run=run))
     if deployment.life != "alive":
         raise _ended(deployment_id, run=run, how=deployment.status.lower())
     address = next((worker.public_url for worker in workers if worker.public_url), "")
     if not address:
         events = [event for worker in workers for event in worker.events]
-        return ", ".join([deployment.status.lower(), *events[-1:]]), ""
+        return Seen(step=", ".join([deployment.status.lower(), *events[-1:]]))
     status = _status(address, run=run)
     if status is None:
-        return "container started, no heartbeat yet", ""
+        return Seen(step="container started, no heartbeat yet")
     if reason := " ".join(str(status.get("no_verdict") or "").split())[:300]:
         raise NotReadyError(
             f"deployment {deployment_id} of run {run} answers, and does not train: {reason}. It is "
-            "still rented and billed: `pulumi destroy` gives it back."
+            "still rented and billed: `pulumi destroy` gives it back.",
+            fault=reason if status.get("machine") == "refused" else "",
         )
-    return "alive", address
+    return Seen(step="alive", address=address, status=status)
 
 
 def _unknown(client: Client, deployment_id: str, *, run: str) -> str:
@@ -96,7 +143,10 @@ def _unknown(client: Client, deployment_id: str, *, run: str) -> str:
 def _ended(deployment_id: str, *, run: str, how: str) -> NotReadyError:
     return NotReadyError(
         f"deployment {deployment_id} of run {run} is {how} before its first heartbeat. `python -m "
-        "runs logs` shows what it wrote to the bucket; `pulumi up` rents it again, or says why not."
+        "runs logs` shows what it wrote to the bucket; `pulumi up` rents it again, or says why "
+        "not.",
+        # Any other end may be somebody's hand, or the end of its hours.
+        fault="io.net could not start it" if how == "failed" else "",
     )
 
 

@@ -29,7 +29,8 @@ class KnownRental:
 class Budget:
     """The most that a run may ever cost, with what of it is spent and reserved.
 
-    Reserved is what was asked for and not answered clearly: it is spent, or comes back.
+    Reserved is what was asked for and not answered clearly, and what a machine costs once it is
+    checked: it is spent, or comes back.
     """
 
     cap_usd: Decimal
@@ -78,11 +79,12 @@ def of_page(
 def _of_entry(entry: Entry, of_state: KnownRental | None) -> tuple[Decimal, Decimal]:
     """Return what is spent and what is reserved of an entry, and of the state's word on it."""
     if of_state is None or not entry.is_open:
-        return entry.spent_usd, entry.reserved_usd
+        return entry.spent_usd, entry.reserved_usd + entry.awaited_usd
     if entry.state == "asked":
-        return of_state.usd, Decimal(0)
+        return of_state.usd, entry.awaited_usd
     spent = max(entry.spent_usd, of_state.usd)
-    return spent, max(entry.spent_usd + entry.reserved_usd - spent, Decimal(0))
+    reserved = max(entry.spent_usd + entry.reserved_usd - spent, Decimal(0))
+    return spent, reserved + entry.awaited_usd
 
 
 def _short(amount: Decimal) -> str:

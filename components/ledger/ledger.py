@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import tenacity
 
 from components.errors import TrainstackError
+from components.ledger import bad_places
+from components.ledger.bad_places import BadPlace, BadPlaces, BadPlacesError
 from components.ledger.page import FOLDER, Owner, Page, PageError
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import s3_client
@@ -65,6 +67,14 @@ class Ledger(Protocol):
         """Return all pages of the bucket. Raises LedgerError."""
         ...
 
+    def bad_places(self) -> BadPlaces:
+        """Return where machines did not work, what is forgotten left out. Raises LedgerError."""
+        ...
+
+    def remember_bad(self, place: BadPlace) -> None:
+        """Add a place where a machine did not work. Raises LedgerError."""
+        ...
+
 
 class BucketLedger:
     """The ledger in a real bucket, through the first of some accesses that the bucket takes.
@@ -102,32 +112,60 @@ class BucketLedger:
     def pages(self) -> list[Page]:
         return self._retrying(self._read_for_s, self._pages, self._readers)
 
+    def bad_places(self) -> BadPlaces:
+        def read(client: S3Client) -> BadPlaces:
+            raw, now, _ = self._object(client, bad_places.KEY)
+            return bad_places.standing(self._places(raw), now=now)
+
+        return self._retrying(self._read_for_s, read, self._readers)
+
+    def remember_bad(self, place: BadPlace) -> None:
+        def add(client: S3Client) -> None:
+            raw, _, etag = self._object(client, bad_places.KEY)
+            places = bad_places.with_place(self._places(raw), place)
+            self._put(client, bad_places.KEY, bad_places.to_json(places), etag=etag)
+
+        self._retrying(self._write_for_s, add, self._writers)
+
     def _edit(self, client: S3Client, owner: Owner, change: Edit) -> Reading:
         before, etag = self._read(client, owner)
         page = change(before.page, before.now)
         if page == before.page:
             return before
+        return Reading(page=page, now=self._put(client, owner.key, page.to_json(), etag=etag))
+
+    def _put(self, client: S3Client, key: str, body: bytes, *, etag: str) -> datetime:
         condition: dict[str, Any] = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         answer = client.put_object(
-            Bucket=self._bucket,
-            Key=owner.key,
-            Body=page.to_json(),
-            ContentType="application/json",
-            **condition,
+            Bucket=self._bucket, Key=key, Body=body, ContentType="application/json", **condition
         )
-        return Reading(page=page, now=_now(answer))
+        return _now(answer)
 
     def _read(self, client: S3Client, owner: Owner) -> tuple[Reading, str]:
+        raw, now, etag = self._object(client, owner.key)
+        page = Page(owner=owner) if raw is None else self._parsed(owner.key, raw)
+        return Reading(page=page, now=now), etag
+
+    def _object(self, client: S3Client, key: str) -> tuple[bytes | None, datetime, str]:
+        """Return an object (None: there is none), the bucket's time, and the object's version."""
         from botocore.exceptions import ClientError
 
         try:
-            answer = client.get_object(Bucket=self._bucket, Key=owner.key)
+            answer = client.get_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
             if kind_of(error) not in ("absent", "no bucket"):
                 raise
-            return Reading(page=Page(owner=owner), now=_now(error.response)), ""
-        page = self._parsed(owner.key, answer["Body"].read())
-        return Reading(page=page, now=_now(answer)), answer["ETag"]
+            return None, _now(error.response), ""
+        return answer["Body"].read(), _now(answer), answer["ETag"]
+
+    def _places(self, raw: bytes | None) -> BadPlaces:
+        try:
+            return () if raw is None else bad_places.from_json(raw)
+        except BadPlacesError as error:
+            raise LedgerError(
+                f"what did not work, {self._bucket}/{bad_places.KEY}, cannot be read: {error}. "
+                "Delete that object to forget it, or use the version of this project that wrote it."
+            ) from None
 
     def _pages(self, client: S3Client) -> list[Page]:
         from botocore.exceptions import ClientError

@@ -81,6 +81,9 @@ class Entry:
     attempts: int = 0  # of the run, before it was told so
     restart_refused: str = ""  # why the vendor started no other container on it, when it was asked
     charged: bool = False  # `usd` is what the vendor said that it charged
+    planned_hours: int = 0  # to be bought in all once its machine is checked; 0: all at once
+    rest_usd: Decimal = Decimal(0)  # set aside for those of them that are not bought first
+    refused: str = ""  # why its machine does not work: an attempt, and no verdict
 
     @property
     def reserved_usd(self) -> Decimal:
@@ -96,6 +99,12 @@ class Entry:
             return self.extending_usd
         more = max((self.extending_to or self.hours) - self.hours, 0)
         return self.usd * more / max(self.hours, 1)
+
+    @property
+    def awaited_usd(self) -> Decimal:
+        """What is set aside for the hours that are bought once its machine is checked."""
+        waits = self.is_open and not self.refused and self.extending_at is None
+        return self.rest_usd if waits and self.hours < self.planned_hours else Decimal(0)
 
     @property
     def spent_usd(self) -> Decimal:
@@ -123,6 +132,10 @@ class Page:
     def open_entries(self) -> tuple[Entry, ...]:
         """Return those because of which a machine may live."""
         return tuple(entry for entry in self.entries if entry.is_open)
+
+    def refused(self, identity: str) -> tuple[Entry, ...]:
+        """Return the rentals of an identity whose machines did not work, oldest first."""
+        return tuple(one for one in self.entries if one.identity == identity and one.refused)
 
     def ended_identities(self) -> frozenset[str]:
         """Return the identities of which machines were rented, and none may live any more."""
@@ -201,6 +214,7 @@ def _members(entry: Entry) -> dict[str, Any]:
         "asked_at": _written(entry.asked_at),
         "extending_at": _written(entry.extending_at) if entry.extending_at else None,
         "extending_usd": None if entry.extending_usd is None else str(entry.extending_usd),
+        "rest_usd": str(entry.rest_usd),
     }
 
 
@@ -257,4 +271,7 @@ def _entry(members: Mapping[str, Any]) -> Entry:
         charged=members.get("charged") is True,
         token_id=_text(members.get("token_id") or ""),
         renew=_whole(members.get("renew") or 0),
+        planned_hours=_whole(members.get("planned_hours") or 0),
+        rest_usd=_amount(members.get("rest_usd") or 0),
+        refused=_text(members.get("refused") or ""),
     )

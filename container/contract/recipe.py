@@ -27,7 +27,7 @@ from container.contract.commits import Generation, misfit
 from container.contract.gpu_name import GpuName
 from container.contract.nearest import hint
 from container.contract.recipe_hours import SettingValue as SettingValue
-from container.contract.recipe_hours import Timing, hours
+from container.contract.recipe_hours import Timing, base_hours, hours
 
 PLACEHOLDERS = frozenset(
     {
@@ -169,6 +169,14 @@ class Recipe:
             expected_hours=self.expected_hours,
             gpus=self.gpus,
         )
+
+    def base_seconds(self, *, gpu_type: str, gpus: int) -> float:
+        """Return how long base training takes with its settings on these GPUs; 0: not known."""
+        if self.timing is None or not self.gpus:
+            return 0.0
+        timed = load_recipe(self.name).values() if self.name in known_recipes() else self.values()
+        on_timed = base_hours(self.timing, timed=timed, values=self.values())
+        return on_timed * 3600 * self.times_as_long(gpu_type=gpu_type, gpus=gpus)
 
     def values(self) -> dict[str, SettingValue]:
         """Return the settings as a flat mapping, overrides applied."""

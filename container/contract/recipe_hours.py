@@ -39,6 +39,9 @@ _EVALUATIONS: Final[Mapping[str, tuple[int, float]]] = {
 """How many examples are about all, and how many hours eight H100 take over them with 20 layers:
 estimates, from how much more than at 24 layers the rest takes at 32."""
 
+LEAST_TIMED_HOURS: Final = 0.1
+"""What takes less tells nothing of a step: compiling and the first data are most of it."""
+
 _REFERENCE_DEPTH: Final = 12  # nanochat computes its steps' size from that model's
 
 
@@ -70,6 +73,16 @@ def hours(
     asked = (_evaluated(timing, values) - _evaluated(timing, timed)) * 8 / max(gpus, 1)
     shortest = (expected_hours - timing.base_hours) / 2
     return max(expected_hours + trained + asked, shortest)
+
+
+def base_hours(
+    timing: Timing, *, timed: Mapping[str, SettingValue], values: Mapping[str, SettingValue]
+) -> float:
+    """Return how long base training takes with `values`; 0 where too little of it was timed."""
+    if timing.base_hours < LEAST_TIMED_HOURS:
+        return 0.0
+    per_work = timing.base_hours / (_parameters(timing, timed) * _base_tokens(timing, timed))
+    return per_work * _parameters(timing, values) * _base_tokens(timing, values)
 
 
 def _work(timing: Timing, values: Mapping[str, SettingValue]) -> float:

@@ -111,6 +111,8 @@ class RunStatus(Record):
     bought_left_s: float | None = None  # until the machine's hours are over; None: not known
     in_time: Literal["", "yes", "no", "unknown"] = ""  # whether it ends then; asked near the end
     stage_needs_s: float | None = None  # what the running stage still takes at its pace
+    machine: Literal["", "checking", "passed", "refused"] = ""  # machine_trust.py says what each is
+    machine_why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +144,7 @@ class Attempt(Record):
     point: str = ""  # where it went on: "<first stage to run>@<step>"; equal ones are counted
     device_batch_size: int = 0  # that it began with; 0 when unknown
     all_reduce_bytes_per_s: float = 0.0  # of each GPU's link, measured; 0 where it was not
+    refused: str = ""  # why its machine does not work; such an attempt says nothing of the run
 
 
 @dataclass(frozen=True, kw_only=True)

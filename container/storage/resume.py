@@ -191,7 +191,7 @@ def look(bucket: RunBucket) -> PastAttempts:
         stages=MappingProxyType(stages),
         markers=MappingProxyType({stage: tuple(some) for stage, some in markers.items()}),
         artifacts=tuple(kept.values()),
-        points=tuple(one.point for one in attempts if one.number > mended),
+        points=tuple(one.point for one in attempts if one.number > mended and not one.refused),
         notes=tuple(notes),
     )
 

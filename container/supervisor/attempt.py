@@ -25,11 +25,16 @@ from container.supervisor.hours_watch import Hours
 from container.supervisor.machine_check import Check, Gpu, gpu_memory_in_use, verify
 from container.telemetry.run_status import LiveStatus
 
+BASE = "base"  # the stage whose hours a recipe's timing tells
 OWN_STAGES_BEFORE, OWN_STAGES_AFTER = ("verify",), ("flush", "verdict")
 
 
 class ForeignRunError(Exception):
     """The prefix holds another run, which this container must not touch; there is no verdict."""
+
+
+class MachineRefusedError(Exception):
+    """The run cannot train on this machine, and may on another: there is no verdict."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +77,10 @@ class Timing:
 
 
 def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
-    """Run all stages; raises ForeignRunError, or StoppedError when another container took over."""
+    """Run all stages.
+
+    Raises ForeignRunError, MachineRefusedError, or StoppedError when another container took over.
+    """
     live_status, past = context.live_status, context.past
     names = [stage.name for stage in context.recipe.stages]
     live_status.plan([*OWN_STAGES_BEFORE, *names, *OWN_STAGES_AFTER])
@@ -89,14 +97,19 @@ def run_attempt(context: RunContext, *, timing: Timing) -> RunEnd:
             context.environment, context.recipe, context.bucket, clock=context.clock
         )
         attempt = _record_start(context, gpus, point=point)
-        refused = _refused(context, checks) or _check_all_reduce(context, attempt)
-        if refused:
+        refused = _refused(context, checks)
+        if refused and any(one.outcome == "refused" and one.is_of_run for one in checks):
             return RunEnd(outcome="failed", stage="verify", reason=refused)
+        attempt, refused = (attempt, refused) if refused else _check_all_reduce(context, attempt)
+        if refused:
+            _record_refusal(context, replace(attempt, refused=refused))
+            raise MachineRefusedError(refused)
         times = past.times_at(point)
         if times >= SAME_POINT_LIMIT:
             reason = f"{times} attempts in a row ended without getting beyond {point}"
             return RunEnd(outcome="failed", stage=point.partition("@")[0], reason=reason)
         live_status.end_stage("verify", "done")
+        _expect_speed(context)
         live_status.say("training")
         pipeline.run()
         return _flush(context, pipeline)
@@ -152,23 +165,44 @@ def _refused(context: RunContext, checks: Sequence[Check]) -> str:
     return f"the machine is not what was ordered: {'; '.join(refused)}" if refused else ""
 
 
-def _check_all_reduce(context: RunContext, attempt: Attempt) -> str:
-    """Let the ranks reduce once; records and shows how fast, returns why the run ends with it."""
+def _record_refusal(context: RunContext, attempt: Attempt) -> None:
+    context.live_status.end_stage("verify", "failed")
+    context.live_status.machine_refused(attempt.refused)
+    context.persist(
+        lambda: context.bucket.put(attempt_key(attempt.number), attempt.to_json()),
+        what="cannot write why the machine is refused",
+    )
+
+
+def _expect_speed(context: RunContext) -> None:
+    """Let the first steps of base training decide, where it is known how long it takes here."""
+    environment, recipe = context.environment, context.recipe
+    is_ahead = any(one.name == BASE for one in recipe.stages) and not context.reusable.done(BASE)
+    takes_s = recipe.base_seconds(gpu_type=environment.gpu, gpus=environment.world_size)
+    context.live_status.machine_passes(timed_stage=BASE, takes_s=takes_s if is_ahead else 0.0)
+
+
+def _check_all_reduce(context: RunContext, attempt: Attempt) -> tuple[Attempt, str]:
+    """Let the ranks reduce once; records and shows how fast.
+
+    Returns the attempt with it, and why the machine is refused.
+    """
     found = check_all_reduce(context)
     if context.ending:
         raise StoppedError
     if found is None:
-        return ""
+        return attempt, ""
     check, bytes_per_s = found
     usual = usual_bytes_per_s(context.environment.gpu)
     context.live_status.all_reduce(bytes_per_s, usual_bytes_per_s=usual)
     if bytes_per_s:
-        measured = replace(attempt, all_reduce_bytes_per_s=bytes_per_s)
+        attempt = replace(attempt, all_reduce_bytes_per_s=bytes_per_s)
+        body = attempt.to_json()
         context.persist(
-            lambda: context.bucket.put(attempt_key(attempt.number), measured.to_json()),
+            lambda: context.bucket.put(attempt_key(attempt.number), body),
             what="cannot write the attempt's record",
         )
-    return _refused(context, [check])
+    return attempt, _refused(context, [check])
 
 
 def _record_start(context: RunContext, gpus: list[Gpu], *, point: str) -> Attempt:

@@ -1,6 +1,6 @@
 """Checks the machine before the money goes: each check passed, refused or unknown.
 
-A refusal ends the run while it is cheap. Unknown never blocks; it says what was not checked.
+A refusal ends the attempt while it is cheap. Unknown never blocks; it says what was not checked.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108  # the mount itself is asked about
 LEAST_OF_A_GB = 9 * 10**8  # the driver keeps some, and 80 GB are sold as either kind of gigabyte
 HOPPER = frozenset({"H100", "H200", "H800", "H20", "GH200"})
 ATTENTION_REVISION = Path(KERNEL_PLACE)
+OF_RUN = frozenset({"bucket", "bucket delete"})
 MOST_CLOCK_SKEW_S = 600.0  # S3 signatures are refused from 15 minutes on
 
 Outcome = Literal["passed", "refused", "unknown"]
@@ -49,6 +50,11 @@ class Check:
     name: str
     outcome: Outcome
     detail: str
+
+    @property
+    def is_of_run(self) -> bool:
+        """Whether another machine would meet the same: the bucket and its keys are the run's."""
+        return self.name in OF_RUN
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from container.storage.retry import EndedError, retry_until, steady
 from container.storage.upload_queue import UploadQueue
 from container.supervisor.attempt import (
     ForeignRunError,
+    MachineRefusedError,
     RunEnd,
     Timing,
     put_status,
@@ -209,6 +210,13 @@ class Supervisor:
         except ForeignRunError as error:
             self._lease.release()
             return self._only_serve(f"refused: {error}")
+        except MachineRefusedError as error:
+            # Another machine goes on: until it is given back, this one tells why.
+            self._lease.release()
+            self.run_log.cut()
+            self.live_status.end_without_verdict(str(error))
+            put_status(context)
+            return self._only_serve(str(error))
         return self._close(end, context)
 
     def _first_look(self) -> Verdict | None:

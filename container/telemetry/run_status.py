@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from container.contract.bought_time import InTime, Needs, needs
 from container.contract.clock import Clock
+from container.contract.machine_trust import MachineState, speed
 from container.contract.records import Outcome, RunStatus, StageState, StageStatus
 from container.contract.still_rented import hours_at_most
 from container.contract.stop_order import NextSave, next_saved_step
@@ -59,6 +60,8 @@ class LiveStatus:
         self._bought_until: float | None = None
         self._in_time: InTime = ""
         self._stage_needs_s: float | None = None
+        self._machine: tuple[MachineState, str] = ("", "")
+        self._timed_stage, self._timed_s = "", 0.0
         self.checkpoint_files: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.bytes_counter: Callable[[], tuple[int, int]] = lambda: (0, 0)
         self.gpu_memory: Callable[[], int | None] = lambda: None
@@ -152,6 +155,17 @@ class LiveStatus:
         with self._lock:
             self._all_reduce = (bytes_per_s, usual_bytes_per_s)
 
+    def machine_passes(self, *, timed_stage: str = "", takes_s: float = 0.0) -> None:
+        """The machine is as ordered; where a stage's seconds are known its first steps decide."""
+        with self._lock:
+            self._timed_stage, self._timed_s = timed_stage, takes_s
+            self._machine = ("checking" if takes_s else "passed", "it is as ordered")
+
+    def machine_refused(self, why: str) -> None:
+        """The machine is not as ordered."""
+        with self._lock:
+            self._machine = ("refused", why)
+
     def end(self, outcome: Outcome, *, elapsed_s: float | None = None) -> None:
         """The verdict is written; the run's time stops at `elapsed_s`."""
         with self._lock:
@@ -175,8 +189,17 @@ class LiveStatus:
                     self._told.clear()  # started again
                 self._told.append((self._clock.monotonic(), seen.step))
                 self._total_steps = seen.total_steps or self._total_steps
+                self._judge_speed()
                 if seen.loss is not None:
                     self.add_point(self._stage, seen.step, seen.loss)
+
+    def _judge_speed(self) -> None:
+        if self._machine[0] != "checking" or self._stage != self._timed_stage:
+            return
+        if self._total_steps:
+            step_s = self._timed_s / self._total_steps
+            found = speed(list(self._told), expected_step_s=step_s)
+            self._machine = found if found[0] != "checking" else self._machine
 
     def add_point(self, stage: str, step: int, loss: float) -> None:
         """Add to the loss curve; a step that is done again replaces what came after it."""
@@ -281,6 +304,8 @@ class LiveStatus:
                 bought_left_s=self._bought_left_s(),
                 in_time=self._in_time if self._outcome is None else "",
                 stage_needs_s=self._stage_needs_s,
+                machine=self._machine[0],
+                machine_why=self._machine[1],
             )
 
     def _bought_left_s(self) -> float | None:

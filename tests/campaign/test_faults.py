@@ -80,11 +80,12 @@ def store_is_away_while_it_trains(run: Run, undisturbed: Undisturbed) -> str:
 
 
 def disk_is_too_small(run: Run, _: Undisturbed) -> str:
-    run.start_by_hand(disk_bytes=100 * MIB)
-    verdict = run.verdict()
-    assert (verdict.outcome, verdict.stage) == ("failed", "verify")
-    assert "disk (0.1 GiB free, rehearsal needs 0.5 GiB)" in verdict.reason
-    return verdict.reason
+    """Another machine may have a larger one: it is no verdict."""
+    one = run.start_by_hand(disk_bytes=100 * MIB)
+    reason = "disk (0.1 GiB free, rehearsal needs 0.5 GiB)"
+    one.says(f"ended without a verdict: the machine is not what was ordered: {reason}")
+    assert not run.is_over()
+    return reason
 
 
 def disk_fills_up_while_it_trains(run: Run, undisturbed: Undisturbed) -> str:

@@ -16,7 +16,7 @@ from container.contract.records import Attempt
 from container.nanochat import all_reduce
 from container.stages.stage_process import StageEnd
 from container.supervisor.all_reduce_check import MARK, Heard, judged
-from tests.container.conftest import Launch
+from tests.container.conftest import Launch, wait_for
 from tests.container.recipes import fake_recipe, file_stage
 
 STARTED = [{"rank": n, "phase": "started", "backend": "nccl"} for n in range(2)]
@@ -117,10 +117,11 @@ def saying(*said: dict[str, Any], code: int = 0) -> Stage:
 def test_a_hopeless_machine_ends_before_any_stage_with_the_reason(launch: Launch) -> None:
     check = saying(STARTED[0], NO_P2P[0], failed("ranks", SHM, rank=0), code=1)
     run = launch(fake_recipe(file_stage("data", local="data", key=""), all_reduce=check))
-    verdict = run.verdict()
-    assert (verdict.outcome, verdict.stage) == ("failed", "verify")
-    assert "not what was ordered: all-reduce (1 GPUs compute and cannot reduce" in verdict.reason
-    assert SHM in verdict.reason
+    wait_for(lambda: run.status().no_verdict, what=run.log)
+    status = run.status()
+    assert (status.machine, status.outcome) == ("refused", None)
+    assert "not what was ordered: all-reduce (1 GPUs compute and cannot reduce" in status.no_verdict
+    assert SHM in status.no_verdict
     assert "stage started" not in run.log
 
 

@@ -12,12 +12,15 @@ import pytest
 from container.contract.clock import Clock
 from container.contract.commits import Generation
 from container.contract.environment import RunEnvironment
+from container.contract.keys import STATUS_KEY, VERDICT_KEY, attempt_key
+from container.contract.records import Attempt, RunStatus
 from container.recipes._nanochat_commits import TODAY
 from container.storage.bucket import BucketUnavailableError, RunBucket
+from container.storage.resume import SAME_POINT_LIMIT
 from container.supervisor import machine_check
 from container.supervisor.machine_check import Check, verify
 from container.transport.r2 import make_client
-from tests.container.conftest import BUCKET, Launch
+from tests.container.conftest import BUCKET, Launch, Running, wait_for
 from tests.container.recipes import fake_recipe, trainer_stage
 from tests.container.s3_server import S3Server
 
@@ -185,12 +188,35 @@ def test_a_wrong_key_is_refused_and_an_absent_server_is_unknown(
     assert unknown["bucket"].outcome == "unknown"
 
 
-def test_a_refusal_ends_the_run_while_it_is_cheap(launch: Launch):
-    run = launch(fake_recipe(trainer_stage(), disk_bytes=10**18))
-    verdict = run.verdict()
-    assert (verdict.outcome, verdict.stage) == ("failed", "verify")
-    assert "not what was ordered: disk" in verdict.reason
+def refused(run: Running) -> str:
+    """Wait until a container says that it does not train on its machine; return why."""
+    wait_for(lambda: run.status().no_verdict, what=run.log)
+    status = run.status()
+    assert (status.machine, status.outcome) == ("refused", None)
     assert "stage started" not in run.log
+    return status.no_verdict
+
+
+def test_a_refusal_ends_the_attempt_while_it_is_cheap_and_is_no_verdict(
+    launch: Launch, bucket: RunBucket
+):
+    run = launch(fake_recipe(trainer_stage(), disk_bytes=10**18))
+    assert "not what was ordered: disk" in refused(run)
+    attempt = Attempt.from_json(bucket.get(attempt_key(1)) or b"")
+    assert "not what was ordered: disk" in attempt.refused
+    assert bucket.get(VERDICT_KEY) is None
+    told = RunStatus.from_json(bucket.get(STATUS_KEY) or b"")
+    assert (told.machine, told.no_verdict) == ("refused", attempt.refused)
+
+
+def test_however_many_machines_were_refused_the_next_one_trains(launch: Launch):
+    for n in range(SAME_POINT_LIMIT + 1):
+        run = launch(fake_recipe(trainer_stage(), disk_bytes=10**18), work=f"w{n}", holder=f"h{n}")
+        refused(run)
+        run.end()
+    good = launch(fake_recipe(trainer_stage()), work="good", holder="good")
+    assert good.verdict().outcome == "succeeded"
+    assert good.status().machine == "passed"
 
 
 @pytest.mark.parametrize(

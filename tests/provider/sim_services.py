@@ -9,6 +9,8 @@ from typing import TypeVar
 
 from components.ionet import models
 from components.ionet.errors import NotFoundError, RequestRefusedError, UnclearError
+from components.ledger import bad_places
+from components.ledger.bad_places import BadPlace, BadPlaces
 from components.ledger.ledger import Edit, LedgerError, Reading
 from components.ledger.page import Owner, Page
 from components.r2.cloudflare import Token
@@ -195,6 +197,12 @@ class SimLedger:
 
     def pages(self) -> list[Page]:
         return list(self._world.pages.values())
+
+    def bad_places(self) -> BadPlaces:
+        return bad_places.standing(self._world.bad, now=self._world.now)
+
+    def remember_bad(self, place: BadPlace) -> None:
+        self._world.bad = bad_places.with_place(self._world.bad, place)
 
 
 class SimCloudflare:

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from components.ionet.errors import RequestRefusedError
 from components.ionet.rental.waiting import Clock
+from components.ledger.bad_places import BadPlaces
 from components.ledger.ledger import LedgerError
 from components.ledger.page import Page
 from container.contract.records import Verdict
@@ -95,6 +96,7 @@ class World:
     _underway: list[tuple[float, Callable[[], Any]]] = field(
         default_factory=list[tuple[float, Callable[[], Any]]]
     )
+    bad: BadPlaces = ()
     said: list[str] = field(default_factory=list[str])
 
     @property

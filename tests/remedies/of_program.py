@@ -6,6 +6,8 @@ from tests.remedies.row import Row
 
 CONFIG = "tests/unit/components/config/test_config_commands.py::"
 E2E = "tests/e2e/test_main_job.py::"
+FIRST = "tests/provider/test_first_hours.py::"
+NEXT_OFFER = f"{FIRST}test_the_next_update_takes_the_next_offer_up_to_so_many_attempts"
 REAP = "tests/provider/test_reap.py::"
 REMEDY = "tests/provider/test_remedies.py::"
 RENTAL = "tests/provider/test_remedies_of_rentals.py::"
@@ -235,6 +237,23 @@ ROWS: tuple[Row, ...] = (
         "components.ionet.rental.close",
         "look what bills",
         f"{REMEDY}test_what_a_silent_bucket_hid_is_found_by_the_command_that_is_told",
+    ),
+    row(
+        "components.ionet.ready",
+        "it tells the run, and buys nothing twice",
+        f"{FIRST}test_a_run_that_cannot_be_told_of_its_hours_is_told_by_the_next_update",
+    ),
+    row("components.ionet.rental.first_hours", "and none worked", NEXT_OFFER),
+    row("components.ionet.rental.first_hours", "Try the next offer", NEXT_OFFER),
+    row(
+        "components.ionet.rental.first_hours",
+        "That were all",
+        f"{FIRST}test_the_last_attempt_says_which_key_allows_another",
+    ),
+    row(
+        "components.ledger.ledger",
+        "Delete that object to forget it",
+        f"{FIRST}test_a_bucket_whose_list_of_bad_places_is_damaged_rents_all_the_same",
     ),
     row("components.ionet.rental.extend", "too busy to extend", RUN_AGAIN),
     row("components.ionet.rental.extend", "When the other one is done", RUN_AGAIN),

@@ -93,15 +93,15 @@ def as_rented(candidate: Candidate, wanted: Rental) -> Rented:
     deployment = candidate.deployment
     env = dict(deployment.env or wanted.env)
     image = env.get(NAMES["image_digest"]) or wanted.image
-    offer = wanted.offer
     charged = deployment.amount_paid_usd > 0
-    if charged:
-        offer = dataclasses.replace(offer, total_usd=deployment.amount_paid_usd)
     hours = cost.adopted_hours(
         minutes=deployment.compute_minutes_served + deployment.compute_minutes_remaining,
         total_gpus=deployment.total_gpus,
-        wanted_hours=wanted.wish.hours,
+        wanted_hours=candidate.entry.hours if candidate.entry else wanted.bought_hours,
     )
+    offer = _bought(wanted, hours=hours)
+    if charged:
+        offer = dataclasses.replace(offer, total_usd=deployment.amount_paid_usd)
     return Rented(
         id=candidate.id,
         name=candidate.name,
@@ -114,3 +114,12 @@ def as_rented(candidate: Candidate, wanted: Rental) -> Rented:
         token_id=candidate.entry.token_id if candidate.entry else "",
         adopted=True,
     )
+
+
+def _bought(wanted: Rental, *, hours: int) -> Offer:
+    """Return the offer for the hours that an adopted machine has, by the price of the whole."""
+    offer, planned = wanted.offer, wanted.wish.hours
+    if not wanted.first_hours or hours >= planned:
+        return offer
+    first_usd = offer.total_usd * hours / planned
+    return dataclasses.replace(offer, total_usd=first_usd, rest_usd=offer.total_usd - first_usd)

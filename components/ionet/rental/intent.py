@@ -78,7 +78,7 @@ class Intent:
                 page.without(self.intent), cap_usd=wanted.max_cost_usd, known=self.known
             )
             cost.require_within_cap(
-                priced.total_usd,
+                priced.total_usd + priced.rest_usd,
                 cap_usd=others.cap_usd,
                 what=f"{priced} x {wanted.wish.hours} h",
                 hours=wanted.wish.hours,
@@ -108,8 +108,10 @@ class Intent:
             intent=self.intent,
             identity=self.wanted.identity,
             name=self.name,
-            hours=self.wanted.wish.hours,
+            hours=self.wanted.bought_hours,
             usd=offer.total_usd,
+            planned_hours=self.wanted.wish.hours if self.wanted.first_hours else 0,
+            rest_usd=offer.rest_usd,
             asked_at=now,
             token_id=self.wanted.access.access_key_id,
             renew=self.wanted.renew,

@@ -11,7 +11,7 @@ from components.ionet.errors import RunEndedError
 from components.ionet.models import DeploymentRow
 from components.ionet.offers import Offer
 from components.ionet.properties import Rental
-from components.ionet.rental import adopt, intent, others, send, settle
+from components.ionet.rental import adopt, first_hours, intent, others, send, settle
 from components.ionet.rental.adopt import Candidate, Rented
 from components.ionet.rental.give_back import give_back
 from components.ionet.rental.waiting import SAY_EVERY_S, Clock, Say, minutes, unsettled_s
@@ -68,6 +68,7 @@ def rent(
             "Raise trainstack:rerun to train it from the start, or give the new training another "
             "name in trainstack:runs."
         )
+    first_hours.require_attempt(reading.page, wanted.identity, attempts=wanted.attempts)
     others.require_none(
         client,
         rows,
@@ -84,13 +85,15 @@ def rent(
     so_far = budget.of_page(reading.page, cap_usd=wanted.max_cost_usd, known=known)
 
     def quote() -> Offer:
-        return market.confirm(
+        planned = market.confirm(
             client,
             wanted.offer,
             wanted.wish,
             cap_usd=so_far.cap_usd,
             spent_usd=so_far.used_usd,
         )
+        first, hours = wanted.bought_hours, wanted.wish.hours
+        return market.bought_first(client, planned, hours=first, planned_hours=hours)
 
     offer = quote()
     if ended:

@@ -81,7 +81,7 @@ HARDWARE = (
         max_gpus=1,
         vram_gb=0,
         price_usd_per_hour=Decimal("0.40"),
-        stock={"US": 64},
+        stock={"US": 64, "FI": 8},
     ),
     Hardware(
         id=42,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +14,14 @@ import pytest
 from components.config.run_settings import TimedFor
 from components.ionet import market, quote
 from components.ionet.errors import NoOfferError, TooDearError
-from components.ionet.models import Hardware
+from components.ionet.models import Hardware, Place
 from components.ionet.offers import Wish
 from components.ionet.quote import Quote
+from components.ledger.bad_places import BadPlace, BadPlaces
 from tests.unit.components.ionet.test_offers import D20, D32, network, node
-from tests.unit.components.ionet.vendor_of_prices import Market
+from tests.unit.components.ionet.vendor_of_prices import US, Market
 
+FI = Place(location_id=5, iso2="FI", available_replicas=2)
 AUTO: dict[str, Any] = {"hours": 0, "timed_for": D20}
 PCIE = network()
 SXM = network(hardware_id=227, name="H100 SXM", price_usd_per_hour=Decimal("3.4"))
@@ -217,3 +220,49 @@ def test_a_quote_for_machines_has_decimals_as_text_and_the_choice() -> None:
 def test_hours_that_nobody_sells_are_told() -> None:
     with pytest.raises(NoOfferError, match=r"takes about 160\.0 h there, at most 168 are bought"):
         market.chosen(quoted([node()], wish(timed_for=replace(D20, hours=160)), cap="9999"))
+
+
+NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
+
+
+def bad(hardware_id: int | str, location: int | str) -> BadPlace:
+    return BadPlace(
+        hardware_id=str(hardware_id), location=str(location), reason="GPU 3 fails", at=NOW
+    )
+
+
+WHY = "did not work on 2026-11-28 (GPU 3 fails); tried again from 12-05"
+
+
+@pytest.mark.parametrize(
+    ("rows", "places", "left_out", "chosen"),
+    [
+        ([node(), node(location="US")], (), (), "FI"),
+        ([node(), node(location="US")], (), (bad("8H100.80S.176V", "FI"),), "US"),
+        ([PCIE], (US, FI), (), "FI"),
+        ([PCIE], (US, FI), (bad(PCIE.hardware_id, FI.location_id),), "US"),
+        ([PCIE], (US, FI), (bad(999, FI.location_id),), "FI"),
+    ],
+)
+def test_where_a_machine_did_not_work_the_next_offer_is_taken(
+    rows: list[Hardware], places: list[Place], left_out: BadPlaces, chosen: str
+) -> None:
+    one = quoted(rows, wish(bad=left_out), places=places).chosen
+    assert one
+    assert one.place == chosen
+
+
+@pytest.mark.parametrize(
+    ("rows", "left_out"),
+    [
+        ([node()], (bad("8H100.80S.176V", "FI"),)),
+        ([PCIE], (bad(PCIE.hardware_id, US.location_id),)),
+    ],
+)
+def test_why_a_place_is_left_out_is_told_in_the_table_and_when_nothing_else_is_there(
+    rows: list[Hardware], left_out: BadPlaces
+) -> None:
+    found = quoted(rows, wish(bad=left_out))
+    assert found.chosen is None
+    assert f"not: {WHY}"[:60] in quote.table(found)
+    assert WHY in str(found.refusal())
