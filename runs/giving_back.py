@@ -73,9 +73,8 @@ class Ending:
         self, *, within_s: float, show: Callable[[str], None], clock: Clock | None = None
     ) -> Stopped:
         """Ask the run to stop, and wait; Ctrl-C takes that back, and the run goes on."""
-        asking = Asking(
-            objects=self._objects(), within_s=within_s, show=show, clock=clock or Clock()
-        )
+        objects = self._objects()
+        asking = Asking(open=lambda: objects, within_s=within_s, show=show, clock=clock or Clock())
         try:
             return asking.ask()
         except KeyboardInterrupt:

@@ -40,8 +40,9 @@ def require_alive(arguments: Sequence[str] | None = None) -> None:
         socket.create_connection(address, timeout=CONNECT_TIMEOUT_S).close()
     except OSError:
         raise EngineGoneError(
-            "the Pulumi engine has ended in the middle of this call. Nothing was rented by it: run "
-            "`pulumi up` again, after `pulumi cancel` where it left the stack locked."
+            "the Pulumi engine has ended in the middle of this call. Nothing was rented or given "
+            "back by it: run the same command again (`pulumi up`, `pulumi destroy`), after `pulumi "
+            "cancel` where it left the stack locked."
         ) from None
 
 

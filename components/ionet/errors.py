@@ -68,6 +68,10 @@ class NotGoneError(IonetError):
     """The deployment still exists after the time allowed; it stays in the state."""
 
 
+class StopTimeError(IonetError):
+    """What the environment says of the wait for a run's next save is no time; nothing was done."""
+
+
 class NotReadyError(IonetError):
     """The rented machine gave no sign of life in time, or ended before; it stays in the state.
 

@@ -24,6 +24,7 @@ from components.errors import TrainstackError
 from components.ionet import (
     cost,
     credentials,
+    deletion,
     engine_watchdog,
     market,
     plan,
@@ -35,7 +36,7 @@ from components.ionet import (
     session,
 )
 from components.ionet.change import AS_RENTED
-from components.ionet.errors import NotToldError, UnknownDeploymentError
+from components.ionet.errors import NotToldError
 from components.ionet.rental import bought_time, close, extend, give_back, rent, send
 from components.r2.verdict_reader import VerdictReader
 
@@ -279,31 +280,8 @@ class CaasDeploymentProvider(ResourceProvider):
 
     @session.about_its_run
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        """Give the machine back; return when the vendor shows that it has ended."""
-        place, hours = properties.place(_props), properties.known(_props)["durationHours"]
-        client, rented_at = session.client(_props["cloud"]), properties.rented_at(_props)
-        name = properties.known_text(_props, "privateName")
-        done = "machine given back"
-        try:
-            give_back.give_back(client, _id, name=name)
-        except UnknownDeploymentError as error:
-            done = give_back.why_forgotten(_id, rented_at=rented_at, hours=hours, now=session.now())
-            if not done:
-                remedy = give_back.how_to_forget(_id, rented_at=rented_at, hours=hours)
-                raise UnknownDeploymentError(f"{error} {remedy}") from None
-        close.note_given_back(
-            client,
-            session.ledger(place, properties.access(_props)),
-            properties.owner(_props),
-            entry=send.entry_of_state(_id, _props, now=session.now()),
-            say=session.say,
-        )
-        session.tell_given_back(_props)
-        session.say(
-            f"{_props['run']}: {done}. Kept: s3://{place.bucket}/{place.prefix} at "
-            f"{place.endpoint}. Nothing deletes it but you: python -m runs rm "
-            f"--bucket {place.bucket} --prefix {place.prefix} --yes"
-        )
+        """End the run and give the machine back; return when the vendor shows that it is gone."""
+        deletion.delete(_id, _props)
 
 
 class DeploymentReadyProvider(ResourceProvider):

@@ -35,7 +35,7 @@ from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import KeyRefusedError, WrongWorldError
 from components.ionet.list_once import ListOnce
 from components.ledger.budget import KnownRental
-from components.ledger.ledger import READ_FOR_S, Access, BucketLedger, Ledger
+from components.ledger.ledger import READ_FOR_S, WRITE_FOR_S, Access, BucketLedger, Ledger
 from components.r2 import cloudflare, life_signs, verdict_reader
 from components.r2.cloudflare import S3Access
 from components.r2.life_signs import LifeSign
@@ -163,6 +163,7 @@ def ledger(
     *,
     only_the_run_writes: bool = False,
     read_for_s: float = READ_FOR_S,
+    write_for_s: float = WRITE_FOR_S,
 ) -> Ledger:
     """Return the ledger of a bucket, through a run's own access first, else the operator's.
 
@@ -175,6 +176,7 @@ def ledger(
         endpoint=place.endpoint,
         bucket=place.bucket,
         read_for_s=read_for_s,
+        write_for_s=write_for_s,
     )
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 from components.errors import TrainstackError
-from container.transport.r2 import kind_of, why
+from components.r2.cloudflare import S3Access
+from components.r2.verdict_reader import RunPlace, s3_client
+from container.contract.keys import VERDICT_KEY
+from container.transport.r2 import Limits, kind_of, seconds_ahead, why
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from mypy_boto3_s3 import S3Client
 
-from contextlib import contextmanager
+_ENDING = Limits(connect_s=5, read_s=15, tries=2, connections=10)
+"""A machine bills while its run's bucket is waited for, and whoever waits asks again."""
 
 
 class RunObjectsError(TrainstackError):
@@ -22,6 +28,14 @@ class RunObjectsError(TrainstackError):
 
 class _AbsentError(RunObjectsError):
     """The object is not there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunObject:
+    """One object as it was read."""
+
+    body: bytes
+    age_s: float | None  # since it was written, by the bucket's clock; None: not told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,10 +53,15 @@ class RunObjects:
 
     def read(self, key: str) -> bytes | None:
         """Return an object's bytes, None when the bucket says that there is none."""
+        found = self.find(key)
+        return None if found is None else found.body
+
+    def find(self, key: str) -> RunObject | None:
+        """Return an object with its age, None when the bucket says that there is none."""
         try:
             with self._asked("read", key):
                 answer = self.client.get_object(Bucket=self.bucket, Key=self._full(key))
-                return answer["Body"].read()
+                return RunObject(body=answer["Body"].read(), age_s=_age_s(answer))
         except _AbsentError:
             return None
 
@@ -83,3 +102,34 @@ class RunObjects:
             raise RunObjectsError(f"{what}: {why(error)}") from None
         except (BotoCoreError, HTTPError) as error:
             raise RunObjectsError(f"{what}: {why(error)}") from None
+
+
+def of_run(place: RunPlace, accesses: Sequence[Callable[[], S3Access]]) -> RunObjects:
+    """Return a run's objects through the first access that the bucket answers.
+
+    Raises RunObjectsError with the first one's reason when there is none.
+    """
+    reasons: list[str] = []
+    for access in accesses:
+        try:
+            objects = RunObjects(
+                client=s3_client(access(), endpoint=place.endpoint, limits=_ENDING),
+                bucket=place.bucket,
+                prefix=place.prefix,
+            )
+            objects.read(VERDICT_KEY)
+        except TrainstackError as error:
+            reasons.append(str(error).rstrip("."))
+        else:
+            return objects
+    raise RunObjectsError(reasons[0] if reasons else "there is no key for the bucket")
+
+
+def _age_s(answer: Mapping[str, Any]) -> float | None:
+    """Tell an object's age by the answer alone: no clock of this machine's is asked."""
+    written = answer.get("LastModified")
+    if not isinstance(written, datetime):
+        return None
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    ahead_s = seconds_ahead(headers, now=written)
+    return None if ahead_s is None else max(-ahead_s, 0.0)

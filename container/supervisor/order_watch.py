@@ -46,7 +46,7 @@ class OrderWatch:
             live_status=live_status,
             say=say,
             told="told to stop",
-            why="stopped on request (runs stop{how})",
+            why="stopped on request (the operator's order{how})",
         )
 
     def watching(self) -> AbstractContextManager[None]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
-from components.ionet.rental.stop import WITHIN_S
-from runs import giving_back, inventory, machines, reaping
+from components.ionet.rental.stop import WITHIN_S, now_and_then, seconds_of
+from components.ionet.rental.waiting import Clock
+from runs import inventory, machines, reaping
 from runs.errors import SettingMissingError
 from runs.giving_back import Ending
 from runs.inventory import Inventory
@@ -20,10 +20,6 @@ from runs.source.source import Source
 from runs.source.stack import Target
 from runs.terminal.console import moves, out, print_json, say, talk
 from runs.terminal.options import AsJson, BucketName, Stack
-
-SHOW_EVERY_S = 15.0
-_WITHIN = re.compile(r"(\d{1,4})(s|m|h)?")
-_UNITS_S = {"s": 1, "m": 60, "h": 3600}
 
 
 def stop(
@@ -42,9 +38,10 @@ def stop(
 
     nanochat saves at its regular steps only. Where the next save is due within --within (15m, 90s,
     1h) it is waited for, else the run stops at once; then it uploads what is left, for five minutes
-    more at most. A run whose container or bucket does not answer is given back when that time is
-    over, as is one of an older image, which does not know that it is asked. Ctrl-C meanwhile lets
-    the run go on; the same command again does no harm at any point.
+    more at most. A run whose container or bucket does not answer is given back after a minute and a
+    half, one of an older image, which does not know that it is asked, at once. Ctrl-C meanwhile
+    lets the run go on; the same command again does no harm at any point, and waits for the rest of
+    the time only.
 
     At the end: what was kept, held against what the run listed; what was lost; the hours unused;
     what io.net charged, and refunded as its record before and after shows. `pulumi up` rents a
@@ -100,22 +97,13 @@ def shown(run: str) -> Generator[Callable[[str], None]]:
         with talk.status(f"{run}: asking it to stop …") as status:
             yield lambda words: status.update(f"{run}: {words}")
         return
-    last: list[tuple[str, float]] = []
-
-    def tell(words: str) -> None:
-        head = words.rsplit(";", 1)[0]
-        at = giving_back.Clock().now()
-        if not last or (head != last[-1][0] and at - last[-1][1] >= SHOW_EVERY_S):
-            last[:] = [(head, at)]
-            say(f"{run}: {words}")
-
-    yield tell
+    yield now_and_then(lambda words: say(f"{run}: {words}"), clock=Clock())
 
 
 def _seconds(said: str) -> float:
-    match = _WITHIN.fullmatch(said.strip())
-    if match is None:
+    seconds = seconds_of(said)
+    if seconds is None:
         raise SettingMissingError(
             f"--within {said}: a number with s, m or h behind it, such as 15m."
         )
-    return float(int(match[1]) * _UNITS_S[match[2] or "m"])
+    return seconds

@@ -47,7 +47,7 @@ def test_the_next_save_is_waited_for_and_is_in_the_bucket_before_the_verdict(
     assert stopping == "the save of step 40"
     verdict = run.verdict()
     assert (verdict.outcome, verdict.stage) == ("stopped", "base")
-    assert "runs stop, after the save of step 40" in verdict.reason
+    assert "the operator's order, after the save of step 40" in verdict.reason
     assert saved(bucket) == [20, 40]
     assert {a.key for a in run.manifest().artifacts} >= {
         f"checkpoints/base/d2/{name}_000040.{end}"

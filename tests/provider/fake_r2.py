@@ -9,6 +9,8 @@ import hashlib
 import json
 import re
 import threading
+import time
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -24,6 +26,7 @@ class FakeR2:
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.ages_s: dict[str, float] = {}  # of those that were not written just now
         self.refuse = ""
         self.refuses_words: str = ""  # 403 to each call with this in its path or its signature
         self.lock = threading.Lock()
@@ -77,7 +80,8 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
             elif path.count("/") == 1 or path.endswith("/"):
                 self._list(path.strip("/"), dict(parse_qsl(urlsplit(self.path).query)))
             elif path in r2.objects:
-                self._answer(200, r2.objects[path], etag=_etag(r2.objects[path]))
+                body, age_s = r2.objects[path], r2.ages_s.get(path, 0.0)
+                self._answer(200, body, etag=_etag(body), age_s=age_s)
             else:
                 self._answer(404, _error("NoSuchKey"))
 
@@ -94,6 +98,7 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
                 )
                 if not changed:
                     r2.objects[path] = body
+                    r2.ages_s.pop(path, None)
             if changed:
                 self._answer(412, _error("PreconditionFailed"))
             elif r2.lose_replies_to and path.startswith(f"/{BUCKET}/{r2.lose_replies_to}"):
@@ -165,10 +170,14 @@ def _handler(r2: FakeR2) -> type[BaseHTTPRequestHandler]:
                 self._answer(403, _error(refuse))
             return bool(refuse)
 
-        def _answer(self, status: int, body: bytes, *, etag: str = "") -> None:
+        def _answer(
+            self, status: int, body: bytes, *, etag: str = "", age_s: float | None = None
+        ) -> None:
             self.send_response(status)
             if etag:
                 self.send_header("ETag", etag)
+            if age_s is not None:
+                self.send_header("Last-Modified", formatdate(time.time() - age_s, usegmt=True))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

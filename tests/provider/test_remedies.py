@@ -128,7 +128,7 @@ def test_an_update_after_an_engine_that_was_killed_rents_once(
     process = new_process()
     wanted = checked(process, r2)
     engine.kill()
-    assert "run `pulumi up` again" in refused(process, "create", wanted)
+    assert "run the same command again" in refused(process, "create", wanted)
     assert names(caas) == []
     next_one = Engine()
     try:
@@ -249,9 +249,11 @@ def test_the_farewell_names_the_command_that_deletes_what_is_kept(
     r2.objects[f"/{BUCKET}/{PREFIX}/manifest.json"] = b"{}"
     process = new_process()
     process.delete(*rented)
-    told = process.said().partition("Nothing deletes it but you: ")[2]
+    told = process.said().partition("Nothing deletes what is kept but you: ")[2]
+    assert "--yes" not in told
+    assert "Would delete" in typed(world, told)
     assert any(key.startswith(f"/{BUCKET}/{PREFIX}/") for key in r2.objects)
-    typed(world, told)
+    typed(world, f"{told.strip()} --yes")
     assert not any(key.startswith(f"/{BUCKET}/{PREFIX}/") for key in r2.objects)
 
 

@@ -10,27 +10,23 @@ import re
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from container.contract.records import Artifact, Lease, Manifest, RunStatus
+from container.contract.records import RunStatus
 from container.contract.stop_order import StopOrder
 from tests import ROOT
 from tests.contract.caas_place import CaasPlace, eventually
 from tests.provider.fake_r2 import BUCKET, FakeR2
+from tests.provider.run_in_bucket import OF_ORDERS, RunInBucket
 from tests.provider.test_reap import World, entry
-from tests.runs_builders import jsonl, metric, status, verdict
+from tests.runs_builders import status
 
 PREFIX = "dev-main-0a1b2c3d-feed0002"
-CHECKPOINT = {
-    "checkpoints/base/d2/model_000040.pt": b"weights",
-    "checkpoints/base/d2/meta_000040.json": b"{}",
-}
 
 
 @pytest.fixture
@@ -38,56 +34,30 @@ def world(caas: CaasPlace, r2: FakeR2, tmp_path: Path) -> World:
     return World(caas, r2, tmp_path)
 
 
+def run_of(world: World) -> RunInBucket:
+    return RunInBucket(r2=world.r2, prefix=PREFIX)
+
+
 def put(world: World, key: str, body: bytes) -> None:
-    world.r2.objects[f"/{BUCKET}/{PREFIX}/{key}"] = body
-
-
-def artifact(key: str, body: bytes) -> Artifact:
-    return Artifact(key=key, size_bytes=len(body), sha256="0" * 64)
+    run_of(world).put(key, body)
 
 
 def running(world: World, **members: Any) -> str:
-    """A run that trains: machine, lease, status; up to step 23, with no checkpoint yet."""
+    """A run that trains, on a machine that the ledger knows."""
     machine = world.machine()
     world.ledger(entry(machine))
-    lease = Lease(holder="one", attempt=1, beat_at="2026-11-28T12:00:00Z")
-    put(world, "lease.json", lease.to_json())
-    put(world, "status.json", status(step=23, **members).to_json())
-    put(world, "metrics/1-00000.jsonl", jsonl(metric("base", 23, loss=3.0, dt_ms=10.0)))
+    run_of(world).trains(**members)
     return machine
 
 
 def save_and_end(world: World, *, steps: int) -> None:
-    """What a supervisor leaves that was told to stop."""
-    for key, body in CHECKPOINT.items():
-        put(world, key, body)
-    listed = [artifact(key, body) for key, body in CHECKPOINT.items()]
-    marker = Manifest(run="main", artifacts=listed).to_json()
-    put(world, "checkpoints/base/d2/complete_000040.json", marker)
-    put(world, "metrics/1-00001.jsonl", jsonl(metric("base", steps - 1, loss=2.9, dt_ms=10.0)))
-    put(world, "manifest.json", marker)
-    put(world, "verdict.json", verdict(outcome="stopped", stage="base", reason="asked").to_json())
+    run_of(world).saves_and_ends(steps=steps)
 
 
-@contextmanager
-def container(world: World, *, answers: Callable[[StopOrder], None]) -> Iterator[list[StopOrder]]:
-    """Answer the order when it comes, as the supervisor's watch does."""
-    ended, seen = threading.Event(), list[StopOrder]()
-
-    def work() -> None:
-        while not ended.wait(0.02):
-            raw = world.r2.objects.get(f"/{BUCKET}/{PREFIX}/stop.json")
-            if raw is not None and not seen:
-                seen.append(StopOrder.from_json(raw))
-                answers(seen[0])
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        ended.set()
-        thread.join()
+def container(
+    world: World, *, answers: Callable[[StopOrder], None]
+) -> AbstractContextManager[list[StopOrder]]:
+    return run_of(world).container(answers=answers)
 
 
 def stop(world: World, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
@@ -283,6 +253,6 @@ def test_a_bound_that_is_no_time_is_refused_before_anybody_is_asked(
 def test_a_status_of_an_older_image_reads_as_one_that_knows_no_saves() -> None:
     raw = status().to_json()
     members = json.loads(raw)
-    for name in ("next_save_step", "next_save_s", "stopping"):
+    for name in OF_ORDERS:
         del members[name]
     assert RunStatus.from_json(json.dumps(members)).next_save_step is None

@@ -131,7 +131,7 @@ ROWS: tuple[Row, ...] = (
     row("components.ionet.ending", "h are over, and its run has not ended", DONE),
     row(
         "components.ionet.engine_watchdog",
-        "run `pulumi up` again",
+        "run the same command again",
         f"{KILLED}test_an_engine_that_was_killed_leaves_a_lock_which_the_told_commands_open",
     ),
     row(
@@ -214,8 +214,8 @@ ROWS: tuple[Row, ...] = (
         f"{RENTAL}test_a_machine_that_refresh_found_ended_is_rented_anew_by_a_plain_update",
     ),
     row(
-        "components.ionet.provider",
-        "Nothing deletes it but you",
+        "components.ionet.deletion",
+        "Nothing deletes what is kept but you",
         f"{REMEDY}test_the_farewell_names_the_command_that_deletes_what_is_kept",
     ),
     row(
@@ -232,6 +232,12 @@ ROWS: tuple[Row, ...] = (
         "components.ionet.readiness",
         "before its first heartbeat",
         f"{REMEDY}test_a_machine_that_ended_before_its_first_heartbeat_is_rented_again_by_a_plain_update",
+    ),
+    row(
+        "components.ionet.rental.stop",
+        "0 asks the run nothing",
+        "tests/provider/test_destroy.py::"
+        "test_a_bound_that_is_no_time_is_refused_before_anything_is_done",
     ),
     row(
         "components.ionet.rental.close",

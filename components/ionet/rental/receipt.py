@@ -55,12 +55,13 @@ class Receipt:
     lost: str
     before: Deployment | None
     after: Deployment | None
+    done: str = "given back"  # or why it counts as ended
     bucket_problem: str = ""
 
     def rows(self) -> dict[str, str]:
         """Return what there is to say, by its name."""
         return {
-            "machine": f"{self.deployment_id} is given back",
+            "machine": f"{self.deployment_id} is {self.done}",
             "kept": self._kept(),
             "lost": self.lost,
             "hours": _hours(self.before),
@@ -123,6 +124,7 @@ def take(
     deployment_id: str,
     before: Deployment | None,
     after: Deployment | None,
+    done: str = "given back",
     why_unknown: str = "",
 ) -> Receipt:
     """Look at what is left of the run; never raises for a bucket that does not answer."""
@@ -134,6 +136,7 @@ def take(
         lost="not known",
         before=before,
         after=after,
+        done=done,
         bucket_problem=why_unknown,
     )
     if objects is None:

@@ -1,0 +1,130 @@
+"""Deletes a deployment: its run is asked to stop first, and a receipt says what came of it.
+
+What is in the bucket decides nothing about the machine: where the run cannot be asked, or does not
+answer, that is said, and the machine is given back.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from components.ionet import engine_watchdog, properties, session
+from components.ionet.client import Client
+from components.ionet.errors import EngineGoneError, IonetError, UnknownDeploymentError
+from components.ionet.models import Deployment
+from components.ionet.rental import account, close, give_back, receipt, send, stop
+from components.ionet.rental.waiting import Clock
+from components.r2 import run_objects
+from components.r2.run_objects import RunObjects, RunObjectsError
+
+GIVEN_BACK = "given back"
+NOTE_FOR_S = 20.0  # the machine is gone, and a person waits
+
+
+def delete(deployment_id: str, props: dict[str, Any]) -> None:
+    """Return when the run has stopped as far as it can, and the vendor shows its machine as ended.
+
+    Calling again goes on: a run that has its verdict, or that was told before, is not waited for
+    anew. With the engine gone the run trains on, and the machine stays in the state.
+    """
+    within_s = stop.within_s(os.environ)
+    client = session.client(props["cloud"])
+    before = account.details(client, deployment_id)
+    if before is not None and before.life == "alive":
+        _ask_to_stop(props, within_s=within_s)
+    done = _give_back(client, deployment_id, props)
+    session.tell_given_back(props)
+    _say_what_came(client, deployment_id, props, done=done, before=before)
+    place = properties.place(props)
+    close.note_given_back(
+        client,
+        session.ledger(place, properties.access(props), write_for_s=NOTE_FOR_S),
+        properties.owner(props),
+        entry=send.entry_of_state(deployment_id, props, now=session.now()),
+        say=session.say,
+    )
+
+
+def _say_what_came(
+    client: Client,
+    deployment_id: str,
+    props: dict[str, Any],
+    *,
+    done: str,
+    before: Deployment | None,
+) -> None:
+    run, place = str(props["run"]), properties.place(props)
+    objects, why_unknown = None, ""
+    try:
+        objects = _objects(props)
+    except RunObjectsError as error:
+        why_unknown = str(error)
+    block = receipt.take(
+        objects,
+        run=run,
+        deployment_id=deployment_id,
+        done=done,
+        before=before,
+        after=_record_of(client, deployment_id),
+        why_unknown=why_unknown,
+    )
+    session.say(
+        f"{run}: machine {done}.\n"
+        + "\n".join(block.lines())
+        + "\n  Nothing deletes what is kept but you: "
+        f"python -m runs rm --bucket {place.bucket} --prefix {place.prefix}"
+    )
+
+
+def _ask_to_stop(props: dict[str, Any], *, within_s: float) -> None:
+    run = str(props["run"])
+    if not within_s:
+        session.say(f"{run}: is not asked to stop, as {stop.VARIABLE} says")
+        return
+    clock = Clock()
+    asking = stop.Asking(
+        open=lambda: _objects(props),
+        within_s=within_s,
+        show=stop.now_and_then(lambda words: session.say(f"{run}: {words}"), clock=clock),
+        clock=clock,
+        still_wanted=engine_watchdog.require_alive,
+    )
+    try:
+        came = asking.ask()
+    except EngineGoneError:
+        asking.take_back()
+        raise
+    if came.why_none:
+        session.say(f"{run}: {came.why_none}. Its machine is given back all the same")
+
+
+def _give_back(client: Client, deployment_id: str, props: dict[str, Any]) -> str:
+    """Give the machine back, and say how it came to its end."""
+    hours, rented_at = properties.known(props)["durationHours"], properties.rented_at(props)
+    try:
+        name = properties.known_text(props, "privateName")
+        give_back.give_back(client, deployment_id, name=name)
+    except UnknownDeploymentError as error:
+        forgotten = give_back.why_forgotten(
+            deployment_id, rented_at=rented_at, hours=hours, now=session.now()
+        )
+        if forgotten:
+            return forgotten
+        remedy = give_back.how_to_forget(deployment_id, rented_at=rented_at, hours=hours)
+        raise UnknownDeploymentError(f"{error} {remedy}") from None
+    return GIVEN_BACK
+
+
+def _objects(props: dict[str, Any]) -> RunObjects:
+    """Return the run's objects: the operator's key first, as the run's may have expired."""
+    place = properties.place(props)
+    accesses = session.accesses(place, properties.access(props))
+    return run_objects.of_run(place, accesses[::-1])
+
+
+def _record_of(client: Client, deployment_id: str) -> Deployment | None:
+    try:
+        return account.details(client, deployment_id)
+    except IonetError:
+        return None  # it is given back; what it cost is said to be unknown
