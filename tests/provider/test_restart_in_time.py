@@ -12,9 +12,10 @@ from components.ionet import session
 from components.ionet.client import Client
 from components.ionet.rental.restart import BEAT_WITHIN_S
 from components.ionet.rental.waiting import SETTLED_AFTER_S
+from components.ledger.ledger import LedgerError
 from tests.provider.sim_engine import Config, RefusedError, SimEngine
 from tests.provider.sim_place import put_in_place
-from tests.provider.sim_services import SimClient
+from tests.provider.sim_services import SimClient, SimLedger
 from tests.provider.sim_world import Machine, World
 
 
@@ -123,3 +124,17 @@ def test_a_vendor_that_is_silent_after_the_change_is_asked_by_the_next_update(
     engine.up(Config(iterations=11))
     assert "was told to start this container before" in "".join(told)
     assert client.deployment("dep-1").env is not None
+
+
+def test_what_cannot_be_recorded_is_not_sent(
+    engine: SimEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unusable(*_: object, **__: object) -> None:
+        raise LedgerError("the ledger could not be used.")
+
+    with monkeypatch.context() as patched, pytest.raises(RefusedError, match="was told nothing"):
+        patched.setattr(SimLedger, "edit", unusable)
+        engine.up(Config(iterations=11))
+    assert len(engine.world.starts) == 1
+    engine.up(Config(iterations=11))
+    assert len(engine.world.starts) == 2

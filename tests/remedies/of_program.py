@@ -169,6 +169,11 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "components.ionet.rental.restart",
+        "Its machine was told nothing",
+        f"{IN_TIME}test_what_cannot_be_recorded_is_not_sent",
+    ),
+    row(
+        "components.ionet.rental.restart",
         "it looks what became of the run",
         f"{RESTART}test_a_machine_that_ended_meanwhile_is_looked_for_by_the_next_update",
     ),
@@ -191,7 +196,6 @@ ROWS: tuple[Row, ...] = (
             "is_sent_twice",
         )
         for module, words in (
-            ("components.ionet.rental.restart", "Its machine was told nothing"),
             ("components.ionet.restarting", "starts and buys nothing twice"),
             ("components.r2.life_signs", "it is not known whether its container trains"),
         )
