@@ -12,12 +12,12 @@ from typing import Any, Literal
 from components.errors import TrainstackError
 from components.ionet import (
     change,
-    change_words,
     credentials,
     ending,
     properties,
     restart_plan,
     session,
+    what_changed,
 )
 from components.ionet.change import Change
 from components.ionet.client import Client
@@ -269,7 +269,7 @@ def _restarted(
         entry=entry,
         others=others or Budget(cap_usd=properties.cap_usd(news)),
     )
-    changed = change_words.changed(olds, news, decision)
+    changed = what_changed.changed(olds, news, decision)
     goes_on_from = "" if decision.is_another_training else _resumes_at(olds) if tells else "there"
     say(f"{run}: {changed}: {restart_plan.in_words(planned, goes_on_from=goes_on_from)}")
     if planned.room.way == "replace":
