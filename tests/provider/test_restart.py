@@ -301,13 +301,14 @@ def test_a_run_that_ended_while_its_restart_was_planned_is_left_as_it_is(process
 def test_a_machine_that_ended_meanwhile_is_looked_for_by_the_next_update(
     process, new_process: NewProcess, caas, rented
 ):
-    news = mended(rented[1])
-    assert process.diff(*rented, news) == (True, [])
-    caas.call("DELETE", f"deployment/{rented[0]}")
-    caas.until(rented[0], "destroyed")
+    deployment_id, state = rented
+    news = mended(state)
+    assert process.diff(deployment_id, state, news) == (True, [])
+    caas.call("DELETE", f"deployment/{deployment_id}")
+    caas.until(deployment_id, "destroyed")
     with pytest.raises(CallFailedError, match="Run `pulumi up` again: it looks what became"):
-        process.update(*rented, news)
-    assert new_process().diff(*rented, news) == (True, ["deployment"])
+        process.update(deployment_id, state, news)
+    assert new_process().diff(deployment_id, state, news) == (True, ["deployment"])
 
 
 @pytest.mark.parametrize(

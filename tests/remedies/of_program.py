@@ -158,7 +158,7 @@ ROWS: tuple[Row, ...] = (
         f"{RESTART}test_a_run_that_ended_while_its_restart_was_planned_is_left_as_it_is",
     ),
     row(
-        "components.ionet.plan",
+        "components.ionet.plan_restart",
         "has trained just this before",
         f"{RESTART}test_a_training_that_has_its_verdict_is_not_begun_again_by_changing_back",
     ),
@@ -206,7 +206,7 @@ ROWS: tuple[Row, ...] = (
         f"{RESTART}test_a_number_of_hours_that_is_too_low_is_refused_until_it_is_raised",
     ),
     row(
-        "components.ionet.plan",
+        "components.ionet.planned",
         "To train again: raise trainstack:rerun",
         f"{RENTAL}test_a_run_that_has_its_verdict_is_trained_again_when_rerun_is_raised",
     ),
