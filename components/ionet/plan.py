@@ -5,25 +5,26 @@ Asks the account once a process, and the bucket where something ended; says what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from components.errors import TrainstackError
-from components.ionet import (
-    change,
-    change_words,
-    credentials,
-    ending,
-    properties,
-    restart_plan,
-    session,
-)
+from components.ionet import change, ending, plan_restart, properties, session
 from components.ionet.change import Change
 from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError
 from components.ionet.offers import Wish
-from components.ionet.rental import account, extend, first_hours, others, restart
+from components.ionet.planned import (
+    KEEP,
+    Plan,
+    Props,
+    budget_of,
+    final_verdict,
+    kept_by_verdict,
+    quote_extension,
+    resumes_at,
+)
+from components.ionet.rental import account, first_hours, others, restart
 from components.ionet.rental.extension import Extension
 from components.ionet.restart_plan import RestartPlan
 from components.ledger import budget
@@ -31,12 +32,8 @@ from components.ledger.budget import Budget
 from components.ledger.ledger import Reading
 from components.ledger.page import Page
 from components.r2 import checkpoint_reader
-from components.r2.verdict_reader import RunPlace
-from container.contract.records import Verdict
 from container.contract.still_rented import StillRented
 from container.contract.upstream import HUB_MIRROR
-
-Props = Mapping[str, Any]
 
 VANISHED = ("deployment",)
 _WORDS = {  # a live machine keeps its own
@@ -46,18 +43,6 @@ _WORDS = {  # a live machine keeps its own
     **{key: key for key in change.TOLD_KEYS},
 }
 READ_FOR_S = 8.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """keep, extend or start again in place, or replace because of these keys."""
-
-    kind: Literal["keep", "extend", "restart", "replace"]
-    keys: tuple[str, ...] = ()
-    restart: RestartPlan | None = None
-
-
-KEEP = Plan(kind="keep")
 
 
 def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
@@ -75,16 +60,18 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
         return _replaced(olds, new, decision)
     end = _end(deployment_id, olds, old)
     if decision.kind == "restart" and end != "vanished":
-        return _restarted(deployment_id, olds, news, decision, reading=reading, ended=bool(end))
+        return plan_restart.plan(
+            deployment_id, olds, news, decision, reading=reading, ended=bool(end)
+        )
     if end == "vanished":
-        resumes_at = _resumes_at(olds)
-        session.say(ending.vanished(new["run"], deployment_id, resumes_at=resumes_at))
+        told = ending.vanished(new["run"], deployment_id, resumes_at=resumes_at(olds))
+        session.say(told)
         return Plan(kind="replace", keys=VANISHED)
     if end == "hours over":
         text = ending.hours_over(
             new["run"],
             old["durationHours"],
-            resumes_at=_resumes_at(olds),
+            resumes_at=resumes_at(olds),
             renew=int(new.get(change.RENEW) or 0),
         )
         if decision.kind != "keep":
@@ -93,18 +80,18 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
     if end is None:
         _say_if_rented_for_nothing(deployment_id, olds, old)
     if decision.kind == "keep":
-        if told := _budget(reading, news):
+        if told := budget_of(reading, news):
             session.say(f"{new['run']}: {told}")
         return KEEP
     verdict = final_verdict(olds)
     if verdict:
-        session.say(_kept_by_verdict(new["run"], verdict, decision.names))
+        session.say(kept_by_verdict(new["run"], verdict, decision.names))
         return KEEP
     if decision.kind == "refuse":
         raise ChangeRefusedError(
             f"run {new['run']} cannot take a changed {', '.join(decision.names)}. {decision.remedy}"
         )
-    _quote_extension(olds, extension(deployment_id, olds, news), reading=reading, news=news)
+    quote_extension(olds, extension(deployment_id, olds, news), reading=reading, news=news)
     return Plan(kind="extend")
 
 
@@ -116,7 +103,7 @@ def restarted(deployment_id: str, olds: Props, news: Props) -> RestartPlan | Non
     decision, reading = _decision(deployment_id, olds, news)
     if decision.kind != "restart":
         return None
-    found = _restarted(
+    found = plan_restart.plan(
         deployment_id, olds, news, decision, reading=reading, ended=False, tells=False
     )
     if found.restart is None:
@@ -125,12 +112,6 @@ def restarted(deployment_id: str, olds: Props, news: Props) -> RestartPlan | Non
             "was changed. Run `pulumi up` again."
         )
     return found.restart
-
-
-def final_verdict(props: Props) -> Verdict | None:
-    """Return the verdict that ended the run; one that was only stopped goes on."""
-    verdict = session.verdict(props)
-    return verdict if verdict and verdict.outcome != "stopped" else None
 
 
 def ended_early(deployment_id: str, props: Props) -> bool:
@@ -223,18 +204,6 @@ def _decision(deployment_id: str, olds: Props, news: Props) -> tuple[Change, Rea
     return decision, reading
 
 
-def _budget(reading: Reading | None, news: Props, *, besides: str = "") -> Budget | None:
-    """Return what the run may still cost, without deployment `besides`; None: it cannot be read."""
-    if reading is None:
-        return None
-    return budget.of_page(
-        reading.page,
-        cap_usd=properties.cap_usd(news),
-        known=session.known(news["run"]),
-        besides=besides,
-    )
-
-
 def _reading(props: Props) -> Reading | None:
     """Read the run's page for a plan; right before anything is bought the ledger must answer."""
     owner = properties.owner(props)
@@ -252,70 +221,9 @@ def _reading(props: Props) -> Reading | None:
 def _replaced(olds: Props, new: dict[str, Any], decision: Change) -> Plan:
     verdict = None if decision.is_another_run else final_verdict(olds)
     if verdict and not (verdict.outcome == "failed" and decision.is_another_training):
-        session.say(_kept_by_verdict(new["run"], verdict, decision.names))
+        session.say(kept_by_verdict(new["run"], verdict, decision.names))
         return KEEP
     return Plan(kind="replace", keys=decision.keys)
-
-
-def _restarted(
-    deployment_id: str,
-    olds: Props,
-    news: Props,
-    decision: Change,
-    *,
-    reading: Reading | None,
-    ended: bool,
-    tells: bool = True,
-) -> Plan:
-    """Return how the machine comes to another container, and say it with its dollars."""
-    run, say = str(news["run"]), session.say if tells else _not_said
-    verdict = final_verdict(olds)
-    mended = verdict is not None and verdict.outcome == "failed" and decision.mends
-    if verdict and (not mended or (ended and not decision.is_another_training)):
-        say(_kept_by_verdict(run, verdict, decision.names))
-        return KEEP
-    if ended:
-        return Plan(kind="replace", keys=decision.keys)
-    _require_not_trained(news, decision)
-    entry = restart.entry_of(reading.page, deployment_id) if reading else None
-    if entry and entry.restart_refused:
-        say(_refused_before(run, entry.restart_refused))
-        return Plan(kind="replace", keys=decision.keys)
-    others = _budget(reading, news, besides=deployment_id)
-    planned = restart_plan.plan(
-        session.client(olds["cloud"]),
-        deployment_id,
-        olds,
-        news,
-        decision=decision,
-        entry=entry,
-        others=others or Budget(cap_usd=properties.cap_usd(news)),
-    )
-    changed = change_words.changed(olds, news, decision)
-    goes_on_from = "" if decision.is_another_training else _resumes_at(olds) if tells else "there"
-    say(f"{run}: {changed}: {restart_plan.in_words(planned, goes_on_from=goes_on_from)}")
-    if planned.room.way == "replace":
-        return Plan(kind="replace", keys=decision.keys)
-    if planned.extension and tells:
-        _quote_extension(olds, planned.extension, reading=reading, news=news)
-    return Plan(kind="restart", restart=planned)
-
-
-def _require_not_trained(news: Props, decision: Change) -> None:
-    """Refuse to begin a training that has its verdict, as after two changes there and back."""
-    if not (decision.is_another_training and properties.known_text(news, "r2Prefix")):
-        return
-    verdict = final_verdict(news)
-    if verdict:
-        raise ChangeRefusedError(
-            f"run {news['run']} has trained just this before, and ended ({verdict.outcome}): "
-            f"{properties.known_text(news, 'r2Prefix')}. It is not trained again. To train it from "
-            "the start raise trainstack:rerun, or change something else. The machine runs on."
-        )
-
-
-def _not_said(_text: str) -> None:
-    return
 
 
 def _end(deployment_id: str, olds: Props, old: dict[str, Any]) -> ending.End | None:
@@ -372,48 +280,10 @@ def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, A
     session.say(f"{old['run']}: {verdict.outcome}; {rented}")
 
 
-def _quote_extension(
-    olds: Props, wanted: Extension, *, reading: Reading | None, news: Props
-) -> None:
-    """Refuse what would cost more than the cap, or outlive the run's credentials."""
-    client = session.client(olds["cloud"])
-    left = account.remaining_hours(client, wanted.deployment_id, bought_hours=wanted.old_hours)
-    credentials.require_lasting_credentials(
-        properties.known_text(olds, "credentialsExpireOn"),
-        run=wanted.run,
-        hours=left + wanted.new_hours - wanted.old_hours,
-        now=session.now(),
-    )
-    if told := _budget(reading, news):
-        session.say(f"{wanted.run}: {told}")
-    besides = _budget(reading, news, besides=wanted.deployment_id)
-    extend.quote(client, wanted, others=besides or Budget(cap_usd=wanted.cap_usd), say=session.say)
-
-
-def _resumes_at(olds: Props) -> str:
-    place: RunPlace = properties.place(olds)
-    return checkpoint_reader.newest(place, session.accesses(place, properties.access(olds)))
-
-
 def _kept(run: str, words: list[str]) -> str:
     what = " and ".join(words)
     return (
         f"{run}: keeps the {what} that it was rented with; what changed is for the next rental. To "
         "have it at once raise trainstack:renew: the same machine starts again with it, and goes "
         "on from the newest checkpoint."
-    )
-
-
-def _refused_before(run: str, why: str) -> str:
-    return (
-        f"{run}: io.net started no other container on this machine when it was asked ({why}): it "
-        "is given back and another one is rented, at the price below"
-    )
-
-
-def _kept_by_verdict(run: str, verdict: Verdict, names: tuple[str, ...]) -> str:
-    return (
-        f"{run}: has its verdict ({verdict.outcome}) and is not rented again, although "
-        f"{', '.join(names)} changed. To train again: raise trainstack:rerun, or add a run of "
-        "another name to trainstack:runs"
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from components.config.compatibility import CPU
 from components.ionet import cost, market, offers, properties, room
 from components.ionet.change import Change
 from components.ionet.client import Client
@@ -62,10 +63,12 @@ def plan(
         enough = Room(way="enough", left_hours=left, needed_hours=0)
         return RestartPlan(room=enough, bought_hours=bought)
     wish = properties.wish(news)
+    # What goes on takes no longer than before. On a CPU a number of hours is taken as it is, before
+    # a rental too.
+    counts = decision.is_another_training and (is_open or wish.gpu_type != CPU)
     found = room.decide(
         left_hours=left + asked,
-        # What is trained on goes on where it was: no longer than before.
-        needed_hours=offers.hours_needed(offer.gpu, wish) if decision.is_another_training else 0,
+        needed_hours=offers.hours_needed(offer.gpu, wish) if counts else 0,
         extension_usd=lambda more: market.extension_usd(client, offer, hours=more),
         # A number of hours that is too low here is so on another machine.
         rental_usd=lambda: _rental_usd(client, wish, others=others) if is_open else None,

@@ -10,11 +10,13 @@ import pytest
 
 from components.ionet import session
 from components.ionet.client import Client
+from components.ionet.errors import KeyRefusedError, NotFoundError, RequestRefusedError
 from components.ionet.rental.restart import BEAT_WITHIN_S
 from components.ionet.rental.waiting import SETTLED_AFTER_S
+from components.ledger.ledger import LedgerError
 from tests.provider.sim_engine import Config, RefusedError, SimEngine
 from tests.provider.sim_place import put_in_place
-from tests.provider.sim_services import SimClient
+from tests.provider.sim_services import SimClient, SimLedger
 from tests.provider.sim_world import Machine, World
 
 
@@ -123,3 +125,65 @@ def test_a_vendor_that_is_silent_after_the_change_is_asked_by_the_next_update(
     engine.up(Config(iterations=11))
     assert "was told to start this container before" in "".join(told)
     assert client.deployment("dep-1").env is not None
+
+
+def test_what_cannot_be_recorded_is_not_sent(
+    engine: SimEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unusable(*_: object, **__: object) -> None:
+        raise LedgerError("the ledger could not be used.")
+
+    with monkeypatch.context() as patched, pytest.raises(RefusedError, match="was told nothing"):
+        patched.setattr(SimLedger, "edit", unusable)
+        engine.up(Config(iterations=11))
+    assert len(engine.world.starts) == 1
+    engine.up(Config(iterations=11))
+    assert len(engine.world.starts) == 2
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RequestRefusedError("no such members", status=422),
+        RequestRefusedError("Method Not Allowed", status=405),
+        NotFoundError("image \x1b[1mnot found\u202e", status=400),
+        KeyRefusedError("this key may not change deployments"),
+    ],
+    ids=lambda error: str(error).encode("ascii", "replace").decode()[:12],
+)
+def test_whatever_the_no_is_called_it_is_of_the_change_while_the_machine_can_be_read(
+    engine: SimEngine, told: list[str], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def update(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(SimClient, "update", update)
+    with pytest.raises(RefusedError, match="starts no other container"):
+        engine.up(Config(iterations=11))
+    (page,) = engine.world.pages.values()
+    assert page.entries[0].restart_refused.isprintable()
+    engine.up(Config(iterations=10))  # put back: nothing changed
+    assert len(engine.world.charges) == 1
+    engine.up(Config(iterations=11))
+    assert "another one is rented, at the price below" in "".join(told)
+    assert len(engine.world.charges) == 2
+
+
+def test_a_bad_key_is_no_refusal_of_the_change(
+    engine: SimEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no(*_: object) -> None:
+        raise KeyRefusedError("io.net refused the API key")
+
+    with monkeypatch.context() as patched, pytest.raises(RefusedError, match="refused the API key"):
+
+        def update(*_: object) -> None:
+            patched.setattr(SimClient, "deployment", no)
+            no()
+
+        patched.setattr(SimClient, "update", update)
+        engine.up(Config(iterations=11))
+    (page,) = engine.world.pages.values()
+    assert page.entries[0].restart_refused == ""
+    engine.up(Config(iterations=11))
+    assert len(engine.world.charges) == 1

@@ -160,7 +160,7 @@ ROWS: tuple[Row, ...] = (
         f"{RESTART}test_a_run_that_ended_while_its_restart_was_planned_is_left_as_it_is",
     ),
     row(
-        "components.ionet.plan",
+        "components.ionet.plan_restart",
         "has trained just this before",
         f"{RESTART}test_a_training_that_has_its_verdict_is_not_begun_again_by_changing_back",
     ),
@@ -168,6 +168,11 @@ ROWS: tuple[Row, ...] = (
         "components.ionet.rental.restart",
         "gave no sign of life in",
         f"{IN_TIME}test_a_container_that_gives_no_sign_of_life_is_waited_for_again",
+    ),
+    row(
+        "components.ionet.rental.restart",
+        "Its machine was told nothing",
+        f"{IN_TIME}test_what_cannot_be_recorded_is_not_sent",
     ),
     row(
         "components.ionet.rental.restart",
@@ -193,7 +198,6 @@ ROWS: tuple[Row, ...] = (
             "is_sent_twice",
         )
         for module, words in (
-            ("components.ionet.rental.restart", "Its machine was told nothing"),
             ("components.ionet.restarting", "starts and buys nothing twice"),
             ("components.r2.life_signs", "it is not known whether its container trains"),
         )
@@ -204,7 +208,7 @@ ROWS: tuple[Row, ...] = (
         f"{RESTART}test_a_number_of_hours_that_is_too_low_is_refused_until_it_is_raised",
     ),
     row(
-        "components.ionet.plan",
+        "components.ionet.planned",
         "To train again: raise trainstack:rerun",
         f"{RENTAL}test_a_run_that_has_its_verdict_is_trained_again_when_rerun_is_raised",
     ),

@@ -17,7 +17,6 @@ from components.ionet import fingerprint, properties
 from components.ionet.client import Client
 from components.ionet.errors import (
     KeyRefusedError,
-    NotFoundError,
     NotReadyError,
     NotRecordedError,
     RequestRefusedError,
@@ -32,6 +31,7 @@ from components.ledger.ledger import Ledger, LedgerError
 from components.ledger.page import Entry, Page
 from components.r2.life_signs import LifeSign
 from container.contract.environment import differing
+from container.contract.redacted import without_secrets
 
 BEAT_WITHIN_S = 1800.0  # as long as a new machine is given by default; the image is pulled anew
 AS_BEFORE = "it shows the container of before"
@@ -169,9 +169,10 @@ def _send(
 ) -> None:
     try:
         client.update(asked.deployment_id, request)
-    except (KeyRefusedError, NotFoundError):
-        raise
-    except RequestRefusedError as error:
+    except (KeyRefusedError, RequestRefusedError) as error:
+        # A refused key, or "not found", may be about this very request: about its image, say. A bad
+        # key cannot read the machine either, and one that has ended is no refusal.
+        _require_alive(client.deployment(asked.deployment_id))
         _refuse(ledger, asked, str(error), container="", say=say)
     except UnclearError:
         say(f"{asked.wanted.run}: no clear answer to the change of its container; looking for it")
@@ -247,7 +248,8 @@ def _refuse(ledger: Ledger, asked: Restart, why: str, *, container: str, say: Sa
 
     `container` is there where the machine may run something else than before all the same.
     """
-    reason = " ".join(why.split())[:_REASON_CHARS]
+    printable = "".join(one if one.isprintable() else " " for one in without_secrets(why))
+    reason = " ".join(printable.split())[:_REASON_CHARS]
     try:
         _edit(ledger, asked, restart_refused=reason, container=container)
     except NotRecordedError as error:

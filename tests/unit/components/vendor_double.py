@@ -29,7 +29,7 @@ class Vendor(LoopbackServer):
                 self.end_headers()
                 self.wfile.write(body)
 
-            do_GET = do_POST = do_DELETE = answer  # noqa: N815
+            do_GET = do_POST = do_DELETE = do_PATCH = answer  # noqa: N815
 
         super().__init__(Handler)
 

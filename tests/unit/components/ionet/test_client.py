@@ -13,6 +13,7 @@ from components.ionet.errors import (
     RequestRefusedError,
     UnclearError,
 )
+from components.ionet.models import DeployRequest
 from tests.unit.components.vendor_double import Vendor
 
 KEY = "io-v2-planted-key"
@@ -132,3 +133,40 @@ def test_an_answer_of_another_shape_is_unclear(
     for ask in (client.deployments, lambda: client.workers(ID), lambda: client.deployment(ID)):
         with pytest.raises(UnclearError, match="unknown shape"):
             ask()
+
+
+def test_an_update_sends_every_member_at_the_top_level_once(vendor: Vendor) -> None:
+    """A member under `container_config` is refused; what one that is left out does nobody says."""
+    request = DeployRequest(
+        private_name="n",
+        duration_hours=3,
+        gpus_per_container=8,
+        hardware_id=1,
+        location_ids=(2,),
+        image="r/i@sha256:1",
+        entrypoint=("/bin/bash", "-c", "echo $X"),
+        traffic_port=8000,
+        env={"A": "1"},
+        secret_env={"S": "planted"},
+        registry_username="puller",
+        registry_secret="planted-too",
+    )
+    client = Client(KEY, base_url=vendor.url, retry_for_s=30)
+    vendor.will(200, {"status": "UPDATE REQUESTED", "deployment_id": ID})
+    client.update(ID, request)
+    vendor.answers.clear()
+    vendor.will(502, b"")
+    with pytest.raises(UnclearError):
+        client.update(ID, request)
+    assert len(vendor.calls) == 2
+    assert request.to_update_json() == {
+        "image_url": "r/i@sha256:1",
+        "registry_username": "puller",
+        "registry_secret": "planted-too",
+        "entrypoint": ["/bin/bash", "-c", "echo $$X"],
+        "args": [],
+        "command": "",
+        "traffic_port": 8000,
+        "env_variables": {"A": "1"},
+        "secret_env_variables": {"S": "planted"},
+    }

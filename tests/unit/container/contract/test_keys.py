@@ -12,6 +12,8 @@ from container.contract.keys import (
     MetricSegment,
     attempt_key,
     attempt_of,
+    mended_attempt_of,
+    mended_key,
     model_key,
     stage_key,
     stopped_key,
@@ -52,6 +54,8 @@ def test_keys_stand_where_earlier_versions_wrote_them() -> None:
     assert attempt_key(12) == "attempts/12.json"
     assert stage_key("base_eval") == "stages/base_eval.json"
     assert stopped_key(3) == "verdicts/3-stopped.json"
+    assert mended_key(3) == "verdicts/3-failed.json"
+    assert [mended_attempt_of(key) for key in (mended_key(12), stopped_key(3))] == [12, None]
     assert MetricSegment(attempt=2, sequence=7).key == "metrics/2-00007.jsonl"
     assert LogSegment(attempt=2, stage="base", sequence=7).key == "logs/2-base-00007.log"
     marker = MarkerKey(folder="checkpoints/base/d20", step=100)
