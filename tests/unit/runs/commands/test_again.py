@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -12,10 +14,15 @@ from tests.unit.components.ledger.test_attempts import entry, page
 from tests.unit.runs.pulumi_double import PulumiDouble
 from tests.unit.runs.typed import Ended, typed
 
+Config = Mapping[str, str]
+DEFAULTS: Config = MappingProxyType({})
+SWEEP = {"runs": json.dumps({"main": {}, "wide": {}})}
 CONFIG = {"trainstack:bucket": "my-bucket", "trainstack:cloud": "io.net"}
 
 
-def again(folder: Path, *entries: Entry, words: tuple[str, ...] = (), **config: str) -> Ended:
+def again(
+    folder: Path, *entries: Entry, words: Sequence[str] = (), config: Config = DEFAULTS
+) -> Ended:
     stacks = PulumiDouble(folder)
     changed = {f"trainstack:{key}": value for key, value in config.items()}
     stacks.stack("prod", config={**CONFIG, **changed})
@@ -37,13 +44,13 @@ def again(folder: Path, *entries: Entry, words: tuple[str, ...] = (), **config: 
 def test_the_exit_code_says_whether_another_update_makes_sense(
     tmp_path: Path, entries: tuple[Entry, ...], config: dict[str, str], code: int, said: str
 ) -> None:
-    ended = again(tmp_path, *entries, **config)
+    ended = again(tmp_path, *entries, config=config)
     assert ended.code == code, ended.err
     assert said in ended.out
 
 
 def test_one_run_of_a_sweep_is_enough_and_each_is_told(tmp_path: Path) -> None:
-    ended = again(tmp_path, entry(), runs=json.dumps({"main": {}, "wide": {}}), words=("--json",))
+    ended = again(tmp_path, entry(), config=SWEEP, words=["--json"])
     assert ended.code == 0
     found = json.loads(ended.out)
     assert (found["main"]["makes_sense"], found["wide"]["makes_sense"]) == (True, False)
