@@ -14,6 +14,7 @@ from typing import Any
 import typer
 
 from runs import same_place
+from runs.commands.again import again
 from runs.commands.artifacts import artifacts
 from runs.commands.chat import chat
 from runs.commands.cost import cost
@@ -70,6 +71,7 @@ COMMANDS = (
     (logs, "logs", "Print a run's whole output.", _LOOKED),
     (loss, "loss", "Draw the loss curve.", _LOOKED),
     (quote, "quote", "Say what runs would cost now.", "Interrupted; nothing was bought."),
+    (again, "again", "Say whether a failed `pulumi up` is worth repeating.", _LOOKED),
     (cost, "cost", "Say what runs cost.", _LOOKED),
     (artifacts, "artifacts", "List what a finished run left.", _LOOKED),
     (

@@ -79,3 +79,10 @@ def speed(told: Sequence[tuple[float, int]], *, expected_step_s: float) -> tuple
     if step_s > expected_step_s * SLOWEST:
         return "refused", f"it is too slow: {words}"
     return "passed", words
+
+
+def in_words(machine: MachineState, why: str) -> str:
+    """Return what people are told of a machine; "" where there is nothing to tell."""
+    if machine == "checking":
+        return "machine is as ordered; its first steps decide"
+    return f"machine refused: {why}" if machine == "refused" else ""

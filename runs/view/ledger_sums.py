@@ -31,8 +31,8 @@ class LedgerSum:
 
     @property
     def reserved_usd(self) -> Decimal:
-        """What was asked for and not answered clearly."""
-        return sum((one.reserved_usd for one in self.rentals), Decimal(0))
+        """What was asked for and not answered clearly, or is bought once a machine is checked."""
+        return sum((one.reserved_usd + one.awaited_usd for one in self.rentals), Decimal(0))
 
 
 def sums(
@@ -98,6 +98,8 @@ def _rental(entry: Entry) -> dict[str, Any]:
         "asked_at": f"{entry.asked_at:%Y-%m-%dT%H:%M:%SZ}",
         "hours": entry.hours,
         "spent_usd": str(entry.spent_usd),
-        "reserved_usd": str(entry.reserved_usd),
+        "reserved_usd": str(entry.reserved_usd + entry.awaited_usd),
         "charged": entry.charged,
+        "planned_hours": entry.planned_hours or None,
+        "refused": entry.refused or None,
     }

@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from container.contract import bought_time
+from container.contract import bought_time, machine_trust
 from container.contract.link_speed import in_words
 from container.contract.records import RunStatus, StageStatus
 from runs.same_place import in_same_place
@@ -59,6 +59,8 @@ def plain_line(view: View) -> str:
         parts.append(f"eta {formats.duration(view.eta_s)}")
     if told := bought(status):
         parts.append(f"({told})")
+    if told := checked(status):
+        parts.append(f"({told})")
     if view.trouble:
         parts.append(f"({view.trouble})")
     return " ".join(parts)
@@ -69,6 +71,13 @@ def bought(status: RunStatus) -> str:
     return bought_time.in_words(
         status.in_time, ends_in_s=status.bought_left_s, needs_s=status.stage_needs_s
     )
+
+
+def checked(status: RunStatus) -> str:
+    """Say in words what the check of the machine came to; "" once it has passed."""
+    if status.outcome is not None or status.no_verdict:
+        return ""  # that tells
+    return machine_trust.in_words(status.machine, status.machine_why)
 
 
 def silence(view: View) -> str:
@@ -173,6 +182,8 @@ def as_json(view: View) -> dict[str, Any]:
         "usual_all_reduce_bytes_per_s": (status.usual_all_reduce_bytes_per_s or None)
         if status
         else None,
+        "machine": (status.machine or None) if status else None,
+        "machine_why": (status.machine_why or None) if status else None,
         "bought_left_s": status.bought_left_s if status else None,
         "ends_in_time": (status.in_time or None) if status else None,
         "stage_needs_s": status.stage_needs_s if status else None,
@@ -293,6 +304,8 @@ def _remarks(view: View) -> list[RenderableType]:
         remarks.append(Text(silence(view), style=STYLE[view.standing]))
     if view.standing not in ENDED and view.status is not None and (told := bought(view.status)):
         remarks.append(Text(told, style="red" if view.status.in_time == "no" else "yellow"))
+    if view.standing not in ENDED and view.status is not None and (told := checked(view.status)):
+        remarks.append(Text(told, style="red" if view.status.machine == "refused" else "dim"))
     if view.verdict is not None or view.reason:
         remarks.append(Text(formats.flat(view.reason) or view.standing, style=STYLE[view.standing]))
     elif view.status is not None and view.status.message:

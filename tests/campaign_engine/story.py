@@ -103,6 +103,7 @@ class Story:
         return {
             "recipeSettings": dict(TEST_SETTINGS),
             "durationHours": 1,
+            "firstHours": 0,  # each request buys what is asked for
             "maxCostUsd": 6,  # of the run, its reruns and all that is lost included
             "readyTimeoutMinutes": 2,
             **self.config,

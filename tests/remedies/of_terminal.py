@@ -123,6 +123,12 @@ ROWS: tuple[Row, ...] = (
         carried_out_by="tests/contract/test_vendor_report.py"
         "::test_a_report_is_written_to_another_file_when_that_is_said",
     ),
+    Row(module="runs.cli", words="is worth repeating", no_remedy="a line of the help"),
+    Row(
+        module="runs.commands.again",
+        words="no stack is named",
+        carried_out_by="tests/unit/runs/commands/test_again.py::test_a_stack_has_to_be_named",
+    ),
     Row(module="runs.cli", words="Delete what a run left", no_remedy="a line of the help"),
     Row(
         module="runs.cli",

@@ -20,6 +20,7 @@ from components.ionet.offers import Offer
 from components.ionet.rental import account, close, extend, give_back, send, settle
 from components.ionet.rental.extend import Extension
 from components.ionet.rental.waiting import Clock, Say
+from components.ledger.attempts import used_up
 from components.ledger.bad_places import BadPlace
 from components.ledger.budget import KnownRental
 from components.ledger.ledger import Ledger, LedgerError
@@ -70,8 +71,8 @@ def of_state(deployment_id: str, props: Mapping[str, Any], *, now: datetime) -> 
 
 def require_attempt(page: Page, identity: str, *, attempts: int) -> None:
     """Raise NoAttemptLeftError when as many machines as the run may try did not work."""
-    refused = page.refused(identity)
-    if not attempts or len(refused) < attempts:
+    refused = used_up(page, identity, attempts=attempts)
+    if not refused:
         return
     listed = [f"  {one.asked_at:%Y-%m-%d %H:%M} {one.name}: {one.refused}" for one in refused]
     text = (
