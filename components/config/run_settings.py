@@ -42,6 +42,7 @@ class RunSettings:
     duration_hours: int  # 0: as many as it needs on the machine that is found
     max_cost_usd: Decimal
     max_usd_per_gpu_hour: Decimal  # 0: no such cap
+    auto_extend: int  # hours that may be bought without being asked for
     device_batch_size: int
     keep_alive: bool
     wandb_run: str

@@ -58,6 +58,7 @@ class CaasDeploymentArgs(MachineArgs):
     timedFor: NotRequired[dict[str, str | float]]
     maxCostUsd: Input[int | float]
     maxUsdPerGpuHour: NotRequired[Input[int | float]]
+    autoExtend: NotRequired[Input[int]]
     credentialsExpireOn: Input[str]
     accessKeyId: Input[str]
     secretAccessKey: Input[str]

@@ -6,21 +6,22 @@ Asks the account once a process, and the bucket where something ended; says what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from components.errors import TrainstackError
 from components.ionet import change, credentials, ending, properties, session
 from components.ionet.change import Change
 from components.ionet.client import Client
-from components.ionet.errors import ChangeRefusedError
-from components.ionet.rental import account, extend, others
+from components.ionet.errors import ChangeRefusedError, IonetError
+from components.ionet.rental import account, automatic, extend, others
+from components.ionet.rental.automatic import More
 from components.ionet.rental.extension import Extension
 from components.ledger import budget
 from components.ledger.budget import Budget
 from components.ledger.ledger import Reading
 from components.ledger.page import Page
-from components.r2 import checkpoint_reader
+from components.r2 import checkpoint_reader, status_reader
 from components.r2.verdict_reader import RunPlace
 from container.contract.records import Verdict
 from container.contract.still_rented import StillRented
@@ -84,6 +85,8 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
     if end is None:
         _say_if_rented_for_nothing(deployment_id, olds, old)
     if decision.kind == "keep":
+        if end is None and _is_extended(more(deployment_id, olds, news), deployment_id, olds, news):
+            return Plan(kind="extend")
         if told := _budget(olds, news):
             session.say(f"{new['run']}: {told}")
         return KEEP
@@ -123,10 +126,59 @@ def extension(deployment_id: str, olds: Props, news: Props) -> Extension:
         deployment_id=deployment_id,
         run=old["run"],
         offer=offer,
-        old_hours=old["durationHours"],
+        old_hours=properties.hours_bought(old),
         new_hours=new["durationHours"],
         cap_usd=properties.cap_usd(news),
+        max_usd_per_gpu_hour=properties.max_usd_per_gpu_hour(news),
     )
+
+
+def more(deployment_id: str, olds: Props, news: Props) -> More | None:
+    """Return what `autoExtend` is to buy for a live run; None where it buys none, or asks in vain.
+
+    Without the bucket nothing is known of a run's end, and nothing is bought.
+    """
+    most = properties.known(news).get("autoExtend") or 0
+    if not most:
+        return None
+    place = properties.place(olds)
+    status = status_reader.newest(place, session.accesses(place, properties.access(olds)))
+    now = session.now()
+    told = automatic.told_by(status, age_s=status_reader.age_s(status, now=now) if status else 0)
+    reading = _reading({**olds, "run": news["run"]}) if told else None
+    if told is None or reading is None:
+        return None
+    machine = extension(deployment_id, olds, news)
+    try:
+        return automatic.look(
+            session.client(olds["cloud"]),
+            replace(machine, new_hours=machine.old_hours, automatic_most=most),
+            told=told,
+            page=reading.page,
+            known=session.known(news["run"]),
+            rented_at=properties.rented_at(olds),
+            credentials_expire_on=properties.known_text(olds, "credentialsExpireOn"),
+            now=now,
+        )
+    except IonetError as error:
+        session.say(f"{machine.run}: whether it needs more hours is not known: {error}")
+        return None
+
+
+def _is_extended(found: More | None, deployment_id: str, olds: Props, news: Props) -> bool:
+    """Say what `autoExtend` does for a run, and whether that is anything."""
+    if found is None:
+        return False
+    if found.why_not:
+        session.say(found.why_not)
+    if found.hours:
+        session.say(f"{found.extension.run}: will not end in the bought time: autoExtend buys")
+        others = _budget(olds, news, besides=deployment_id)
+        if others:
+            extend.quote(
+                session.client(olds["cloud"]), found.extension, others=others, say=session.say
+            )
+    return found.is_due
 
 
 def require_no_other(client: Client, news: Props) -> Budget:
@@ -200,11 +252,18 @@ def _end(deployment_id: str, olds: Props, old: dict[str, Any]) -> ending.End | N
         return None
     over = account.hours_are_over(
         account.details(listed.client, shown.deployment_id),
-        hours=old["durationHours"],
+        hours=_hours_bought(deployment_id, olds),
         rented_at=properties.rented_at(olds),
         now=session.now(),
     )
     return ending.end_of(session.verdict(olds), hours_over=over)
+
+
+def _hours_bought(deployment_id: str, olds: Props) -> int:
+    """Return the hours of a machine, those included that a watcher bought as the ledger knows."""
+    reading = _reading(olds)
+    entry = reading.page.entry_of(deployment_id) if reading else None
+    return max(properties.hours_bought(properties.known(olds)), entry.hours if entry else 0)
 
 
 def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, Any]) -> None:
@@ -226,7 +285,7 @@ def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, A
         hours_left=account.hours_left(deployment),
         command=f"pulumi destroy{f' --stack {stack}' if stack else ''}",
         charged_usd=deployment.amount_paid_usd,
-        hours_bought=old["durationHours"],
+        hours_bought=properties.hours_bought(old),
         used_usd=verdict.dollars,
     )
     session.say(f"{old['run']}: {verdict.outcome}; {rented}")
@@ -236,17 +295,18 @@ def _quote_extension(deployment_id: str, olds: Props, news: Props) -> None:
     """Refuse what would cost more than the cap, or outlive the run's credentials."""
     wanted = extension(deployment_id, olds, news)
     client = session.client(olds["cloud"])
-    left = account.remaining_hours(
-        client, deployment_id, bought_hours=properties.known(olds)["durationHours"]
-    )
+    left = account.remaining_hours(client, deployment_id, bought_hours=wanted.old_hours)
     credentials.require_lasting_credentials(
         properties.known_text(olds, "credentialsExpireOn"),
         run=wanted.run,
-        hours=left + wanted.new_hours - wanted.old_hours,
+        hours=left + max(wanted.new_hours - wanted.old_hours, 0),
         now=session.now(),
     )
     if told := _budget(olds, news):
         session.say(f"{wanted.run}: {told}")
+    reading = _reading({**olds, "run": news["run"]}) if told else None
+    if reading is not None:
+        wanted = wanted.as_recorded(reading.page)
     besides = _budget(olds, news, besides=deployment_id) or Budget(cap_usd=wanted.cap_usd)
     extend.quote(client, wanted, others=besides, say=session.say)
 

@@ -33,8 +33,18 @@ HOURS = "durationHours"
 AUTO_HOURS = "autoHours"
 """There where the config leaves the hours to the machine that is found: they are resolved once."""
 
+EXTENDED_HOURS = "extendedHours"
+"""Bought automatically, on top of `durationHours`, which stays what the config asks for."""
+
 RENTED_AT = "rentedAt"
-INTEGERS = ("durationHours", "gpusPerContainer", "renew", "trafficPort")
+INTEGERS = (
+    "durationHours",
+    EXTENDED_HOURS,
+    "autoExtend",
+    "gpusPerContainer",
+    "renew",
+    "trafficPort",
+)
 
 
 class _UnknownValue:
@@ -139,7 +149,7 @@ def wish(props: Props) -> Wish:
         gpus=values["gpusPerContainer"],
         locations=tuple(values.get("locations") or ()),
         hours=values.get(HOURS) or 0,
-        max_usd_per_gpu_hour=Decimal(str(values.get("maxUsdPerGpuHour") or 0)),
+        max_usd_per_gpu_hour=max_usd_per_gpu_hour(values),
         timed_for=_timed_for(values.get("timedFor")),
     )
 
@@ -176,6 +186,11 @@ def as_chosen(olds: Props, news: Props) -> dict[str, Any]:
 def leaves_hours_open(props: Props) -> bool:
     """Whether the config leaves it to the machine that is found how many hours are bought."""
     return bool(props.get(AUTO_HOURS))
+
+
+def hours_bought(state: Props) -> int:
+    """Return the hours that a machine was bought, as its state knows."""
+    return int(state[HOURS]) + int(state.get(EXTENDED_HOURS) or 0)
 
 
 def offer(props: Props) -> Offer | None:
@@ -226,6 +241,11 @@ def dollars(amount: Decimal) -> int | float:
 def cap_usd(props: Props) -> Decimal:
     """Return the most that a run may cost; its property is a number, and exact to the cent."""
     return Decimal(str(props["maxCostUsd"]))
+
+
+def max_usd_per_gpu_hour(props: Props) -> Decimal:
+    """Return the most that an hour of one GPU may cost; 0 is no such cap."""
+    return Decimal(str(props.get("maxUsdPerGpuHour") or 0))
 
 
 def rented_at(props: Props) -> datetime | None:
