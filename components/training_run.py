@@ -117,6 +117,8 @@ class TrainingRun(ComponentResource):
             self._args["autoHours"] = True
         if run.max_usd_per_gpu_hour:
             self._args["maxUsdPerGpuHour"] = properties.dollars(run.max_usd_per_gpu_hour)
+        if run.auto_extend:
+            self._args["autoExtend"] = run.auto_extend
         # Not there where they are not set: a machine that an older release rented has no such.
         if settings.notify_url:
             self._args["notifyUrl"] = settings.notify_url

@@ -130,6 +130,10 @@ ELSEWHERE: Mapping[str, Elsewhere] = {
         "container/test_toy_trainer.py",
         "container/test_toy_trainer_data.py",
     ),
+    "runs.extending": elsewhere(
+        "watchers that buy beside an update, against the vendor and the bucket of all three",
+        "provider/test_automatic_hours.py",
+    ),
     "runs.waits": elsewhere("as its reader tells it", "unit/runs/terminal/test_waiting.py"),
     "localcloud.cli": elsewhere(
         "as its user meets it, with real services", "contract/test_local_cloud.py"

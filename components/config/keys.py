@@ -132,6 +132,11 @@ GpuHourDollars = Annotated[
         description="US dollars, 0 (no such cap) to 1000, with at most two decimals",
     ),
 ]
+AutoExtend = Annotated[
+    int,
+    Number,
+    Field(ge=0, le=MAX_HOURS, description=f"whole hours, 0 (none) to {MAX_HOURS}"),
+]
 BatchSize = Annotated[
     int, Number, Field(ge=0, le=4096, description="a whole number, 0 (the recipe's) to 4096")
 ]
@@ -208,6 +213,7 @@ class RunValues(_Keys):
     attempts: Attempts = 3
     maxCostUsd: Dollars = Decimal(150)  # noqa: N815
     maxUsdPerGpuHour: GpuHourDollars = Decimal(0)  # noqa: N815
+    autoExtend: AutoExtend = 0  # noqa: N815
     deviceBatchSize: BatchSize = 0  # noqa: N815
     keepAlive: Flag = False  # noqa: N815
     wandbRun: WandbRun = "dummy"  # noqa: N815
@@ -228,6 +234,7 @@ class RunKeys(_Keys):
     attempts: Attempts | None = None
     maxCostUsd: Dollars | None = None  # noqa: N815
     maxUsdPerGpuHour: GpuHourDollars | None = None  # noqa: N815
+    autoExtend: AutoExtend | None = None  # noqa: N815
     deviceBatchSize: BatchSize | None = None  # noqa: N815
     keepAlive: Flag | None = None  # noqa: N815
     wandbRun: WandbRun | None = None  # noqa: N815

@@ -44,6 +44,7 @@ class RunSettings:
     attempts: int  # how many machines may be tried
     max_cost_usd: Decimal
     max_usd_per_gpu_hour: Decimal  # 0: no such cap
+    auto_extend: int  # hours that may be bought without being asked for
     device_batch_size: int
     keep_alive: bool
     wandb_run: str

@@ -251,6 +251,7 @@ def checked_runs(
             attempts=chosen.attempts,
             max_cost_usd=chosen.maxCostUsd,
             max_usd_per_gpu_hour=chosen.maxUsdPerGpuHour,
+            auto_extend=chosen.autoExtend,
             device_batch_size=chosen.deviceBatchSize,
             keep_alive=chosen.keepAlive,
             wandb_run=chosen.wandbRun,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from decimal import Decimal
 from typing import Any, TypeVar
 
 import requests
@@ -70,19 +69,6 @@ class Client:
         """Return where network hardware can be had with that many GPUs in one container."""
         query = {"hardware_id": str(hardware_id), "hardware_qty": str(gpus)}
         return self._read("/available-replicas", decode=models.places, query=query)
-
-    def price_usd(
-        self,
-        *,
-        hardware_id: models.HardwareId,
-        location_ids: Sequence[models.LocationRef],
-        gpus: int,
-        hours: int,
-    ) -> Decimal:
-        """Return the whole bill for one container, fees included. It reserves nothing."""
-        return self.bill(
-            hardware_id=hardware_id, location_ids=location_ids, gpus=gpus, hours=hours
-        ).total_usd
 
     def bill(
         self,

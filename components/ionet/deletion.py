@@ -101,7 +101,7 @@ def _ask_to_stop(props: dict[str, Any], *, within_s: float) -> None:
 
 def _give_back(client: Client, deployment_id: str, props: dict[str, Any]) -> str:
     """Give the machine back, and say how it came to its end."""
-    hours, rented_at = properties.known(props)["durationHours"], properties.rented_at(props)
+    hours, rented_at = properties.hours_bought(props), properties.rented_at(props)
     try:
         name = properties.known_text(props, "privateName")
         give_back.give_back(client, deployment_id, name=name)

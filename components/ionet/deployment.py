@@ -28,7 +28,8 @@ SECRET_INPUTS = (
 
 _OF_ITS_RUN = (
     *("cloud", "project", "stack", "run", "identity"),
-    *("accountId", "r2Endpoint", "bucket", "r2Prefix", "maxCostUsd", "attempts"),
+    *("accountId", "r2Endpoint", "bucket", "r2Prefix", "attempts"),
+    *("maxCostUsd", "maxUsdPerGpuHour"),
 )
 
 
@@ -66,6 +67,7 @@ class CaasDeploymentArgs(MachineArgs):
     firstHours: Input[int]
     attempts: Input[int]
     maxUsdPerGpuHour: NotRequired[Input[int | float]]
+    autoExtend: NotRequired[Input[int]]
     credentialsExpireOn: Input[str]
     accessKeyId: Input[str]
     secretAccessKey: Input[str]
@@ -158,6 +160,6 @@ class DeploymentReady(Resource, module="ionet", name="DeploymentReady"):
             "offer": deployment.offer,
             "privateName": deployment.privateName,
             "rentedAt": deployment.rentedAt,
-            **{key: args[key] for key in _OF_ITS_RUN},
+            **{key: args[key] for key in _OF_ITS_RUN if key in args},
         }
         super().__init__(DeploymentReadyProvider(), name, props, opts)

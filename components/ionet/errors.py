@@ -107,6 +107,10 @@ class NotRecordedError(IonetError):
     """The ledger cannot hold the intent to buy, so nothing was bought."""
 
 
+class AlreadyBoughtError(IonetError):
+    """The hours that were to be bought are there by now, or as many as may be; nothing was."""
+
+
 class NotToldError(IonetError):
     """A run could not be told until when its machine is paid; what was bought is bought."""
 

@@ -91,29 +91,23 @@ def bought_first(client: Client, offer: Offer, *, hours: int, planned_hours: int
     """Return an offer for the planned hours as one for the first of them, the rest set apart."""
     if hours >= planned_hours:
         return offer
-    first_usd = min(extension_usd(client, offer, hours=hours), offer.total_usd)
+    first_usd = min(extension_bill(client, offer, hours=hours).total_usd, offer.total_usd)
     return dataclasses.replace(offer, total_usd=first_usd, rest_usd=offer.total_usd - first_usd)
 
 
-def extension_usd(client: Client, offer: Offer, *, hours: int) -> Decimal:
+def extension_bill(client: Client, offer: Offer, *, hours: int) -> Bill:
     """Return what so many hours more cost at this moment, on the machine that was rented so.
 
     io.net's own quote; where it quotes none, today's price in its catalogue. Raises NoOfferError
     when there is neither: nothing is bought unquoted.
     """
-    try:
-        return client.price_usd(
-            hardware_id=offer.hardware_id,
-            location_ids=offer.location_ids,
-            gpus=offer.gpus,
-            hours=hours,
-        )
-    except RequestRefusedError:
-        pass
+    bill = _bill(client, offer, hours=hours)
+    if bill is not None and bill.total_usd > 0:
+        return bill
     for row in client.hardware():
         if row.hardware_id == offer.hardware_id and row.price_usd_per_hour:
             gpus = 1 if row.regional else offer.gpus
-            return cost.total_usd(row.price_usd_per_hour * gpus, hours=hours)
+            return Bill(total_usd=cost.total_usd(row.price_usd_per_hour * gpus, hours=hours))
     raise NoOfferError(
         f"io.net quotes no price for {hours} h more of {offer}. Nothing was bought; the machine "
         "runs on until its hours are over. Set trainstack:durationHours back, or try again later."

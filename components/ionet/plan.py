@@ -12,7 +12,7 @@ from components.errors import TrainstackError
 from components.ionet import change, ending, plan_restart, properties, session
 from components.ionet.change import Change
 from components.ionet.client import Client
-from components.ionet.errors import ChangeRefusedError
+from components.ionet.errors import ChangeRefusedError, IonetError
 from components.ionet.offers import Wish
 from components.ionet.planned import (
     KEEP,
@@ -24,14 +24,15 @@ from components.ionet.planned import (
     quote_extension,
     resumes_at,
 )
-from components.ionet.rental import account, first_hours, others, restart
+from components.ionet.rental import account, automatic, extend, first_hours, others, restart
+from components.ionet.rental.automatic import More
 from components.ionet.rental.extension import Extension
 from components.ionet.restart_plan import RestartPlan
 from components.ledger import budget
 from components.ledger.budget import Budget
 from components.ledger.ledger import Reading
 from components.ledger.page import Page
-from components.r2 import checkpoint_reader
+from components.r2 import checkpoint_reader, status_reader
 from container.contract.still_rented import StillRented
 from container.contract.upstream import HUB_MIRROR
 
@@ -80,6 +81,9 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
     if end is None:
         _say_if_rented_for_nothing(deployment_id, olds, old)
     if decision.kind == "keep":
+        found = more(deployment_id, olds, news) if end is None else None
+        if _is_extended(found, deployment_id, olds, news):
+            return Plan(kind="extend")
         if told := budget_of(reading, news):
             session.say(f"{new['run']}: {told}")
         return KEEP
@@ -132,10 +136,59 @@ def extension(deployment_id: str, olds: Props, news: Props) -> Extension:
         deployment_id=deployment_id,
         run=old["run"],
         offer=offer,
-        old_hours=old["durationHours"],
+        old_hours=properties.hours_bought(old),
         new_hours=new["durationHours"],
         cap_usd=properties.cap_usd(news),
+        max_usd_per_gpu_hour=properties.max_usd_per_gpu_hour(news),
     )
+
+
+def more(deployment_id: str, olds: Props, news: Props) -> More | None:
+    """Return what `autoExtend` is to buy for a live run; None where it buys none, or asks in vain.
+
+    Without the bucket nothing is known of a run's end, and nothing is bought.
+    """
+    most = properties.known(news).get("autoExtend") or 0
+    if not most:
+        return None
+    place = properties.place(olds)
+    status = status_reader.newest(place, session.accesses(place, properties.access(olds)))
+    now = session.now()
+    told = automatic.told_by(status, age_s=status_reader.age_s(status, now=now) if status else 0)
+    reading = _reading({**olds, "run": news["run"]}) if told else None
+    if told is None or reading is None:
+        return None
+    machine = extension(deployment_id, olds, news)
+    try:
+        return automatic.look(
+            session.client(olds["cloud"]),
+            replace(machine, new_hours=machine.old_hours, automatic_most=most),
+            told=told,
+            page=reading.page,
+            known=session.known(news["run"]),
+            rented_at=properties.rented_at(olds),
+            credentials_expire_on=properties.known_text(olds, "credentialsExpireOn"),
+            now=now,
+        )
+    except IonetError as error:
+        session.say(f"{machine.run}: whether it needs more hours is not known: {error}")
+        return None
+
+
+def _is_extended(found: More | None, deployment_id: str, olds: Props, news: Props) -> bool:
+    """Say what `autoExtend` does for a run, and whether that is anything."""
+    if found is None:
+        return False
+    if found.why_not:
+        session.say(found.why_not)
+    if found.hours:
+        session.say(f"{found.extension.run}: will not end in the bought time: autoExtend buys")
+        left = budget_of(_reading(news), news, besides=deployment_id)
+        if left:
+            extend.quote(
+                session.client(olds["cloud"]), found.extension, others=left, say=session.say
+            )
+    return found.is_due
 
 
 def require_no_other(client: Client, news: Props) -> Budget:
@@ -240,7 +293,7 @@ def _end(deployment_id: str, olds: Props, old: dict[str, Any]) -> ending.End | N
         return None
     over = account.hours_are_over(
         account.details(listed.client, shown.deployment_id),
-        hours=old["durationHours"],
+        hours=_hours_bought(deployment_id, olds),
         rented_at=properties.rented_at(olds),
         now=session.now(),
     )
@@ -253,6 +306,13 @@ def _was_refused(deployment_id: str, olds: Props) -> bool:
     reading = _reading(olds)
     entries = reading.page.entries if reading else ()
     return any(one.deployment_id == deployment_id and one.refused for one in entries)
+
+
+def _hours_bought(deployment_id: str, olds: Props) -> int:
+    """Return the hours of a machine, those included that a watcher bought as the ledger knows."""
+    reading = _reading(olds)
+    entry = reading.page.entry_of(deployment_id) if reading else None
+    return max(properties.hours_bought(properties.known(olds)), entry.hours if entry else 0)
 
 
 def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, Any]) -> None:
@@ -274,7 +334,7 @@ def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, A
         hours_left=account.hours_left(deployment),
         command=f"pulumi destroy{f' --stack {stack}' if stack else ''}",
         charged_usd=deployment.amount_paid_usd,
-        hours_bought=old["durationHours"],
+        hours_bought=properties.hours_bought(old),
         used_usd=verdict.dollars,
     )
     session.say(f"{old['run']}: {verdict.outcome}; {rented}")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from components.ionet import credentials, properties, session
 from components.ionet.rental import account, extend
-from components.ionet.rental.extend import Extension
+from components.ionet.rental.extension import Extension
 from components.ionet.restart_plan import RestartPlan
 from components.ledger import budget
 from components.ledger.budget import Budget
@@ -59,11 +59,13 @@ def quote_extension(
     credentials.require_lasting_credentials(
         properties.known_text(olds, "credentialsExpireOn"),
         run=wanted.run,
-        hours=left + wanted.new_hours - wanted.old_hours,
+        hours=left + max(wanted.new_hours - wanted.old_hours, 0),
         now=session.now(),
     )
     if told := budget_of(reading, news):
         session.say(f"{wanted.run}: {told}")
+    if reading is not None:
+        wanted = wanted.as_recorded(reading.page)
     besides = budget_of(reading, news, besides=wanted.deployment_id)
     extend.quote(client, wanted, others=besides or Budget(cap_usd=wanted.cap_usd), say=session.say)
 

@@ -33,13 +33,18 @@ HOURS = "durationHours"
 AUTO_HOURS = "autoHours"
 """There where the config leaves the hours to the machine that is found: they are resolved once."""
 
+EXTENDED_HOURS = "extendedHours"
+"""Bought automatically, on top of `durationHours`, which stays what the config asks for."""
+
 RENTED_AT = "rentedAt"
 HOURS_FIRST = "hoursFirst"
 """How many hours were bought first, of a machine that is to be checked; else it is not there."""
 
 INTEGERS = (
     "attempts",
+    "autoExtend",
     "durationHours",
+    EXTENDED_HOURS,
     "firstHours",
     "gpusPerContainer",
     "hoursFirst",
@@ -158,7 +163,7 @@ def wish(props: Props) -> Wish:
         gpus=values["gpusPerContainer"],
         locations=tuple(values.get("locations") or ()),
         hours=values.get(HOURS) or 0,
-        max_usd_per_gpu_hour=Decimal(str(values.get("maxUsdPerGpuHour") or 0)),
+        max_usd_per_gpu_hour=max_usd_per_gpu_hour(values),
         timed_for=_timed_for(values.get("timedFor")),
     )
 
@@ -208,6 +213,17 @@ def as_chosen(olds: Props, news: Props) -> dict[str, Any]:
 def leaves_hours_open(props: Props) -> bool:
     """Whether the config leaves it to the machine that is found how many hours are bought."""
     return bool(props.get(AUTO_HOURS))
+
+
+def extended(props: Props, *, bought: int) -> dict[str, int]:
+    """Return a machine's hours as its state has them: those asked for, and what is on top."""
+    asked = int(props[HOURS])
+    return {HOURS: asked, EXTENDED_HOURS: max(bought - asked, 0)}
+
+
+def hours_bought(state: Props) -> int:
+    """Return the hours that a machine was bought, as its state knows."""
+    return int(state[HOURS]) + int(state.get(EXTENDED_HOURS) or 0)
 
 
 def offer(props: Props) -> Offer | None:
@@ -260,6 +276,11 @@ def dollars(amount: Decimal) -> int | float:
 def cap_usd(props: Props) -> Decimal:
     """Return the most that a run may cost; its property is a number, and exact to the cent."""
     return Decimal(str(props["maxCostUsd"]))
+
+
+def max_usd_per_gpu_hour(props: Props) -> Decimal:
+    """Return the most that an hour of one GPU may cost; 0 is no such cap."""
+    return Decimal(str(props.get("maxUsdPerGpuHour") or 0))
 
 
 def rented_at(props: Props) -> datetime | None:

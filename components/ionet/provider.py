@@ -46,6 +46,7 @@ IDENTITY_OUTPUTS = ("accessToken",)
 DEPLOYMENT_OUTPUTS = (
     "estimatedCostUsd",
     "priceUsdPerHour",
+    properties.EXTENDED_HOURS,
     properties.HOURS_FIRST,
     properties.RENTED_AT,
 )
@@ -248,8 +249,13 @@ class CaasDeploymentProvider(ResourceProvider):
         kept = {key: _olds[key] for key in AS_RENTED if key in _olds}
         outs = {**_olds, **_news, **kept}
         wanted = plan.extension(_id, _olds, _news)
+        if _news[properties.HOURS] == _olds[properties.HOURS]:
+            more = plan.more(_id, _olds, _news)
+            if more is None or not more.is_due:
+                return UpdateResult(outs)
+            wanted = more.extension
         place, owner = properties.place(_olds), properties.owner(_news)
-        paid_usd = extend.extend(
+        bought = extend.extend(
             session.client(_news["cloud"]),
             wanted,
             ledger=session.ledger(place, properties.access(_olds)),
@@ -263,7 +269,7 @@ class CaasDeploymentProvider(ResourceProvider):
                 session.client(_news["cloud"]),
                 _id,
                 name=properties.known_text(_olds, "privateName"),
-                hours=wanted.new_hours,
+                hours=bought.hours,
                 rented_at=properties.rented_at(_olds),
                 place=place,
                 accesses=session.accesses(place, properties.access(_olds)),
@@ -273,9 +279,10 @@ class CaasDeploymentProvider(ResourceProvider):
                 f"{error} The hours of run {wanted.run} are bought, and it would stop when the old "
                 "ones end. Run `pulumi up` again: it tells the run, and buys nothing twice."
             ) from None
-        longer = dataclasses.replace(wanted.offer, total_usd=paid_usd)
+        longer = dataclasses.replace(wanted.offer, total_usd=bought.paid_usd)
         outs[properties.OFFER] = longer.to_text()
-        outs["estimatedCostUsd"] = cost.rounded(paid_usd)
+        outs["estimatedCostUsd"] = cost.rounded(bought.paid_usd)
+        outs |= properties.extended(_news, bought=bought.hours)
         return UpdateResult(outs)
 
     @session.about_its_run

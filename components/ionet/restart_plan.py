@@ -56,7 +56,7 @@ def plan(
     """
     old, new = properties.known(olds), properties.known(news)
     offer, is_open = properties.offer(olds), properties.leaves_hours_open(news)
-    bought = max(old[properties.HOURS], entry.hours if entry else 0)
+    bought = max(properties.hours_bought(old), entry.hours if entry else 0)
     asked = new[properties.HOURS] - bought if decision.extends else 0
     left = account.remaining_hours(client, deployment_id, bought_hours=bought)
     if offer is None:  # nothing can be quoted
@@ -69,7 +69,7 @@ def plan(
     found = room.decide(
         left_hours=left + asked,
         needed_hours=offers.hours_needed(offer.gpu, wish) if counts else 0,
-        extension_usd=lambda more: market.extension_usd(client, offer, hours=more),
+        extension_usd=lambda more: market.extension_bill(client, offer, hours=more).total_usd,
         # A number of hours that is too low here is so on another machine.
         rental_usd=lambda: _rental_usd(client, wish, others=others) if is_open else None,
     )
@@ -83,6 +83,7 @@ def plan(
         old_hours=bought,
         new_hours=bought + more,
         cap_usd=properties.cap_usd(news),
+        max_usd_per_gpu_hour=properties.max_usd_per_gpu_hour(news),
     )
     return RestartPlan(room=found, bought_hours=bought, extension=extension if more > 0 else None)
 

@@ -54,7 +54,8 @@ def update(deployment_id: str, olds: Props, news: Props, *, planned: RestartPlan
         set_aside=lambda: _set_failure_aside(wanted, news),
         say=session.say,
     )
-    outs = {**olds, **news, **bought, "privateName": asked.name}
+    outs = {**olds, **news, properties.OFFER: bought[properties.OFFER], "privateName": asked.name}
+    outs |= properties.extended(news, bought=planned.hours)
     outs |= _extended(client, asked, planned, ledger=ledger)
     _tell_the_end(client, asked, olds, hours=planned.hours)
     restart.wait_for_beat(
@@ -90,7 +91,7 @@ def _extended(
     """Buy the hours that are missing; return what the state has of them."""
     if planned.extension is None:
         return {}
-    paid_usd = extend.extend(
+    bought = extend.extend(
         client,
         planned.extension,
         ledger=ledger,
@@ -100,9 +101,10 @@ def _extended(
         say=session.say,
     )
     return {
-        properties.HOURS: planned.hours,
-        properties.OFFER: dataclasses.replace(asked.wanted.offer, total_usd=paid_usd).to_text(),
-        "estimatedCostUsd": cost.rounded(paid_usd),
+        properties.OFFER: dataclasses.replace(
+            asked.wanted.offer, total_usd=bought.paid_usd
+        ).to_text(),
+        "estimatedCostUsd": cost.rounded(bought.paid_usd),
     }
 
 

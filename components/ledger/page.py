@@ -75,15 +75,15 @@ class Entry:
     extending_to: int | None = None  # hours in all
     extending_usd: Decimal | None = None  # reserved for them; None in a page of an older release
     extending_by: str = ""  # random; tells two extensions of one machine apart
-    container: str = (
-        ""  # a hash of what the machine was last told to run instead; see rental/restart
-    )
+    container: str = ""  # a hash of what it was told to run instead; see rental/restart.py
     attempts: int = 0  # of the run, before it was told so
     restart_refused: str = ""  # why the vendor started no other container on it, when it was asked
     charged: bool = False  # `usd` is what the vendor said that it charged
     planned_hours: int = 0  # to be bought in all once its machine is checked; 0: all at once
     rest_usd: Decimal = Decimal(0)  # set aside for those of them that are not bought first
     refused: str = ""  # why its machine does not work: an attempt, and no verdict
+    automatic_hours: int = 0  # of `hours`: bought without anybody asking for just these
+    extending_automatic: int = 0  # of those asked for: the same
 
     @property
     def reserved_usd(self) -> Decimal:
@@ -116,6 +116,22 @@ class Entry:
         """Whether a machine may live because of it."""
         return self.state in ("asked", "rented")
 
+    def with_extension_over(self, *, bought: int) -> Entry:
+        """Return the entry without what is underway; `bought` are its hours as the vendor has them.
+
+        Hours that nobody asked for count as bought once they are among those.
+        """
+        came = self.extending_at is not None and (self.extending_to or 0) <= bought
+        return dataclasses.replace(
+            self,
+            automatic_hours=self.automatic_hours + (self.extending_automatic if came else 0),
+            extending_at=None,
+            extending_to=None,
+            extending_usd=None,
+            extending_by="",
+            extending_automatic=0,
+        )
+
     def age(self, now: datetime) -> timedelta:
         """Return the time since the intent, by the bucket's clock."""
         return now - self.asked_at
@@ -128,6 +144,16 @@ class Page:
     owner: Owner
     entries: tuple[Entry, ...] = ()
     closing: tuple[str, ...] = ()
+
+    @property
+    def automatic_hours(self) -> int:
+        """How many hours the run got altogether that nobody asked for, those underway included."""
+        return sum(one.automatic_hours + one.extending_automatic for one in self.entries)
+
+    def entry_of(self, deployment_id: str) -> Entry | None:
+        """Return the entry of a deployment, by its ID."""
+        ours = (one for one in self.entries if one.deployment_id == deployment_id)
+        return next(ours, None) if deployment_id else None
 
     def open_entries(self) -> tuple[Entry, ...]:
         """Return those because of which a machine may live."""
@@ -274,4 +300,6 @@ def _entry(members: Mapping[str, Any]) -> Entry:
         planned_hours=_whole(members.get("planned_hours") or 0),
         rest_usd=_amount(members.get("rest_usd") or 0),
         refused=_text(members.get("refused") or ""),
+        automatic_hours=_whole(members.get("automatic_hours") or 0),
+        extending_automatic=_whole(members.get("extending_automatic") or 0),
     )

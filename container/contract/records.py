@@ -106,7 +106,7 @@ class RunStatus(Record):
     next_save_s: float | None = None  # until then, at the pace seen
     checkpoint_files: int = 0  # of the newest complete step, and how many of them are uploaded
     checkpoint_files_up: int = 0
-    rented_hours_left: float | None = None  # at most, of the hours first bought
+    rented_hours_left: float | None = None  # bought_left_s in hours; else at most, of the first
     stopping: str = ""  # a stop is under way: what is waited for
     bought_left_s: float | None = None  # until the machine's hours are over; None: not known
     in_time: Literal["", "yes", "no", "unknown"] = ""  # whether it ends then; asked near the end

@@ -40,5 +40,8 @@ class StillRented:
 
 
 def hours_at_most(hours_bought: float, *, used_s: float) -> float:
-    """Return what is left of the hours first bought; the machine was there before its container."""
+    """Return what is left of the hours first bought, for a container that was told of no end.
+
+    At most, as the machine was there before it.
+    """
     return max(hours_bought - used_s / 3600, 0.0)

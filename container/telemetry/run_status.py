@@ -314,6 +314,10 @@ class LiveStatus:
         return round(self._bought_until - self._clock.monotonic(), 1)
 
     def _rented_hours_left(self) -> float | None:
+        """Return what is left of the hours, by the end that was told; else of the first ones."""
+        left_s = self._bought_left_s()
+        if left_s is not None:
+            return round(max(left_s, 0.0) / 3600, 2)
         if not self._rented_hours:
             return None
         used_s = self._clock.monotonic() - self._process_began

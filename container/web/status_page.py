@@ -225,7 +225,11 @@ def prometheus(now: RunStatus) -> str:
             "1 when the run has ended and its machine is rented all the same",
             None if now.rented_hours_left is None else int(has_ended(now)),
         ),
-        ("rented_hours_left", "at most, of the hours first bought", now.rented_hours_left),
+        (
+            "rented_hours_left",
+            "of the machine, extensions included; at most, where their end was not told",
+            now.rented_hours_left,
+        ),
     ]
     lines: list[str] = []
     for name, text, value in values:

@@ -15,7 +15,7 @@ from runs.source.selector import Said, Selector, refuse_together
 from runs.source.source import Source
 from runs.source.stack import Target
 from runs.terminal.console import out, print_json, say
-from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
+from runs.terminal.options import AsJson, BucketName, Named, Prefix, Run, Stack, of_either
 from runs.view import ledger_sums, run_cost, tables
 from runs.view.readable import readable
 
@@ -23,6 +23,7 @@ _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 def cost(
+    named: Named = None,
     stack: Stack = None,
     bucket: BucketName = None,
     prefix: Prefix = None,
@@ -49,10 +50,11 @@ def cost(
     spent is what io.net charged, reserved what was asked for and is not answered clearly. --month
     does so for what was rented in one month, extensions included.
 
-    Example: python -m runs cost --stack dev; python -m runs cost --month 2026-11
+    Example: python -m runs cost main --stack dev; python -m runs cost --month 2026-11
 
     Exit codes: 0 all of it said; 1 a run's records cannot be read, the others are shown.
     """
+    run = of_either(run, named)
     if ledger or month:
         _add_up(stack=stack, bucket=bucket, prefix=prefix, run=run, month=month, as_json=as_json)
     source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))

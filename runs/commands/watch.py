@@ -13,12 +13,13 @@ from components.config.one_run import with_own_keys
 from components.ionet.client import Client
 from runs import giving_back, inventory, machines, rented
 from runs.errors import EXIT_FAILED, EXIT_OK
+from runs.extending import Extender
 from runs.giving_back import Ending
 from runs.source.selector import Selector
 from runs.source.source import Source
 from runs.terminal import formats
 from runs.terminal.console import in_colour, json_text, moves, out, say, talk
-from runs.terminal.options import AsJson, BucketName, Prefix, Run, Stack
+from runs.terminal.options import AsJson, BucketName, Named, Prefix, Run, Stack, of_either
 from runs.view import panel
 from runs.view.follower import Follower
 from runs.view.logs import tamed
@@ -29,6 +30,7 @@ _TAIL_LINES = 20
 
 
 def watch(
+    named: Named = None,
     stack: Stack = None,
     bucket: BucketName = None,
     prefix: Prefix = None,
@@ -42,6 +44,9 @@ def watch(
     stop_when_done: Annotated[
         bool, typer.Option("--stop-when-done", help="Then give back what succeeded.")
     ] = False,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Buy hours for what will not end in time.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Follow runs live until their verdict; Ctrl-C ends the looking, never the run.
@@ -51,17 +56,26 @@ def watch(
     of the runs that succeeded are given back at the end, with a receipt each, unless they are kept
     alive to serve their model; the key for that is tried out at the beginning.
 
+    With --extend hours are bought for a run that will not end in its bought time, as many as it
+    needs: no more for a run altogether than the stack's autoExtend, nothing beyond maxCostUsd or
+    maxUsdPerGpuHour, and nothing without the bucket. Several watchers and `pulumi up` together buy
+    once. What is bought is shown with its dollars before; this asks for no other yes.
+
     Example: python -m runs watch --stack dev --run main
+
+    Example: python -m runs watch main --stack prod --extend
 
     Exit codes: 0 succeeded, 1 failed or a machine is not gone, 3 stopped, 4 no sign of life, 5 no
     access.
     """
+    run = of_either(run, named)
     source = Source(Selector.from_options(stack=stack, bucket=bucket, prefix=prefix, run=run))
     limits = WatchLimits(gone_after_s=gone_after * 60, first_beat_within_s=start_within * 60)
     follower = Follower(source.choose(), bucket=source.bucket, limits=limits)
-    client = _client_that_answers(source) if stop_when_done else None
-    code = follow(follower, as_json=as_json)
-    if client is None:
+    client = _client_that_answers(source) if stop_when_done or extend else None
+    extender = Extender.of(source, client) if client is not None and extend else None
+    code = follow(follower, as_json=as_json, extender=extender)
+    if client is None or not stop_when_done:
         views = [run.view for run in follower.watched if run.view is not None]
         found = rented.ask(source, [ended for view in views if (ended := rented.ended_of(view))])
         rented.say_rented(found, [(view.prefix, view.run) for view in views])
@@ -70,9 +84,11 @@ def watch(
     raise typer.Exit(code)
 
 
-def follow(follower: Follower, *, as_json: bool) -> int:
+def follow(follower: Follower, *, as_json: bool, extender: Extender | None = None) -> int:
     """Follow until all runs have ended, and return the exit code of `python -m runs watch`."""
     looks = follower.until_ended()
+    if extender is not None:
+        looks = _extended(looks, follower, extender)
     drawn = moves(out) and not as_json
     views = _live(looks) if drawn else _lines(looks, follower, as_json=as_json)
     for view in views:
@@ -102,6 +118,14 @@ def _give_back_what_is_done(source: Source, client: Client, prefixes: set[str]) 
     for machine in over.give_back:
         ending = Ending.of_machine(machine, source=source, client=client, found=found)
         say("\n".join(ending.give_back(machine).lines()))
+
+
+def _extended(
+    looks: Iterator[list[View]], follower: Follower, extender: Extender
+) -> Iterator[list[View]]:
+    for views in looks:
+        yield views
+        extender.look(views, now_s=follower.clock.monotonic())
 
 
 def say_gone(view: View) -> None:

@@ -86,10 +86,14 @@ class Source:
 
         The outputs do not do: a `pulumi up` that failed has rented machines that they do not name.
         """
+        resources = self.read_state()
+        return frozenset(str(resource["id"]) for resource in resources if resource.get("id"))
+
+    def read_state(self) -> list[dict[str, Any]]:
+        """Return the resources of the stack's state as they are now, secrets encrypted."""
         state = pulumi_json(["stack", "export"], self.selector, self.environ)
         deployment: Any = state.get("deployment") or {}
-        resources: list[dict[str, Any]] = deployment.get("resources") or []
-        return frozenset(str(resource["id"]) for resource in resources if resource.get("id"))
+        return deployment.get("resources") or []
 
     @cached_property
     def bucket_name(self) -> str:

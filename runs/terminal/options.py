@@ -23,4 +23,15 @@ Prefix = Annotated[
 Run = Annotated[
     list[str] | None, typer.Option("--run", help="Run key, prefix, or a prefix's beginning.")
 ]
+Named = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RUN", help="The run: key, prefix, or its beginning.", show_default=False
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable result.")]
+
+
+def of_either(run: list[str] | None, named: str | None) -> list[str] | None:
+    """Return a run that may be named as an option or as a word; both are what was said twice."""
+    return run if named is None else [*(run or []), named]

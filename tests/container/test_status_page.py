@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import requests
 
+from container.contract.bought_time import InTime
 from container.contract.clock import Clock
 from container.contract.keys import MetricSegment
 from container.contract.records import RunStatus
@@ -198,6 +199,55 @@ def test_after_the_verdict_page_and_metrics_say_that_the_machine_is_still_rented
     (flag,) = [line for line in metrics.splitlines() if line.startswith("trainstack_still_rented")]
     assert flag.endswith(" 1") is ended
     assert re.search(r"^trainstack_rented_hours_left\{.*\} 3\.0$", metrics, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("left_s", "hours"), [(5 * 3600.0, "5.0"), (1800.0, "0.5"), (-60.0, "0.0")]
+)
+def test_page_metrics_and_status_tell_the_same_hours_left_with_those_bought_since(
+    left_s: float, hours: str
+) -> None:
+    live_status = LiveStatus(
+        run="main", recipe="fake", price_usd_per_hour=Decimal(1), clock=Clock(), rented_hours=3
+    )
+    live_status.bought(left_s=left_s)
+    live_status.end("succeeded")
+    one = StatusPage(live_status, port=0, access_token=TOKEN, stop_command="python -m runs stop p")
+    one.start()
+    address = f"http://127.0.0.1:{one.port}"
+    page, metrics, told = (
+        requests.get(f"{address}{path}", timeout=10).text
+        for path in ("", "/metrics", "/status.json")
+    )
+    one.stop()
+    assert f"machine STILL RENTED {hours} h" in page
+    (line,) = [one for one in metrics.splitlines() if "trainstack_rented_hours_left{" in one]
+    assert line.endswith(f" {hours}")
+    status = RunStatus.from_json(told.encode())
+    assert status.rented_hours_left == float(hours)
+    assert status.bought_left_s == pytest.approx(left_s, abs=20)
+
+
+@pytest.mark.parametrize(
+    ("in_time", "words", "metric"),
+    [
+        ("no", "the run will NOT end in time; this stage takes about 70 min more", "0"),
+        ("yes", "the run will end in time; this stage takes about 70 min more", "1"),
+        ("unknown", "whether the run ends in time is not known; this stage", None),
+        ("", "", None),
+    ],
+)
+def test_page_and_metrics_say_whether_the_run_ends_within_its_bought_time(
+    live_status: LiveStatus, page: str, in_time: InTime, words: str, metric: str | None
+) -> None:
+    live_status.bought(left_s=3000.0, in_time=in_time, needs_s=4200.0)
+    shown = requests.get(page, timeout=10).text
+    metrics = requests.get(f"{page}/metrics", timeout=10).text
+    assert words in shown
+    assert ("bought time ends in 50 min" in shown) is bool(in_time)
+    lines = [one for one in metrics.splitlines() if one.startswith("trainstack_ends_in_time{")]
+    assert [one.rpartition(" ")[2] for one in lines] == ([] if metric is None else [metric])
+    assert "trainstack_bought_seconds_left{" in metrics
 
 
 def test_a_container_that_nobody_rented_says_nothing_of_a_rental(page: str) -> None:

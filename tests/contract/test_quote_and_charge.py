@@ -52,7 +52,9 @@ def settings_of(recipe: str, *, gpus: int) -> RunSettings:
     return settings.runs[0]
 
 
-def charged(client: Client, caas: CaasPlace, one: quote.Candidate, *, name: str) -> Decimal:
+def charged(
+    client: Client, caas: CaasPlace, one: quote.Candidate, *, name: str, extension_h: int = 0
+) -> Decimal:
     assert one.offer
     deployment_id = client.deploy(
         DeployRequest(
@@ -70,13 +72,18 @@ def charged(client: Client, caas: CaasPlace, one: quote.Candidate, *, name: str)
     )
     assert deployment_id
     paid = client.deployment(deployment_id).amount_paid_usd
+    if extension_h:
+        bill = market.extension_bill(client, one.offer, hours=extension_h)
+        client.extend(deployment_id, hours=extension_h)
+        paid_for_both = client.deployment(deployment_id).amount_paid_usd
+        assert paid_for_both - paid == bill.total_usd, (one.offer, extension_h)
     client.delete(deployment_id)
     caas.until(deployment_id, "destroyed")
     return paid
 
 
 def test_what_is_quoted_is_what_is_charged(caas: CaasPlace) -> None:
-    """Over 100 configurations that find an offer the largest difference is 0."""
+    """Over 100 configurations that find an offer the largest difference is 0, extended or not."""
     chance = random.Random(14)  # noqa: S311 - configurations, no secret
     client = Client(API_KEY, base_url=caas.url)
     differences: list[Decimal] = []
@@ -84,7 +91,10 @@ def test_what_is_quoted_is_what_is_charged(caas: CaasPlace) -> None:
         caas.behave(price_factor=str(chance.choice(("1", "0.93", "1.171"))))
         found = market.quote(client, wish(chance), cap_usd=Decimal(100_000))
         if found.chosen and found.chosen.offer:
-            paid = charged(client, caas, found.chosen, name=f"run-{len(differences)}")
+            name = f"run-{len(differences)}"
+            paid = charged(
+                client, caas, found.chosen, name=name, extension_h=chance.choice((0, 1, 2, 7))
+            )
             differences.append(abs(paid - found.chosen.offer.total_usd))
     assert max(differences) == 0
 

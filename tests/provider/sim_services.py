@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal
 from typing import TypeVar
 
 from components.ionet import models
@@ -136,9 +135,6 @@ class SimClient:
 
     def bill(self, *, hours: int, **_: object) -> models.Bill:
         return models.Bill(total_usd=self._read(lambda: PRICE * self._world.factor * hours))
-
-    def price_usd(self, *, hours: int, **_: object) -> Decimal:
-        return self.bill(hours=hours).total_usd
 
     def _mine(self) -> list[Machine]:
         return [one for one in self._world.machines if one.account == self._world.account]

@@ -265,10 +265,21 @@ ROWS: tuple[Row, ...] = (
         "Delete that object to forget it",
         f"{FIRST}test_a_bucket_whose_list_of_bad_places_is_damaged_rents_all_the_same",
     ),
-    row("components.ionet.rental.extend", "too busy to extend", RUN_AGAIN),
-    row("components.ionet.rental.extend", "When the other one is done", RUN_AGAIN),
+    row(
+        "components.ionet.rental.automatic",
+        "raise trainstack:maxCostUsd",
+        "tests/provider/test_automatic_hours.py::test_only_hours_that_the_budget_pays_are_bought",
+    ),
+    row("components.ionet.rental.extension", "When the other one is done", RUN_AGAIN),
+    row("components.ionet.rental.extension", "Check the network", RUN_AGAIN),
+    row(
+        "components.ionet.rental.extension",
+        "Raise trainstack:maxUsdPerGpuHour",
+        "tests/provider/test_automatic_hours.py::"
+        "test_the_price_of_a_gpus_hour_holds_for_extensions_too",
+    ),
+    row("components.ionet.rental.reserve", "asleep or too busy", RUN_AGAIN),
     row("components.ionet.rental.extend", "no clear answer to the extension", RUN_AGAIN),
-    row("components.ionet.rental.extend", "Check the network", RUN_AGAIN),
     row(
         "components.ionet.rental.give_back",
         "may still bill. It stays",
@@ -292,10 +303,9 @@ ROWS: tuple[Row, ...] = (
     ),
     row("components.ionet.rental.rent", "is not paid for again", DONE),
     row("components.ionet.rental.send", "looks for the name before it rents", RUN_AGAIN),
-    row("components.ionet.rental.send", "Finish it, then start anew", DONE),
-    row("components.ionet.rental.send", "not recorded could be lost", DONE),
-    row("components.ionet.rental.send", "When the other one is done", RUN_AGAIN),
-    row("components.ionet.rental.send", "too busy to rent", RUN_AGAIN),
+    row("components.ionet.rental.intent", "Finish it, then start anew", DONE),
+    row("components.ionet.rental.intent", "not recorded could be lost", DONE),
+    row("components.ionet.rental.intent", "When the other one is done", RUN_AGAIN),
     row(
         "components.ionet.run_tokens",
         "may be left, valid until they expire",

@@ -195,6 +195,18 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(module="runs.commands.rm", words="still declares this run", carried_out_by=_RENTED_ANEW),
     Row(
+        module="runs.extending",
+        words="--extend needs the stack",
+        carried_out_by="tests/provider/test_automatic_hours.py::"
+        "test_extend_without_a_stack_or_hours_that_it_allows_is_refused",
+    ),
+    Row(
+        module="runs.extending",
+        words="--extend buys nothing",
+        carried_out_by="tests/provider/test_automatic_hours.py::"
+        "test_extend_without_a_stack_or_hours_that_it_allows_is_refused",
+    ),
+    Row(
         module="runs.commands.watch", words="while it is still billed", carried_out_by=_RENTED_ANEW
     ),
     Row(module="runs.commands.watch", words="still rented and billed", carried_out_by=_UP),

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 from components.ionet import cost, market
 from components.ionet.client import Client
-from components.ionet.errors import RequestRefusedError, UnclearError
+from components.ionet.errors import AlreadyBoughtError, RequestRefusedError, UnclearError
 from components.ionet.models import Deployment
 from components.ionet.rental import extension
-from components.ionet.rental.extension import Extension, Mark, Quote
+from components.ionet.rental.extension import Bought, Extension, Mark, Quote
 from components.ionet.rental.reserve import reserve
 from components.ionet.rental.waiting import SETTLED_AFTER_S, Clock, Say, minutes
 from components.ledger import budget
@@ -47,14 +47,14 @@ def extend(
     known: Sequence[KnownRental],
     say: Say,
     clock: Clock | None = None,
-) -> Decimal:
-    """Bring a deployment to the new hours; return what has been paid for it then.
+) -> Bought:
+    """Bring a deployment to the new hours; return those that it has then, more included.
 
-    Safe to repeat: it asks what is bought already, and an extension that was sent and has not shown
-    is waited for. The dollars are reserved before, in the same write that says that hours are asked
-    for. `entry` is put into the ledger where the machine has none; `known` are the run's machines
-    of the state. Raises TooDearError, NotRecordedError and UnclearError; nothing was bought then,
-    or the next try sees that it was.
+    Safe to repeat, from anywhere: it asks what is bought already, and an extension that was sent
+    and has not shown is waited for. The dollars are reserved before, in the same write that says
+    that hours are asked for. `entry` is put into the ledger where the machine has none; `known` are
+    the run's machines of the state. Raises TooDearError, NotRecordedError and UnclearError; nothing
+    was bought then, or the next try sees that it was.
     """
     clock = clock or Clock()
     page, wanted = _with_earlier_one(client, wanted, ledger, owner=owner, say=say, clock=clock)
@@ -70,15 +70,42 @@ def extend(
             judged=extension.underway(page, wanted),
             say=say,
         )
-        quoted = reserve(
-            mark, quoted, quote=lambda: _quoted(client, wanted), ledger=ledger, clock=clock
-        )
+        try:
+            quoted = reserve(
+                mark, quoted, quote=lambda: _quoted(client, wanted), ledger=ledger, clock=clock
+            )
+        except AlreadyBoughtError as error:
+            say(f"{wanted.run}: {error}")
+            return Bought(hours=_noted(ledger, wanted, owner=owner), paid_usd=paid)
         if quoted.hours > 0:
             _buy(client, wanted, quoted.hours, ledger=ledger, owner=owner, say=say, clock=clock)
         told = _paid_usd(client.deployment(wanted.deployment_id), wanted)
         paid = told if told > paid else paid + quoted.extra_usd
-    extension.unmark(ledger, owner, wanted, say=say, hours=wanted.new_hours, usd=paid)
-    return paid
+    bought = Bought(hours=max(wanted.new_hours, quoted.bought), paid_usd=paid)
+    extension.note_bought(ledger, owner, wanted, bought, say=say)
+    return bought
+
+
+def bought_hours(deployment: Deployment, wanted: Extension) -> int:
+    """Return the hours that a deployment has in all; raises UnclearError where that is unclear.
+
+    What the ledger notes as bought is, also where the vendor does not show it yet.
+    """
+    shown = cost.bought_hours(
+        minutes=deployment.compute_minutes_served + deployment.compute_minutes_remaining,
+        total_gpus=deployment.total_gpus,
+        recorded_hours={wanted.old_hours, *wanted.recorded},
+        wanted_hours=wanted.new_hours,
+    )
+    return max(shown, wanted.noted)
+
+
+def _noted(ledger: Ledger, wanted: Extension, *, owner: Owner) -> int:
+    try:
+        entry = ledger.read(owner).page.entry_of(wanted.deployment_id)
+    except LedgerError:
+        entry = None
+    return max(entry.hours if entry else 0, wanted.old_hours)
 
 
 def _paid_usd(deployment: Deployment, wanted: Extension) -> Decimal:
@@ -89,11 +116,18 @@ def _paid_usd(deployment: Deployment, wanted: Extension) -> Decimal:
 
 def _quoted(client: Client, wanted: Extension) -> Quote:
     deployment = client.deployment(wanted.deployment_id)
-    hours, paid = _missing_hours(deployment, wanted), _paid_usd(deployment, wanted)
+    bought, paid = bought_hours(deployment, wanted), _paid_usd(deployment, wanted)
+    hours = wanted.new_hours - bought
     if hours <= 0:
-        return Quote(hours=0, paid_usd=paid)
-    extra = market.extension_usd(client, wanted.offer, hours=hours)
-    return Quote(hours=hours, paid_usd=paid, extra_usd=extra)
+        return Quote(hours=0, bought=bought, paid_usd=paid)
+    bill = market.extension_bill(client, wanted.offer, hours=hours)
+    return Quote(
+        hours=hours,
+        bought=bought,
+        paid_usd=paid,
+        extra_usd=bill.total_usd,
+        usd_per_hour=(bill.total_usd - (bill.fees_usd or Decimal(0))) / hours,
+    )
 
 
 def _buy(
@@ -133,41 +167,27 @@ def _with_earlier_one(
         reading = ledger.read(owner)
     except LedgerError as error:
         raise extension.not_recorded(error) from None
-    for entry in reading.page.entries:
-        if entry.deployment_id != wanted.deployment_id:
-            continue
-        recorded = (entry.hours, entry.extending_to or entry.hours)
-        wanted = dataclasses.replace(wanted, recorded=recorded)
-        if entry.extending_at:
-            age_s = (reading.now - entry.extending_at).total_seconds()
-            left_s = SETTLED_AFTER_S - age_s
-            if left_s > 0:
-                say(
-                    f"{wanted.run}: an extension was interrupted, and may show late: looking for "
-                    f"it for {minutes(left_s)} at most"
-                )
-                sent = dataclasses.replace(wanted, new_hours=max(recorded))
-                _comes(client, sent, clock=clock, until=clock.now() + left_s)
+    wanted = wanted.as_recorded(reading.page)
+    entry = reading.page.entry_of(wanted.deployment_id)
+    if entry is not None and entry.extending_at:
+        left_s = SETTLED_AFTER_S - (reading.now - entry.extending_at).total_seconds()
+        if left_s > 0:
+            say(
+                f"{wanted.run}: an extension was interrupted, and may show late: looking for "
+                f"it for {minutes(left_s)} at most"
+            )
+            sent = dataclasses.replace(wanted, new_hours=max(wanted.recorded))
+            _comes(client, sent, clock=clock, until=clock.now() + left_s)
     return reading.page, wanted
 
 
 def _comes(client: Client, wanted: Extension, *, clock: Clock, until: float) -> bool:
     for _ in clock.pauses():
         try:
-            if _missing_hours(client.deployment(wanted.deployment_id), wanted) <= 0:
+            if bought_hours(client.deployment(wanted.deployment_id), wanted) >= wanted.new_hours:
                 return True
         except UnclearError:
             pass  # asked again
         if clock.now() > until:
             return False
     raise AssertionError("pauses never end")
-
-
-def _missing_hours(deployment: Deployment, wanted: Extension) -> int:
-    bought = cost.bought_hours(
-        minutes=deployment.compute_minutes_served + deployment.compute_minutes_remaining,
-        total_gpus=deployment.total_gpus,
-        recorded_hours={wanted.old_hours, *wanted.recorded},
-        wanted_hours=wanted.new_hours,
-    )
-    return wanted.new_hours - bought

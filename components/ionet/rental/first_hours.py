@@ -45,6 +45,7 @@ class FirstHours:
     planned_hours: int
     rented_at: datetime | None
     cap_usd: Decimal
+    max_usd_per_gpu_hour: Decimal = Decimal(0)  # 0: no such cap
 
 
 def of_state(deployment_id: str, props: Mapping[str, Any], *, now: datetime) -> FirstHours | None:
@@ -66,6 +67,7 @@ def of_state(deployment_id: str, props: Mapping[str, Any], *, now: datetime) -> 
         planned_hours=values.get("plannedHours") or hours,
         rented_at=properties.rented_at(props),
         cap_usd=properties.cap_usd(props),
+        max_usd_per_gpu_hour=properties.max_usd_per_gpu_hour(props),
     )
 
 
@@ -126,6 +128,7 @@ def buy_rest(
             old_hours=wanted.hours,
             new_hours=wanted.planned_hours,
             cap_usd=wanted.cap_usd,
+            max_usd_per_gpu_hour=wanted.max_usd_per_gpu_hour,
         ),
         ledger=ledger,
         owner=wanted.owner,

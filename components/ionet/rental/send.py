@@ -127,7 +127,7 @@ def entry_of_state(deployment_id: str, state: Mapping[str, Any], *, now: datetim
         intent=secrets.token_hex(8),
         identity=state["identity"],
         name=state["privateName"],
-        hours=int(state["durationHours"]),
+        hours=properties.hours_bought(state),
         usd=offer.total_usd if offer else Decimal(0),
         asked_at=properties.rented_at(state) or now,
         state="rented",

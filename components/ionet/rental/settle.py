@@ -68,16 +68,13 @@ def ended(entry: Entry, *, deployment_id: str, usd: Decimal | None) -> Entry:
 
     Untold, what was reserved counts as spent.
     """
+    over = entry.with_extension_over(bought=entry.extending_to or 0)
     closed = dataclasses.replace(
-        entry,
+        over,
         state="given back",
         deployment_id=entry.deployment_id or deployment_id,
         usd=entry.usd if entry.state == "lost" else entry.spent_usd + entry.reserved_usd,
         charged=entry.charged and not entry.reserved_usd,
-        extending_at=None,
-        extending_to=None,
-        extending_usd=None,
-        extending_by="",
     )
     return closed if usd is None else with_charge(closed, usd)
 

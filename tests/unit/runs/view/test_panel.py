@@ -13,6 +13,11 @@ from runs.view import panel, tables
 from runs.view.standing import View
 from tests.runs_builders import status, verdict
 
+LATE = status(bought_left_s=1500.0, in_time="no", stage_needs_s=4200.0)
+LATE_SAYS = (
+    "bought time ends in 25 min: the run will NOT end in time; this stage takes about 70 min more"
+)
+
 
 def drawn(picture: RenderableType) -> list[str]:
     console = Console(file=StringIO(), width=80, height=24, color_system=None)
@@ -132,6 +137,46 @@ def test_sixty_four_runs_fit_the_terminal_with_the_live_ones_first(height: int) 
 )
 def test_a_log_line_reads(members: dict[str, Any], expected: str) -> None:
     assert panel.plain_line(view(**members)) == expected
+
+
+@pytest.mark.parametrize(
+    ("members", "says"),
+    [
+        ({"status": LATE}, LATE_SAYS),
+        (
+            {"status": status(bought_left_s=1500.0, in_time="unknown")},
+            "bought time ends in 25 min: whether the run ends in time is not known",
+        ),
+        ({"status": status(bought_left_s=9000.0)}, ""),
+        ({"status": LATE, "standing": "succeeded", "verdict": verdict()}, ""),
+    ],
+)
+def test_a_live_runs_line_and_panel_say_whether_it_ends_in_its_bought_time(
+    members: dict[str, Any], says: str
+) -> None:
+    shown = view(**members)
+    lines = drawn(panel.picture([shown], height=24))
+    text = " ".join(" ".join(line.strip("│ ") for line in lines).split())
+    assert ("bought time" in text) is bool(says)
+    assert says in text
+    assert panel.plain_line(shown).endswith(f"({says})") is bool(says)
+
+
+def test_of_several_runs_those_that_will_not_end_are_told_by_name() -> None:
+    late = [view(f"late-{n}", status=LATE) for n in range(4)]
+    done = view("done", status=LATE, standing="stopped", verdict=verdict(outcome="stopped"))
+    lines = drawn(panel.picture([view(), *late, done], height=24, width=200))
+    text = " ".join(" ".join(lines).split())
+    assert f"late-0: {LATE_SAYS}" in text
+    assert text.count("NOT end in time") == 2  # a table of many runs has no room for each
+    assert "done: bought" not in text
+
+
+def test_the_end_of_the_bought_time_is_told_to_programs_too() -> None:
+    told = panel.as_json(view(status=LATE))
+    assert told["bought_left_s"] == 1500.0
+    assert (told["ends_in_time"], told["stage_needs_s"]) == ("no", 4200.0)
+    assert panel.as_json(view())["ends_in_time"] is None
 
 
 def test_the_last_checkpoint_and_what_stands_alone_get_a_line_of_their_own() -> None:

@@ -217,6 +217,7 @@ def view(**members: Any) -> View:
         ({"stage": "sft"}, 0.1, True),
         ({"attempt": 2}, 0.1, True),
         ({"standing": "quiet"}, 0.1, True),
+        ({"in_time": "no"}, 0.1, True),
         ({"verdict": verdict(stage="base"), "standing": "succeeded"}, 0.1, True),
     ],
     ids=[
@@ -226,6 +227,7 @@ def view(**members: Any) -> View:
         "a new stage is told at once",
         "a new attempt is told at once",
         "a new standing is told at once",
+        "a new forecast of the bought time's end is told at once",
         "the verdict is told at once",
     ],
 )
