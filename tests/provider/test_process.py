@@ -206,8 +206,10 @@ def test_create_goes_on_with_a_run_that_was_stopped_by_its_replacement(process, 
     r2.put_verdict(PREFIX, "stopped")
     process.create(checked)
     assert names(caas) == [NAME]
-    kept = [key for key in r2.objects if key.startswith(f"/{BUCKET}/{PREFIX}/")]
-    assert kept == [f"/{BUCKET}/{PREFIX}/verdicts/1-stopped.json"]
+    kept = sorted(key for key in r2.objects if key.startswith(f"/{BUCKET}/{PREFIX}/"))
+    assert kept == [
+        f"/{BUCKET}/{PREFIX}/{name}" for name in ("bought.json", "verdicts/1-stopped.json")
+    ]
 
 
 def test_create_refuses_when_the_price_has_risen_above_the_cap(process, caas, r2, checked):
