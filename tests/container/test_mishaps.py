@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from container.contract.keys import mended_key
 from container.contract.recipe import load_recipe
 from container.contract.records import Attempt, Verdict
 from container.storage.bucket import RunBucket
@@ -250,6 +251,18 @@ def test_three_attempts_that_get_no_further_end_the_run(launch: Launch, bucket: 
     verdict = launch().verdict()
     assert (verdict.outcome, verdict.attempt) == ("failed", 4)
     assert "3 attempts in a row ended without getting beyond tokenizer@0" in verdict.reason
+
+
+def test_attempts_before_a_failure_that_was_mended_do_not_count_against_the_next(
+    launch: Launch, bucket: RunBucket
+):
+    """A smaller batch on the same machine: the operator set the verdict `failed` aside."""
+    for number in (1, 2, 3):
+        attempt = Attempt(number=number, started_at="", host="h", reason="", point="tokenizer@0")
+        bucket.put(f"attempts/{number}.json", attempt.to_json())
+    bucket.put(mended_key(3), b"{}")
+    verdict = launch().verdict()
+    assert (verdict.outcome, verdict.attempt) == ("succeeded", 4)
 
 
 def test_another_runs_settings_on_the_prefix_are_refused_without_a_verdict(

@@ -54,9 +54,11 @@ def longer(story: Story) -> None:
     story.config.hours += 1
 
 
-def renewed(story: Story) -> None:
+def renewed_where_the_vendor_restarts_nothing(story: Story) -> None:
     rented(story)
+    story.world.refuses_updates = True
     story.config.renew += 1
+    assert "`pulumi up` rents it" in up(story)
 
 
 def half_destroyed(story: Story) -> None:
@@ -272,7 +274,11 @@ def beside_another_up(story: Story, at: int) -> None:
         (nothing, at_call("storm", for_s=300), "as a machine that is not recorded"),
         (nothing, asleep_at_each, "asleep or too busy to rent"),
         (nothing, beside_another_up, "another `pulumi up` rents a machine"),
-        (renewed, at_call("unanswered, not done"), "no clear answer when"),
+        (
+            renewed_where_the_vendor_restarts_nothing,
+            at_call("unanswered, not done"),
+            "no clear answer when",
+        ),
         (longer, at_call("unanswered, not done"), "no clear answer to the extension"),
         (longer, at_call("storm", for_s=300), "Check the network, then run"),
         (longer, asleep_at_each, "asleep or too busy to extend"),
