@@ -243,6 +243,9 @@ class CaasDeploymentProvider(ResourceProvider):
         kept = {key: _olds[key] for key in AS_RENTED if key in _olds}
         outs = {**_olds, **_news, **kept}
         wanted = plan.extension(_id, _olds, _news)
+        if plan.waits_for_its_check(_id, _olds):
+            session.say(f"{wanted.run}: more hours are bought once its machine is checked")
+            return UpdateResult(outs)
         place, owner = properties.place(_olds), properties.owner(_news)
         paid_usd = extend.extend(
             session.client(_news["cloud"]),
