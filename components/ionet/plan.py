@@ -31,7 +31,7 @@ from components.ionet.restart_plan import RestartPlan
 from components.ledger import budget
 from components.ledger.budget import Budget
 from components.ledger.ledger import Reading
-from components.ledger.page import Page
+from components.ledger.page import Entry, Page
 from components.r2 import checkpoint_reader, status_reader
 from container.contract.still_rented import StillRented
 from container.contract.upstream import HUB_MIRROR
@@ -191,6 +191,11 @@ def _is_extended(found: More | None, deployment_id: str, olds: Props, news: Prop
     return found.is_due
 
 
+def waits_for_its_check(deployment_id: str, olds: Props) -> bool:
+    """Whether only the first hours of a machine are bought, and whoever checks it buys the rest."""
+    return any(one.hours < one.planned_hours for one in _entries(deployment_id, olds))
+
+
 def require_no_other(client: Client, news: Props) -> Budget:
     """Refuse early what `create` would refuse: another machine of this run, of no state of ours.
 
@@ -303,9 +308,13 @@ def _end(deployment_id: str, olds: Props, old: dict[str, Any]) -> ending.End | N
 
 
 def _was_refused(deployment_id: str, olds: Props) -> bool:
+    return any(one.refused for one in _entries(deployment_id, olds))
+
+
+def _entries(deployment_id: str, olds: Props) -> list[Entry]:
     reading = _reading(olds)
     entries = reading.page.entries if reading else ()
-    return any(one.deployment_id == deployment_id and one.refused for one in entries)
+    return [one for one in entries if one.deployment_id == deployment_id]
 
 
 def _hours_bought(deployment_id: str, olds: Props) -> int:

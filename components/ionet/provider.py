@@ -249,6 +249,9 @@ class CaasDeploymentProvider(ResourceProvider):
         kept = {key: _olds[key] for key in AS_RENTED if key in _olds}
         outs = {**_olds, **_news, **kept}
         wanted = plan.extension(_id, _olds, _news)
+        if plan.waits_for_its_check(_id, _olds):
+            session.say(f"{wanted.run}: more hours are bought once its machine is checked")
+            return UpdateResult(outs)
         if _news[properties.HOURS] == _olds[properties.HOURS]:
             more = plan.more(_id, _olds, _news)
             if more is None or not more.is_due:

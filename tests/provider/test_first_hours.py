@@ -154,6 +154,23 @@ def test_a_run_that_cannot_be_told_of_its_hours_is_told_by_the_next_update(
     assert hours(caas, machine[0]) == 3
 
 
+def test_more_hours_for_a_machine_that_is_not_checked_are_bought_when_it_is(
+    process, caas, r2, runtime
+):
+    """An update extends before the wait for the check: it would buy the whole plan unchecked."""
+    machine = rent(process, r2)
+    caas.until(machine[0], "running")
+    longer, failures = process.check(planned(r2, durationHours=4.0), machine[1])
+    assert not failures
+    assert process.diff(*machine, longer) == (True, [])
+    state = process.update(*machine, longer)
+    assert (hours(caas, machine[0]), state["durationHours"]) == (1, 4)
+    runtime.status = PASSED
+    check(process, (machine[0], state))
+    assert hours(caas, machine[0]) == 4
+    assert process.diff(machine[0], state, longer) == (False, [])
+
+
 def test_a_run_that_ended_in_its_first_hour_is_bought_no_more(process, caas, r2, runtime):
     machine = rent(process, r2)
     runtime.status = {**PASSED, "outcome": "failed"}
