@@ -141,6 +141,8 @@ class CaasDeploymentProvider(ResourceProvider):
             session.say(f"{news['run']}: {so_far}")
             spent_usd = so_far.used_usd
             quoted = market.quote(client, wish, cap_usd=cap_usd, spent_usd=spent_usd)
+            if quoted.chosen is None and quoted.candidates:
+                session.say(f"{news['run']}:\n{quote.table(quoted)}")
             found, offer = market.chosen(quoted)
             credentials.require_lasting_credentials(
                 expire_on, run=news["run"], hours=found.hours, now=session.now()
