@@ -7,6 +7,7 @@ reaping.py.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -26,6 +27,7 @@ from runs.errors import RunsError, UnreadableError
 from runs.inventory import Inventory
 from runs.machines import Machine
 from runs.reaping import OfEndedRuns
+from runs.rentals import Rental
 from runs.source.source import Source
 from runs.terminal.console import say
 from runs.waits import waiting
@@ -98,6 +100,11 @@ class Ending:
         before = self._record_of(machine)
         give_back(self.source, self.client, machine, found=self.found)
         after = self._record_of(machine)
+        return self._receipt(machine.deployment_id, before=before, after=after)
+
+    def _receipt(
+        self, deployment_id: str, *, before: Deployment | None, after: Deployment | None
+    ) -> Receipt:
         objects, why = None, ""
         try:
             objects = self._objects()
@@ -106,11 +113,36 @@ class Ending:
         return receipt.take(
             objects,
             run=self.run,
-            deployment_id=machine.deployment_id,
+            deployment_id=deployment_id,
             before=before,
             after=after,
             why_unknown=why,
         )
+
+    def given_back_before(self) -> Receipt:
+        """Return a receipt from the records alone, of the machine that was given back last.
+
+        An entry of the ledger that is still open though its machine has ended is closed: whoever
+        gave it back was killed before that.
+        """
+        theirs = [one for one in self.found.rentals or () if self._is_ended(one)]
+        for one in theirs:
+            if one.entry.is_open:
+                ledger = rentals.ledger(self.source.s3_access, bucket=self.source.bucket)
+                with waiting("the ledger in the bucket", at_most_s=WRITE_FOR_S):
+                    note_given_back(self.client, ledger, one.owner, entry=one.entry, say=say)
+        newest = max(theirs, key=lambda one: one.entry.asked_at, default=None)
+        last = newest.entry.deployment_id if newest else ""
+        after = None
+        if last:
+            with suppress(RunsError), machines.explained(self.client):
+                after = account.details(self.client, last)
+        return self._receipt(last, before=None, after=after)
+
+    def _is_ended(self, rental: Rental) -> bool:
+        family, entry = rental.owner.family(rental.entry.identity), rental.entry
+        is_over = rental.shown == "ended" or entry.state == "given back"
+        return bool(entry.deployment_id) and is_over and self.prefix.startswith(f"{family}-")
 
     def _objects(self) -> RunObjects:
         bucket = self.source.bucket

@@ -200,7 +200,6 @@ ELSEWHERE: Mapping[str, Elsewhere] = {
     "runs.rented": elsewhere(
         "needs an account that rents what has ended", "provider/test_ended_runs.py"
     ),
-    "runs.remove": elsewhere("needs a real bucket", "contract/test_runs_bucket.py"),
     "runs.commands": elsewhere(
         "typed as a user types them, against a real S3 server",
         "contract/test_runs_bucket.py",

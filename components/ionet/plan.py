@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from components.errors import TrainstackError
-from components.ionet import change, ending, plan_restart, properties, session
+from components.ionet import change, ending, offers, plan_restart, properties, quote, session
 from components.ionet.change import Change
 from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError, IonetError
@@ -78,8 +78,8 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
         if decision.kind != "keep":
             raise ChangeRefusedError(text)
         session.say(text)
-    if end is None:
-        _say_if_rented_for_nothing(deployment_id, olds, old)
+    if end is None and not _say_if_rented_for_nothing(deployment_id, olds, old):
+        _say_comparison(olds, new)
     if decision.kind == "keep":
         found = more(deployment_id, olds, news) if end is None else None
         if _is_extended(found, deployment_id, olds, news):
@@ -324,21 +324,32 @@ def _hours_bought(deployment_id: str, olds: Props) -> int:
     return max(properties.hours_bought(properties.known(olds)), entry.hours if entry else 0)
 
 
-def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, Any]) -> None:
-    """Say that a machine is rented though its run has ended; nothing where that is not known."""
+def _say_comparison(olds: Props, new: dict[str, Any]) -> None:
+    """Say how the hours of a live machine compare with those that its recipe needs."""
+    rented = properties.offer(olds)
+    if rented is None:
+        return
+    needed = offers.hours_needed(rented.gpu, properties.wish(new))
+    hours = properties.hours_bought(properties.known(olds))
+    bought = f"{hours} h {'is' if hours == 1 else 'are'} bought"
+    session.say(f"{new['run']}: {quote.compared(needed, bought=bought)}")
+
+
+def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, Any]) -> bool:
+    """Say that a machine is rented though its run has ended; whether it has, as far as known."""
     listed = session.listed(old["cloud"])
     if listed.rows() is None:
-        return
+        return False
     place, stack = properties.place(olds), properties.known_text(olds, "stack")
     verdict = checkpoint_reader.ended_with(place, session.accesses(place, properties.access(olds)))
     if verdict is None:
-        return
+        return False
     try:
         deployment = account.details(listed.client, deployment_id)
     except TrainstackError:
-        return
+        return True
     if deployment is None or deployment.life == "ended":
-        return
+        return True
     rented = StillRented(
         hours_left=account.hours_left(deployment),
         command=f"pulumi destroy{f' --stack {stack}' if stack else ''}",
@@ -347,6 +358,7 @@ def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, A
         used_usd=verdict.dollars,
     )
     session.say(f"{old['run']}: {verdict.outcome}; {rented}")
+    return True
 
 
 def _kept(run: str, words: list[str]) -> str:

@@ -145,6 +145,8 @@ class CaasDeploymentProvider(ResourceProvider):
             spent_usd = so_far.used_usd
             wish = plan.without_bad_places(news, wish)
             quoted = market.quote(client, wish, cap_usd=cap_usd, spent_usd=spent_usd)
+            if quoted.chosen is None and quoted.candidates:
+                session.say(f"{news['run']}:\n{quote.table(quoted)}")
             found, offer = market.chosen(quoted)
             credentials.require_lasting_credentials(
                 expire_on, run=news["run"], hours=found.hours, now=session.now()

@@ -142,12 +142,14 @@ def arithmetic(offer: Offer, *, hours: int) -> str:
 
 def comparison(one: Candidate) -> str:
     """Return how the hours that are bought compare with those that the recipe needs."""
-    needed = one.needed_hours
-    if not needed:
-        return f"how long the recipe takes is not known; buys {one.hours} h"
-    return (
-        f"recipe needs about {needed:.1f} h here; buys {one.hours} h; more hours extend a live run"
-    )
+    return compared(one.needed_hours, bought=f"buys {one.hours} h")
+
+
+def compared(needed_hours: float, *, bought: str) -> str:
+    """Return how long the recipe takes beside what is said of the hours bought."""
+    if not needed_hours:
+        return f"how long the recipe takes is not known; {bought}"
+    return f"recipe needs about {needed_hours:.1f} h here; {bought}; more hours extend a live run"
 
 
 def first_hours(one: Candidate, *, hours: int) -> str:
@@ -185,6 +187,7 @@ def to_json(quote: Quote) -> dict[str, Any]:
     ranked = quote.candidates
     return {
         "cap_usd": _text(quote.cap_usd),
+        "spent_usd": _text(quote.spent_usd),
         "chosen": next((n for n, one in enumerate(ranked) if one is quote.chosen), None),
         "candidates": [_row_json(quote, one) for one in ranked],
     }

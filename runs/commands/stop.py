@@ -44,7 +44,8 @@ def stop(
     the time only.
 
     At the end: what was kept, held against what the run listed; what was lost; the hours unused;
-    what io.net charged, and refunded as its record before and after shows. `pulumi up` rents a
+    what io.net charged, and refunded as its record before and after shows. Of a machine that is
+    given back already this is told from the records, and the ledger is closed. `pulumi up` rents a
     machine and goes on with a run that was stopped; `pulumi destroy` forgets it.
 
     Example: python -m runs stop main --stack prod
@@ -73,6 +74,8 @@ def stop(
     ids = [machine.deployment_id for machine in theirs]
     choice = reaping.choose(ids, found, force=True, forget=False)
     receipts = [ending.give_back(machine) for machine in choice.give_back]
+    if not theirs:
+        receipts = [ending.given_back_before()]
     if as_json:
         print_json([receipt.to_json() for receipt in receipts])
         return

@@ -99,6 +99,22 @@ def test_check_refuses_an_offer_above_the_cap_and_says_by_how_much(process, r2):
     )
 
 
+def test_a_refusal_shows_the_candidates_and_what_stands_against_each(process, r2):
+    _, failures = process.check(deployment(r2.url, durationHours=8.0))
+    assert failures
+    said = process.said()
+    assert "machine" in said
+    assert "not: above maxCostUsd" in said
+
+
+def test_a_preview_of_a_live_machine_tells_how_its_hours_compare(process, r2):
+    """Not only where one is rented: a machine that has too few is extended in time."""
+    inputs, _ = process.check(left_open(r2.url))
+    rented = process.create(inputs)
+    process.diff(*rented, inputs)
+    assert "recipe needs about 1.8 h here; 3 h are bought; more hours extend" in process.said()
+
+
 def test_check_works_in_a_preview_that_knows_little(process, r2):
     unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
     inputs, failures = process.check(

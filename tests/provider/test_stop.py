@@ -27,6 +27,11 @@ from tests.provider.test_reap import World, entry
 from tests.runs_builders import status
 
 PREFIX = "dev-main-0a1b2c3d-feed0002"
+HERE = ("--bucket", BUCKET)
+CHECKPOINT = {
+    "checkpoints/base/d2/model_000040.pt": b"weights",
+    "checkpoints/base/d2/meta_000040.json": b"{}",
+}
 
 
 @pytest.fixture
@@ -256,3 +261,35 @@ def test_a_status_of_an_older_image_reads_as_one_that_knows_no_saves() -> None:
     for name in OF_ORDERS:
         del members[name]
     assert RunStatus.from_json(json.dumps(members)).next_save_step is None
+
+
+def test_the_same_again_tells_from_the_records_what_was_kept_and_charged(world: World) -> None:
+    machine = running(world)
+    save_and_end(world, steps=41)
+    first = rows_of(stop(world, *HERE, "--now").stdout)
+    again = stop(world, *HERE)
+    told = rows_of(again.stdout)
+    assert "there is nothing to give back" in again.stderr
+    assert told["machine"] == f"{machine} is given back"
+    assert (told["kept"], told["lost"]) == (first["kept"], first["lost"])
+    assert told["charged"] == first["charged"]
+    (as_json,) = json.loads(stop(world, *HERE, "--json").stdout)
+    assert (as_json["deployment_id"], as_json["charged_usd"]) == (machine, "0.409")
+
+
+def test_a_stop_that_was_killed_before_the_ledger_knew_is_closed_by_the_same_again(
+    world: World,
+) -> None:
+    machine = running(world)
+    world.caas.call("DELETE", f"deployment/{machine}")
+    world.caas.until(machine, "destroyed")
+    assert world.states() == ["rented"]
+    assert f"{machine} is given back" in stop(world, *HERE).stdout
+    assert world.states() == ["given back"]
+
+
+def test_a_run_without_a_machine_that_anybody_knows_is_told_by_its_records(world: World) -> None:
+    save_and_end(world, steps=41)
+    told = rows_of(stop(world, *HERE).stdout)
+    assert told["machine"] == "none is listed, live or given back"
+    assert "all 2 that the manifest and the checkpoints list are whole" in told["kept"]

@@ -195,6 +195,12 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(module="runs.commands.rm", words="still declares this run", carried_out_by=_RENTED_ANEW),
     Row(
+        module="runs.commands.quote",
+        words="Name it: --stack",
+        carried_out_by="tests/contract/test_runs_quote.py::"
+        "test_what_a_run_has_cost_counts_where_stack_and_bucket_tell_it_and_is_said_where_not",
+    ),
+    Row(
         module="runs.extending",
         words="--extend needs the stack",
         carried_out_by="tests/provider/test_automatic_hours.py::"

@@ -61,11 +61,13 @@ class Receipt:
     def rows(self) -> dict[str, str]:
         """Return what there is to say, by its name."""
         return {
-            "machine": f"{self.deployment_id} is {self.done}",
+            "machine": f"{self.deployment_id} is {self.done}"
+            if self.deployment_id
+            else "none is listed, live or given back",
             "kept": self._kept(),
             "lost": self.lost,
             "hours": _hours(self.before),
-            "charged": _charged(self.before),
+            "charged": _charged(self.before or self.after),
             "refunded": _refunded(self.before, self.after),
         }
 
@@ -81,6 +83,7 @@ class Receipt:
         kept, before, after = self.kept, self.before, self.after
         refunded = _refunded_usd(before, after)
         left = account.hours_left(before) if before else None
+        charged = before or after
         return {
             "run": self.run,
             "deployment_id": self.deployment_id,
@@ -98,7 +101,7 @@ class Receipt:
             "lost": self.lost,
             "hours_unused_at_least": None if left is None else round(left[0], 2),
             "hours_unused_at_most": None if left is None else round(left[1], 2),
-            "charged_usd": None if before is None else str(before.amount_paid_usd),
+            "charged_usd": None if charged is None else str(charged.amount_paid_usd),
             "refunded_usd": None if refunded is None else str(refunded),
             "paid_after_usd": None if after is None else str(after.amount_paid_usd),
         }
@@ -226,7 +229,7 @@ def _last_step(objects: RunObjects, sizes: Mapping[str, int]) -> Metric | None:
 
 def _hours(before: Deployment | None) -> str:
     if before is None:
-        return "io.net tells none"
+        return "io.net tells none now"
     fewest, most = account.hours_left(before)
     return f"{fewest:.1f} h unused" if fewest == most else f"{fewest:.1f} to {most:.1f} h unused"
 
@@ -246,7 +249,7 @@ def _refunded_usd(before: Deployment | None, after: Deployment | None) -> Decima
 def _refunded(before: Deployment | None, after: Deployment | None) -> str:
     refunded = _refunded_usd(before, after)
     if refunded is None or before is None or after is None:
-        return "not known: io.net shows no record of it any more"
+        return "not known: io.net's record of before and after is not at hand"
     paid = f"{cost.dollars(before.amount_paid_usd)} before, {cost.dollars(after.amount_paid_usd)}"
     return f"{cost.dollars(refunded)} (its record says {paid} after)"
 

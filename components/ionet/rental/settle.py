@@ -33,7 +33,7 @@ def settle(
             continue  # whoever asked for it, rents or deletes goes on with it
         usd = charged_usd(client, row.id)
         entry_now = entry if usd is None else with_charge(entry, usd)
-        if is_over and (entry.extending_at or entry.state in ("asked", "lost")):
+        if is_over and (entry.is_open or entry.state == "lost"):
             entry_now = ended(entry, deployment_id=row.id, usd=usd)
         if entry_now != entry:
             told[entry.intent] = entry_now
