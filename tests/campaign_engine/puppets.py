@@ -2,7 +2,7 @@
 
 A puppet gets the environment of a real container, plain and secret, and only that. It writes real
 records under its prefix with the credentials that it got, answers on its port with its status, and
-on termination writes the verdict `stopped`.
+on termination, or by an operator's order, writes the verdict `stopped`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from container.contract.records import (
     RunStatus,
     Verdict,
 )
+from container.contract.stop_order import StopOrder
 from container.storage.checkpoints import CheckpointMarker
 from container.transport.r2 import code_of, kind_of, make_client
 from localcloud.caas.runtime.runtime import ContainerSpec
@@ -103,6 +104,10 @@ class Puppet:
         if not self._try(self._begin):
             return
         while not self._ending.wait(BEAT_S):
+            if self._is_told_to_stop():
+                self._try(self._write_checkpoint)
+                self._try(self._write_verdict)
+                return
             self._step += 1
             self._try(lambda: self._put(keys.STATUS_KEY, self._status().to_json()))
             if self._step % STEPS_A_CHECKPOINT == 1:
@@ -188,16 +193,25 @@ class Puppet:
             if kind_of(error) != "changed":
                 raise
 
-    def _find_verdict(self) -> Verdict | None:
+    def _is_told_to_stop(self) -> bool:
         try:
-            found = self._client().get_object(
-                Bucket=self.told.bucket, Key=self._key(keys.VERDICT_KEY)
-            )
+            raw = self._find(keys.STOP_KEY)
+        except (ClientError, BotoCoreError):
+            return False  # it is looked for again
+        return raw is not None and StopOrder.from_json(raw).holder == self.deployment_id
+
+    def _find_verdict(self) -> Verdict | None:
+        raw = self._find(keys.VERDICT_KEY)
+        return None if raw is None else Verdict.from_json(raw)
+
+    def _find(self, key: str) -> bytes | None:
+        try:
+            found = self._client().get_object(Bucket=self.told.bucket, Key=self._key(key))
         except ClientError as error:
             if kind_of(error) == "absent":
                 return None
             raise
-        return Verdict.from_json(found["Body"].read())
+        return found["Body"].read()
 
     def _attempts(self) -> int:
         listed = self._client().list_objects_v2(
