@@ -26,7 +26,7 @@ class Hook:
         hook = self
 
         class Handler(QuietHandler):
-            def do_POST(self):
+            def do_POST(self) -> None:  # noqa: N802  # the name that the library calls
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 hook.told.append(json.loads(body))
                 self.send_response(204)
