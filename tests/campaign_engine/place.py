@@ -45,6 +45,7 @@ TOKEN_PREFIX: Final = "trainstack-ec"
 CHECKOUT: Final = ("__main__.py", "Pulumi.yaml", "components", "container", "runs")
 EARLIER: Final = "another-project/precious.bin"  # was in the bucket before the story began
 WITHIN_S: Final = 30
+STOP_WITHIN: Final = "20s"  # a stand-in for a machine sees an order within a second or two
 
 
 class StoryPlace:
@@ -116,6 +117,7 @@ class StoryPlace:
             "CLOUDFLARE_BASE_URL": f"{self._proxies['cloudflare'].url}/client/v4",
             "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
             "R2_ENDPOINT_URL": self._proxies["bucket"].url,
+            "TRAINSTACK_STOP_WITHIN": STOP_WITHIN,
         }
 
     @property
