@@ -14,7 +14,7 @@ from tests.e2e.test_main_job import NewStack, mine, read, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(900)]
 
-SAVE_EVERY = 800
+SAVE_EVERY = 600  # half a minute on two idle cores
 SETTINGS = {
     "depth": 2,
     "vocab_size": 512,
@@ -78,10 +78,8 @@ def test_a_replacement_waits_for_the_save_from_which_the_new_machine_goes_on(
     wait_for(lambda: (status().get("step") or 0) >= step, what="it goes on", within_s=240)
     assert (again["attempt"], again["outcome"]) == (2, None)
 
-    print(said)  # shown when it fails
     stack.env = {**stack.env, "TRAINSTACK_STOP_WITHIN": "15s"}
     said = stack.destroy()
-    print(said)
     assert "main: stopped (stopped on request (the operator's order" in flat(said)
     assert row(said, "refunded").startswith("$0.00 (its record says $0.41 before")
     assert mine(cloud, stack) == []
