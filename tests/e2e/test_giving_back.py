@@ -71,7 +71,7 @@ def test_a_replacement_waits_for_the_save_from_which_the_new_machine_goes_on(
     assert step % SAVE_EVERY == 0
     kept = row(said, "kept")
     assert re.search(r"all \d+ that the manifest and the checkpoints list are whole", kept)
-    newest = re.search(r"(?:saved up to|its checkpoint of) step (\d+)$", row(said, "lost"))
+    newest = re.search(r"(?:saved up to|its checkpoint of) step (\d+)\Z", row(said, "lost"))
     assert newest and int(newest[1]) >= step  # this trainer saves on SIGTERM, too
     assert len(mine(cloud, stack)) == 1
     again = status()
