@@ -15,6 +15,7 @@ from components.ionet.client import Client
 from components.ionet.models import Deployment
 from components.ionet.rental import account, receipt
 from components.ionet.rental.close import note_given_back
+from components.ionet.rental.notice import tell_given_back
 from components.ionet.rental.receipt import Receipt
 from components.ionet.rental.stop import Asking, Stopped
 from components.ionet.rental.waiting import Clock
@@ -32,6 +33,8 @@ from runs.source.source import Source
 from runs.terminal.console import say
 from runs.waits import waiting
 
+NOTIFY_KEY = "trainstack:notifyUrl"
+
 
 def give_back(source: Source, client: Client, machine: Machine, *, found: Inventory) -> None:
     """Destroy a machine, return when it is gone; raises RunsError when it may still bill."""
@@ -39,6 +42,7 @@ def give_back(source: Source, client: Client, machine: Machine, *, found: Invent
     say(f"giving back {one} ({machine.name}) …")
     machines.give_back(client, machine)
     say(f"{one} is gone.")
+    _tell(source, machine)
     if found.rentals is None:
         say(f"the ledger could not be asked: where it names {one}, the same command closes it.")
     elif machine.rental is not None:
@@ -46,6 +50,18 @@ def give_back(source: Source, client: Client, machine: Machine, *, found: Invent
         with waiting("the ledger in the bucket", at_most_s=WRITE_FOR_S):
             owner, entry = machine.rental.owner, replace(machine.rental.entry, deployment_id=one)
             note_given_back(client, ledger, owner, entry=entry, say=say)
+
+
+def _tell(source: Source, machine: Machine) -> None:
+    """Tell whoever the stack's config names; without a stack nobody is known."""
+    run = machine.rental.owner.run if machine.rental else machine.prefix or machine.name
+    try:
+        url = source.secret_config(NOTIFY_KEY)
+    except RunsError as error:
+        why = str(error).splitlines()[0].rstrip(".")
+        say(f"{run}: whom to tell that its machine is given back is not known: {why}.")
+        return
+    tell_given_back(url, run=run, prefix=machine.prefix, say=say)
 
 
 def of_ended_runs(source: Source, found: Inventory, *, failed: bool) -> OfEndedRuns:

@@ -13,7 +13,7 @@ from components.ionet import engine_watchdog, properties, session
 from components.ionet.client import Client
 from components.ionet.errors import EngineGoneError, IonetError, UnknownDeploymentError
 from components.ionet.models import Deployment
-from components.ionet.rental import account, close, give_back, receipt, send, stop
+from components.ionet.rental import account, close, give_back, notice, receipt, send, stop
 from components.ionet.rental.waiting import Clock
 from components.r2 import run_objects
 from components.r2.run_objects import RunObjects, RunObjectsError
@@ -34,7 +34,13 @@ def delete(deployment_id: str, props: dict[str, Any]) -> None:
     if before is not None and before.life == "alive":
         _ask_to_stop(props, within_s=within_s)
     done = _give_back(client, deployment_id, props)
-    session.tell_given_back(props)
+    if done == GIVEN_BACK and not (before is not None and before.life == "ended"):
+        notice.tell_given_back(
+            properties.known_text(props, "notifyUrl"),
+            run=str(props["run"]),
+            prefix=properties.known_text(props, "r2Prefix"),
+            say=session.say,
+        )
     _say_what_came(client, deployment_id, props, done=done, before=before)
     place = properties.place(props)
     close.note_given_back(

@@ -43,7 +43,6 @@ from components.r2.verdict_reader import RunPlace
 from container.contract.pasted import cleaned, flaw
 from container.contract.records import Verdict
 from container.contract.redacted import without_secrets
-from container.transport.notice import Notice, send
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -221,18 +220,6 @@ def say(text: str) -> None:
     text = with_own_keys_of_its_run(without_secrets(text))
     sys.stderr.write(f"{text}\n")  # in one piece: four calls run at a time
     sys.stderr.flush()
-
-
-def tell_given_back(props: Mapping[str, Any]) -> None:
-    """Tell whoever the run's config names that its machine bills no more; never raises."""
-    url, run = properties.known_text(props, "notifyUrl"), str(props["run"])
-    if not url:
-        return
-    text = f"{run}: its machine was given back; nothing bills for it any more."
-    prefix = properties.known_text(props, "r2Prefix")
-    wrong = send(url, Notice(event="given back", run=run, prefix=prefix, text=text))
-    if wrong:
-        say(f"{run}: trainstack:notifyUrl was not told that the machine is given back: {wrong}")
 
 
 def now() -> datetime:

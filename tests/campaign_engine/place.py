@@ -47,6 +47,7 @@ CHECKOUT: Final = ("__main__.py", "Pulumi.yaml", "components", "container", "run
 EARLIER: Final = "another-project/precious.bin"  # was in the bucket before the story began
 WITHIN_S: Final = 30
 NOBODY: Final = "http://127.0.0.1:9/told/0f5c2b1e77"  # no port answers there
+STOP_WITHIN: Final = "20s"  # a stand-in for a machine sees an order within a second or two
 
 
 class StoryPlace:
@@ -119,6 +120,7 @@ class StoryPlace:
             "CLOUDFLARE_BASE_URL": f"{self._proxies['cloudflare'].url}/client/v4",
             "CLOUDFLARE_ACCOUNT_ID": ACCOUNT_ID,
             "R2_ENDPOINT_URL": self._proxies["bucket"].url,
+            "TRAINSTACK_STOP_WITHIN": STOP_WITHIN,
         }
 
     @property

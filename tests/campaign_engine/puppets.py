@@ -104,13 +104,14 @@ class Puppet:
         if not self._try(self._begin):
             return
         while not self._ending.wait(BEAT_S):
+            if self._is_told_to_stop():
+                self._try(self._write_checkpoint)
+                self._try(self._write_verdict)
+                return
             self._step += 1
             self._try(lambda: self._put(keys.STATUS_KEY, self._status().to_json()))
             if self._step % STEPS_A_CHECKPOINT == 1:
                 self._try(self._write_checkpoint)
-            if self._is_told_to_stop():
-                self._try(self._write_verdict)
-                return
 
     def _begin(self) -> None:
         verdict = self._find_verdict()
@@ -194,21 +195,23 @@ class Puppet:
 
     def _is_told_to_stop(self) -> bool:
         try:
-            found = self._client().get_object(Bucket=self.told.bucket, Key=self._key(keys.STOP_KEY))
-            return StopOrder.from_json(found["Body"].read()).holder == self.deployment_id
+            raw = self._find(keys.STOP_KEY)
         except (ClientError, BotoCoreError):
-            return False
+            return False  # it is looked for again
+        return raw is not None and StopOrder.from_json(raw).holder == self.deployment_id
 
     def _find_verdict(self) -> Verdict | None:
+        raw = self._find(keys.VERDICT_KEY)
+        return None if raw is None else Verdict.from_json(raw)
+
+    def _find(self, key: str) -> bytes | None:
         try:
-            found = self._client().get_object(
-                Bucket=self.told.bucket, Key=self._key(keys.VERDICT_KEY)
-            )
+            found = self._client().get_object(Bucket=self.told.bucket, Key=self._key(key))
         except ClientError as error:
             if kind_of(error) == "absent":
                 return None
             raise
-        return Verdict.from_json(found["Body"].read())
+        return found["Body"].read()
 
     def _attempts(self) -> int:
         listed = self._client().list_objects_v2(

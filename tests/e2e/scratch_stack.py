@@ -65,7 +65,8 @@ class ScratchStack:
         return self.pulumi("destroy", "--yes", "--skip-preview")
 
     def remove(self) -> None:
-        """Destroy what a failed test left, and the stack itself."""
+        """Destroy what a failed test left, and the stack itself; no run is asked to save."""
+        self.env = {**self.env, "TRAINSTACK_STOP_WITHIN": "0"}
         self.pulumi("cancel", "--yes", checked=False)
         self.pulumi("refresh", "--yes", "--skip-preview", "--clear-pending-creates", checked=False)
         self.pulumi("destroy", "--yes", "--skip-preview", checked=False)

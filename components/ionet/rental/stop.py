@@ -171,13 +171,13 @@ class Asking:
 
 
 def now_and_then(say: Show, *, clock: Clock) -> Show:
-    """Return what says a wait where lines stay: when something changed, and not too often."""
+    """Return what says a wait where lines stay: at once what is new, and its figures at times."""
     last: list[tuple[str, float]] = []
 
     def tell(words: str) -> None:
-        head, at = words.rsplit(";", 1)[0], clock.now()
-        if not last or (head != last[-1][0] and at - last[-1][1] >= SHOW_EVERY_S):
-            last[:] = [(head, at)]
+        kind, at = re.sub(r"[\d ]+|min|s;", "", words.rsplit(";", 1)[0]), clock.now()
+        if not last or kind != last[-1][0] or at - last[-1][1] >= SHOW_EVERY_S:
+            last[:] = [(kind, at)]
             say(words)
 
     return tell
