@@ -33,7 +33,7 @@ def hours_over(run: str, hours: int, *, resumes_at: str, renew: int) -> str:
     """
     return (
         f"{run}: its {hours} h are over, and its run has not ended. Nothing bills and nothing "
-        f"trains. To go on from {resumes_at} on a machine rented anew: "
+        f"trains. To go on from {resumes_at}, on a machine rented anew: "
         f"pulumi config set trainstack:renew {renew + 1}"
     )
 

@@ -127,7 +127,7 @@ def test_a_run_trains_lands_in_the_bucket_and_is_given_back(
     stack.refresh("--expect-no-changes")
 
     farewell = stack.destroy()
-    assert f"Kept: s3://{bucket}/{prefix}" in farewell
+    assert f"s3://{bucket}/{prefix}" in farewell
     assert mine(cloud, stack) == []
     assert [name for name in cloud.tokens() if stack.name in name] == []
     assert read(s3, bucket, f"{prefix}/verdict.json")

@@ -363,10 +363,10 @@ def test_a_replacement_stops_the_old_container_and_the_new_one_goes_on_from_its_
     rented: tuple[str, Props],
 ) -> None:
     run.trains()
-    inputs, failures = process.check(deployment(r2.url, renew=1.0))
+    inputs, failures = process.check(deployment(r2.url, locations=["FI"]))
     assert not failures
     changes, replaces = process.diff(*rented, inputs)  # which asserts that it deletes first
-    assert (changes, replaces) == (True, ["renew"])
+    assert (changes, replaces) == (True, ["locations"])
     with run.container(answers=lambda _: run.saves_and_ends()):
         process.delete(*rented)
     name = NAME[:-1] + "2"

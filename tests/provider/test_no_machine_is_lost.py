@@ -186,7 +186,7 @@ def test_hours_that_are_over_are_said_and_nothing_is_bought(new_process, caas, r
     assert process.diff(deployment_id, state, wanted) == (False, [])
     assert "its 1 h are over, and its run has not ended" in process.said()
     assert process.read(deployment_id, state)[0] == deployment_id
-    with pytest.raises(CallFailedError, match="raise trainstack:renew"):
+    with pytest.raises(CallFailedError, match="config set trainstack:renew 1"):
         process.diff(deployment_id, state, {**wanted, "durationHours": 2.0})
     assert process.diff(deployment_id, state, {**wanted, "renew": 1.0}) == (True, ["renew"])
 

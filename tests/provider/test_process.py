@@ -393,7 +393,7 @@ def test_delete_returns_when_the_machine_is_gone_and_can_be_called_again(
     process.delete(deployment_id, state)
     assert caas.details(deployment_id)["status"] == "destroyed"
     process.delete(deployment_id, state)
-    assert f"Kept: s3://{BUCKET}/{PREFIX}" in process.said()
+    assert f"rm --bucket {BUCKET} --prefix {PREFIX}" in process.said()
 
 
 def test_delete_refuses_inside_the_other_world(process, rented):

@@ -333,7 +333,7 @@ def test_hours_that_nobody_quotes_are_set_back_or_bought_later(
     story = new_story()
     longer(story)
     with monkeypatch.context() as now:
-        now.setattr(SimClient, "price_usd", refuse)
+        now.setattr(SimClient, "bill", refuse)
         now.setattr(SimClient, "hardware", lambda _: [])
         told = up(story)
     assert "Set trainstack:durationHours back, or try again later." in told

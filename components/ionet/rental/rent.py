@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from components.ionet import market
@@ -44,44 +45,45 @@ def rent(
     itself stopped, by replacing its machine, goes on: its verdict is set aside.
     """
     clock = clock or Clock()
-    reading = _recorded(ledger, wanted)
-    intent.require_not_deleted(reading.page, wanted)
-    judged = {entry.intent for entry in reading.page.entries}
-    rows, reading = _shown(client, wanted, ledger, reading, say=say, clock=clock)
-    ours = adopt.candidates(client, rows, reading.page, wanted)
-    kept = next(
-        (one for one in ours if adopt.is_wanted(one, wanted, live_tokens=live_tokens)), None
-    )
-    if kept:
-        rented = adopt.as_rented(kept, wanted)
-        say(
-            f"{wanted.run}: adopted deployment {kept.id}, which this run had rented before. Where "
-            "Pulumi says that it was interrupted while creating: "
-            "pulumi refresh --yes --clear-pending-creates"
+    with _as_not_recorded(wanted):
+        reading = ledger.read(wanted.owner)
+        intent.require_not_deleted(reading.page, wanted)
+        judged = {entry.intent for entry in reading.page.entries}
+        rows, reading = _shown(client, wanted, ledger, reading, say=say, clock=clock)
+        ours = adopt.candidates(client, rows, reading.page, wanted)
+        kept = next(
+            (one for one in ours if adopt.is_wanted(one, wanted, live_tokens=live_tokens)), None
         )
-        _record(ledger, wanted, rented, say=say)
-        return rented
-    ended = verdict()
-    if ended and ended.outcome != "stopped":
-        raise RunEndedError(
-            f"run {wanted.run} has ended already ({ended.outcome}) and is not paid for again. "
-            "Raise trainstack:rerun to train it from the start, or give the new training another "
-            "name in trainstack:runs."
+        if kept:
+            rented = adopt.as_rented(kept, wanted)
+            say(
+                f"{wanted.run}: adopted deployment {kept.id}, which this run had rented before. "
+                "Where Pulumi says that it was interrupted while creating: "
+                "pulumi refresh --yes --clear-pending-creates"
+            )
+            _record(ledger, wanted, rented, say=say)
+            return rented
+        ended = verdict()
+        if ended and ended.outcome != "stopped":
+            raise RunEndedError(
+                f"run {wanted.run} has ended already ({ended.outcome}) and is not paid for again. "
+                "Raise trainstack:rerun to train it from the start, or give the new training "
+                "another name in trainstack:runs."
+            )
+        first_hours.require_attempt(reading.page, wanted.identity, attempts=wanted.attempts)
+        others.require_none(
+            client,
+            rows,
+            reading,
+            identity=wanted.identity,
+            bucket=wanted.place.bucket,
+            known={one.deployment_id for one in known},
         )
-    first_hours.require_attempt(reading.page, wanted.identity, attempts=wanted.attempts)
-    others.require_none(
-        client,
-        rows,
-        reading,
-        identity=wanted.identity,
-        bucket=wanted.place.bucket,
-        known={one.deployment_id for one in known},
-    )
-    for one in ours:
-        say(f"{wanted.run}: giving back {one.id}, rented by this run with other inputs")
-        give_back(client, one.id, clock=clock)
-        reading = _given_back(client, ledger, wanted, one)
-    reading = settle.settle(client, ledger, reading, rows=rows)
+        for one in ours:
+            say(f"{wanted.run}: giving back {one.id}, rented by this run with other inputs")
+            give_back(client, one.id, clock=clock)
+            reading = _given_back(client, ledger, wanted, one)
+        reading = settle.settle(client, ledger, reading, rows=rows)
     so_far = budget.of_page(reading.page, cap_usd=wanted.max_cost_usd, known=known)
 
     def quote() -> Offer:
@@ -159,9 +161,11 @@ def _with_lost(
     return ledger.edit(wanted.owner, lose)
 
 
-def _recorded(ledger: Ledger, wanted: Rental) -> Reading:
+@contextmanager
+def _as_not_recorded(wanted: Rental) -> Generator[None]:
+    """Say of a ledger that does not answer that nothing was rented, and how to go on."""
     try:
-        return ledger.read(wanted.owner)
+        yield
     except LedgerError as error:
         raise intent.not_recorded(error, wanted) from None
 
