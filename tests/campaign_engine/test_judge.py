@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from components.ledger.page import Page
 from tests.campaign_engine.account import Account
 from tests.campaign_engine.charges import Charges
 from tests.campaign_engine.fault_proxy import Answer
@@ -43,6 +44,8 @@ class Scene:
             bucket_exists=True,
             ended_machines=0,
             backends=backends,
+            changes_are_refused=False,
+            pages=list[Page],
             planted_secrets={"io.net key": "io-v2-own"},
         )
         self.judge = Judge(cast("StoryPlace", self.place))
