@@ -14,8 +14,9 @@ from typing import Any
 
 from container.contract.environment import NAMES
 from localcloud.caas.domain.records import Deployment
-from localcloud.caas.runtime.runtime import ContainerSpec, FoundContainer
+from localcloud.caas.runtime.runtime import ContainerSpec, FoundContainer, PullError
 from tests.campaign_engine.puppets import FIRST_LINE, Puppet
+from tests.campaign_engine.story import Machines
 from tests.contract.caas_place import CaasPlace, eventually
 from tests.contract.in_memory_runtime import InMemoryRuntime
 
@@ -23,13 +24,18 @@ from tests.contract.in_memory_runtime import InMemoryRuntime
 class PuppetRuntime(InMemoryRuntime):
     """Starts a puppet for each container."""
 
-    def __init__(self, *, endpoint: str) -> None:
+    def __init__(self, *, endpoint: str, machines: Machines) -> None:
         super().__init__()
         self.puppets: dict[str, Puppet] = {}  # by the container's id
+        self.faulty: list[str] = []  # deployments that do not work, in the order of their starts
         self._endpoint = endpoint
+        self._machines = machines
 
     def start(self, spec: ContainerSpec) -> FoundContainer:
-        puppet = Puppet(spec, endpoint=self._endpoint)
+        fault = self._fault_of(spec.deployment_id)
+        if fault == "failed":
+            raise PullError("no such image (a stand-in)")
+        puppet = Puppet(spec, endpoint=self._endpoint, fault=fault, needs_s=self._machines.needs_s)
         container = super().start(replace(spec, host_port=puppet.port))
         self.outputs[container.runtime_id].write(FIRST_LINE)
         puppet.start()
@@ -40,6 +46,15 @@ class PuppetRuntime(InMemoryRuntime):
         if puppet := self.puppets.get(runtime_id):
             puppet.stop()
         super().remove(runtime_id, grace_s=grace_s)
+
+    def answers(self, container: FoundContainer, *, timeout_s: float) -> bool:
+        silent = self._machines.how == "silent" and container.deployment_id in self.faulty
+        return not silent and super().answers(container, timeout_s=timeout_s)
+
+    def _fault_of(self, deployment_id: str) -> str:
+        if deployment_id not in self.faulty and len(self.faulty) < self._machines.faulty:
+            self.faulty.append(deployment_id)
+        return self._machines.how if deployment_id in self.faulty else ""
 
     def of(self, deployment_id: str) -> list[Puppet]:
         return [one for one in self.puppets.values() if one.deployment_id == deployment_id]
@@ -83,10 +98,18 @@ class Machine:
 class Account:
     """One account of io.net and all that it ever rented."""
 
-    def __init__(self, folder: Path, *, key: str, endpoint: str, quirks: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        key: str,
+        endpoint: str,
+        quirks: dict[str, Any],
+        machines: Machines | None = None,
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.key = key
-        self.runtime = PuppetRuntime(endpoint=endpoint)
+        self.runtime = PuppetRuntime(endpoint=endpoint, machines=machines or Machines())
         self.service = CaasPlace(folder, self.runtime, api_key=key, reconcile_period_s=0.1)
         self.behave(**quirks)
 
@@ -105,7 +128,12 @@ class Account:
         return [one for one in self.machines() if one.live]
 
     def puppets(self, machine: Machine) -> list[Puppet]:
+        """Return those that the machine ran, one after the other."""
         return self.runtime.of(machine.id)
+
+    def faulty(self, run: str) -> int:
+        """Return how many machines of a run did not work."""
+        return sum(one.id in self.runtime.faulty and one.run == run for one in self.machines())
 
     def give_back_all(self) -> list[str]:
         """End every machine as another person does in the console."""

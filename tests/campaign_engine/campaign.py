@@ -141,6 +141,7 @@ class Campaign:
             config=story.first_config,
             quirks=story.quirks,
             bucket_exists=story.bucket_exists,
+            machines=story.machines,
         )
         self._open.append(place)
         try:

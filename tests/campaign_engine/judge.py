@@ -17,6 +17,7 @@ _DURABLE: Final = (keys.RUN_KEY, keys.ATTEMPTS_PREFIX, keys.CHECKPOINTS_PREFIX, 
 
 
 CENT: Final = Decimal("0.01")
+OFFERED: Final = "io.net started no other container on this machine"  # and another one is rented
 
 
 class Judge:
@@ -44,7 +45,9 @@ class Judge:
         self._runs = set(wanted)
         for run in self._runs:
             self._allowed[run] = max(1, self._allowed[run])
-        self._hours = max(self._hours, int(self._place.configured("durationHours")))
+        hours = int(self._place.configured("durationHours"))
+        hours += int(self._place.configured("autoExtend") or 0)
+        self._hours = max(self._hours, hours)
 
     def allow_another(self) -> None:
         """Let each run have one more machine in its turn: it was asked for."""
@@ -62,8 +65,11 @@ class Judge:
         self._charges(machines)
         self._nothing_is_lost()
 
-    def after_mending(self, outputs: Mapping[str, Any]) -> None:
-        """Check that exactly what is wanted is there, that it is ours, and that it works."""
+    def after_mending(self, outputs: Mapping[str, Any], *, hours: int | None = None) -> None:
+        """Check that exactly what is wanted is there, that it is ours, and that it works.
+
+        `hours` is what each machine has to have, where that is asked.
+        """
         live = self._place.account.live()
         by_run = Counter(one.run for one in live)
         named = outputs.get("deployment_id")
@@ -80,10 +86,13 @@ class Judge:
                     "which is not its live machine"
                 )
         for machine in live:
+            if hours is not None and machine.deployment.duration_hours != hours:
+                self.violated(
+                    f"after the mending up run {machine.run} has "
+                    f"{machine.deployment.duration_hours} hours, not {hours}"
+                )
             if machine.deployment.status == "running":
-                for puppet in self._place.account.puppets(machine):
-                    if why := puppet.refused():
-                        self.violated(f"the machine of run {machine.run} cannot write: {why}")
+                self._trains_what_is_wanted(machine)
 
     def after_destroy(self, *, of: str, last: bool = False) -> None:
         """Check that no machine is left and, at the last, no token."""
@@ -110,6 +119,22 @@ class Judge:
                 for why in dict.fromkeys(puppet.failures):
                     self.violated(f"a machine of run {machine.run} could not save: {why}")
 
+    def _trains_what_is_wanted(self, machine: Machine) -> None:
+        """Check the one container that lives on a machine, as its vendor and itself have it."""
+        living = [one for one in self._place.account.puppets(machine) if one.lives]
+        if len(living) != 1:
+            self.violated(f"the machine of run {machine.run} runs {len(living)} containers")
+        for puppet in living:
+            if why := puppet.refused():
+                self.violated(f"the machine of run {machine.run} cannot write: {why}")
+            of_run = (self._place.configured("runs") or {}).get(machine.run) or {}
+            wanted = of_run.get("recipeSettings", self._place.configured("recipeSettings"))
+            if wanted is not None and dict(puppet.told.settings) != wanted:
+                self.violated(f"run {machine.run} trains other settings than the wanted ones")
+            shown = machine.deployment.env
+            if any(puppet.environment.get(name) != value for name, value in shown.items()):
+                self.violated(f"run {machine.run} has not the container that its machine shows")
+
     def _machines(self) -> list[Machine]:
         return [*self._place.account.machines(), *self._place.other.machines()]
 
@@ -122,6 +147,7 @@ class Judge:
         cap = int(self._place.configured("maxCostUsd"))
         for run, number in Counter(one.run for one in machines).items():
             allowed = self._allowed[run] + self._place.ended_machines
+            allowed += self._place.account.faulty(run) + self._replaced_as_offered(run)
             if number > allowed:
                 self.violated(f"run {run} was rented {number} times where {allowed} were asked for")
         for machine in machines:
@@ -137,6 +163,19 @@ class Judge:
                     f"above the cap of ${cap}, at a price that could be known"
                 )
         self._charges_seen = len(self._place.charges.made)
+
+    def _replaced_as_offered(self, run: str) -> int:
+        """Count machines that the vendor let run no other container, replaced as was said."""
+        said = f"{run}: {OFFERED}"
+        if not any(said in output for _, output in self._outputs):
+            return 0
+        entries = [
+            one for page in self._place.pages() if page.owner.run == run for one in page.entries
+        ]
+        refused = [one for one in entries if one.restart_refused]
+        if refused and not self._place.changes_are_refused:
+            self.violated(f"a machine of run {run} was replaced where io.net refused no change")
+        return len(refused)
 
     def _ledger_agrees(self) -> None:
         """Check each run's dollars to the cent, and that no machine is thought to live."""

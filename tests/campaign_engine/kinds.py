@@ -10,7 +10,14 @@ from typing import Final
 import yaml
 
 from tests import ROOT
-from tests.campaign_engine import kinds_kills, kinds_lost, kinds_money, kinds_states, kinds_vendor
+from tests.campaign_engine import (
+    kinds_in_place,
+    kinds_kills,
+    kinds_lost,
+    kinds_money,
+    kinds_states,
+    kinds_vendor,
+)
 from tests.campaign_engine.story import Story
 
 Make = Callable[[random.Random], Story]
@@ -59,6 +66,7 @@ KINDS: Final = tuple(
         *kinds_kills.KINDS,
         *kinds_states.KINDS,
         *kinds_money.KINDS,
+        *kinds_in_place.KINDS,
     )
 )
 

@@ -37,6 +37,7 @@ from tests.campaign_engine.faults import (
     Price,
 )
 from tests.campaign_engine.planted import Planted
+from tests.campaign_engine.story import Machines
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -62,6 +63,7 @@ class StoryPlace:
         config: Mapping[str, Any],
         quirks: Mapping[str, Any],
         bucket_exists: bool,
+        machines: Machines | None = None,
     ) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         self.folder = folder
@@ -71,6 +73,7 @@ class StoryPlace:
         self.stack = f"ec{secrets.token_hex(4)}"
         self.bucket = f"{BUCKET_PREFIX}{self.stack}"
         self.bucket_exists = bucket_exists
+        self.changes_are_refused = quirks.get("update", "done") != "done"
         self._place = place
         self._world = dict(world)
         self.planted = Planted()
@@ -90,7 +93,13 @@ class StoryPlace:
         for made in (self.checkout, self.backends, self.logs):
             made.mkdir(parents=True)
         self.account, self.other = (
-            Account(folder / name, key=key, endpoint=place.s3_url, quirks=dict(quirks))
+            Account(
+                folder / name,
+                key=key,
+                endpoint=place.s3_url,
+                quirks=dict(quirks),
+                machines=machines,
+            )
             for name, key in (("account", self.own_key), ("other-account", self.other_key))
         )
         self.charges = Charges(self.account)

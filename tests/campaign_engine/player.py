@@ -17,6 +17,7 @@ from tests.campaign_engine.story import Act, Story
 
 UP: Final = ("up", "--yes", "--skip-preview")
 DESTROY: Final = ("destroy", "--yes", "--skip-preview")
+WATCH: Final = ("python", "-m", "runs", "watch", "main", "--extend", "--stack")
 # What is told to stop in the middle of a story is not waited for long.
 STOP: Final = ("python", "-m", "runs", "stop", "main", "--within", "5s", "--stack")
 _PULUMI: Final[dict[str, tuple[str, ...]]] = {
@@ -99,14 +100,16 @@ class Player:
             ended = self._note(process.wait(self.place.backends))
             if one and one.command == "up":
                 self._state_is_lost = False
-            # A destroy of a lost state has nothing to give back: `up` and `reap` find what bills.
+            # A destroy of a lost state, or of one from before a rerun, does not know what bills:
+            # `up` and `reap` find it.
             judged = not (act.beside or self._state_is_lost)
             if one and one.command in ("destroy", "stop run") and ended.ok and judged:
                 self._settle()
                 self.judge.after_destroy(of=f"a {one.command} in the middle")
         self.place.terminals = []
-        if act.command == "lose state":
+        if act.command in ("lose state", "import state"):
             self._state_is_lost = True
+        if act.command == "lose state":
             self._select(act.backend)
 
     def _mend(self) -> None:
@@ -124,7 +127,7 @@ class Player:
                 self.judge.violated(f"up fails after the remedy: {_last(ended.output)}")
         self._settle()
         self.judge.after_command()
-        self.judge.after_mending(self._outputs())
+        self.judge.after_mending(self._outputs(), hours=self.story.hours_at_end)
 
     def _end(self) -> None:
         for backend in self.story.backends:
@@ -180,8 +183,9 @@ class Player:
         return self._note(ended, label=label, quiet=quiet)
 
     def _start(self, act: Act) -> Running:
-        if act.command == "stop run":
-            return self._running(act.backend, (*STOP, self.place.stack), act=act)
+        of_runs = {"stop run": STOP, "watch and extend": WATCH}.get(act.command)
+        if of_runs:
+            return self._running(act.backend, (*of_runs, self.place.stack), act=act)
         words = ("pulumi", *_PULUMI[act.command])
         return self._running(act.backend, words, act=act)
 

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from container.contract import keys
+from container.contract.bought_time import BoughtTime
 from container.contract.environment import RunEnvironment
+from container.contract.machine_trust import MachineState
 from container.contract.records import (
     Artifact,
     Attempt,
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 FIRST_LINE: Final = b"a stand-in for a rented machine: it writes records and trains nothing\n"
 BEAT_S: Final = 1.0
+CHECKED_AT_STEP: Final = 3
+FAULT: Final = "it is not what was ordered (a stand-in)"
 STEPS_A_CHECKPOINT: Final = 10
 # The store's identities are renewed while other stories make tokens.
 TRIES, PAUSE_S = 4, 0.5
@@ -47,12 +51,17 @@ _MACHINES: Final = "puppet"
 class Puppet:
     """One machine; `endpoint` is the bucket's address without any planted fault."""
 
-    def __init__(self, spec: ContainerSpec, *, endpoint: str) -> None:
+    def __init__(
+        self, spec: ContainerSpec, *, endpoint: str, fault: str = "", needs_s: float = 0.0
+    ) -> None:
         self.deployment_id = spec.deployment_id
         self.environment = dict(spec.environment)
         self.told = RunEnvironment.from_env(self.environment)
         self.kept: set[str] = set()  # keys in the bucket that nobody may delete
         self.failures: list[str] = []
+        self._fault = fault  # "refused" by its own check, or "slow" in its first steps
+        self._needs_s = needs_s
+        self._left_s: float | None = None
         self._endpoint = endpoint
         self._s3: S3Client | None = None
         self._attempt = 1
@@ -71,6 +80,10 @@ class Puppet:
     @property
     def run(self) -> str:
         return self.told.run
+
+    @property
+    def lives(self) -> bool:
+        return not self._ending.is_set()
 
     def start(self) -> None:
         self._serves.start()
@@ -101,7 +114,7 @@ class Puppet:
         return ""
 
     def _run(self) -> None:
-        if not self._try(self._begin):
+        if not self._try(self._begin) or self._fault == "refused":
             return
         while not self._ending.wait(BEAT_S):
             if self._is_told_to_stop():
@@ -109,6 +122,8 @@ class Puppet:
                 self._try(self._write_verdict)
                 return
             self._step += 1
+            if self._needs_s:
+                self._try(self._look_at_the_end)
             self._try(lambda: self._put(keys.STATUS_KEY, self._status().to_json()))
             if self._step % STEPS_A_CHECKPOINT == 1:
                 self._try(self._write_checkpoint)
@@ -193,6 +208,19 @@ class Puppet:
             if kind_of(error) != "changed":
                 raise
 
+    def _look_at_the_end(self) -> None:
+        raw = self._find(keys.BOUGHT_KEY)
+        bought = None if raw is None else BoughtTime.from_json(raw)
+        if bought and bought.end and bought.rental == self.told.rental:
+            self._left_s = (bought.end - datetime.now(UTC)).total_seconds()
+
+    def _machine(self) -> tuple[MachineState, str]:
+        if self._fault == "refused":
+            return "refused", FAULT
+        if self._step < CHECKED_AT_STEP:
+            return "checking", "it is as ordered"
+        return ("refused", FAULT) if self._fault == "slow" else ("passed", "it is as ordered")
+
     def _is_told_to_stop(self) -> bool:
         try:
             raw = self._find(keys.STOP_KEY)
@@ -220,6 +248,8 @@ class Puppet:
         return listed.get("KeyCount", 0)
 
     def _status(self) -> RunStatus:
+        machine, why = self._machine()
+        ends = self._left_s is None or self._needs_s <= self._left_s
         return RunStatus(
             run=self.run,
             attempt=self._attempt,
@@ -228,6 +258,12 @@ class Puppet:
             step=self._step,
             started_at=self._started_at,
             beat_at=_now(),
+            machine=machine,
+            machine_why=why,
+            no_verdict=FAULT if self._fault == "refused" else "",
+            bought_left_s=self._left_s,
+            in_time="" if self._left_s is None else "yes" if ends else "no",
+            stage_needs_s=self._needs_s or None,
         )
 
     def _keep(self, key: str, record: Record) -> None:

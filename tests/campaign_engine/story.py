@@ -25,6 +25,7 @@ Command = Literal[
     "let hours run out",
     "stop run",
     "name who is told",
+    "watch and extend",
 ]
 
 NOTHING: Final[Mapping[str, Any]] = {}
@@ -40,8 +41,10 @@ _NO_FAULT: Final = (
     "change image",
     "export state",
     "stop run",
+    "watch and extend",
 )
-_ANOTHER_MACHINE: Final = {"rerun", "recipeSettings", "renew"}
+# A changed recipe and new credentials start the same machine's container anew.
+_ANOTHER_MACHINE: Final = {"rerun"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,15 @@ class Act:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Machines:
+    """How the machines of a story are."""
+
+    faulty: int = 0  # so many, the first ones, do not work
+    how: Literal["refused", "slow", "silent", "failed"] = "refused"
+    needs_s: float = 0.0  # what the run still takes, as its status says; 0: it says nothing
+
+
+@dataclass(frozen=True, kw_only=True)
 class Story:
     """The commands of a user up to the mending `up`, which every story has."""
 
@@ -96,6 +108,8 @@ class Story:
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     quirks: Mapping[str, Any] = field(default_factory=dict[str, Any])  # of the vendor
     bucket_exists: bool = True
+    machines: Machines = Machines()
+    hours_at_end: int | None = None  # of the machine after mending; None: that is not asked
 
     @property
     def first_config(self) -> dict[str, Any]:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
+from components.ledger.page import Entry, Owner, Page
 from tests.campaign_engine.account import Account
 from tests.campaign_engine.charges import Charges
 from tests.campaign_engine.fault_proxy import Answer
 from tests.campaign_engine.faults import Call
-from tests.campaign_engine.judge import Judge
+from tests.campaign_engine.judge import OFFERED, Judge
 from tests.campaign_engine.place import EARLIER, StoryPlace
-from tests.contract.caas_place import deploy_body
+from tests.contract.caas_place import deploy_body, eventually
 
 NOWHERE = "http://127.0.0.1:9"  # puppets cannot write there
 
@@ -43,6 +46,8 @@ class Scene:
             bucket_exists=True,
             ended_machines=0,
             backends=backends,
+            changes_are_refused=False,
+            pages=list[Page],
             planted_secrets={"io.net key": "io-v2-own"},
         )
         self.judge = Judge(cast("StoryPlace", self.place))
@@ -143,6 +148,48 @@ def test_an_output_that_names_another_machine_is_seen(scene: Scene) -> None:
     scene.rent("one")
     scene.judge.after_mending({"deployment_id": "7"})
     assert "which is not its live machine" in scene.judge.violations[0]
+
+
+def test_a_machine_without_the_hours_that_it_should_have_is_seen(scene: Scene) -> None:
+    rented = scene.rent("one")
+    scene.judge.after_mending({"deployment_id": rented}, hours=3)
+    assert "after the mending up run main has 1 hours, not 3" in scene.judge.violations
+
+
+def test_a_machine_that_trains_other_settings_than_the_wanted_ones_is_seen(scene: Scene) -> None:
+    rented = scene.rent("one")
+    eventually(lambda: scene.account.live()[0].deployment.status == "running")
+    scene.config["recipeSettings"] = {"num_iterations": 50}
+    scene.judge.after_mending({"deployment_id": rented})
+    assert "run main trains other settings than the wanted ones" in scene.judge.violations
+
+
+def test_a_replacement_is_right_only_where_a_change_was_refused_and_it_was_said(
+    scene: Scene,
+) -> None:
+    refused = Entry(
+        intent="i",
+        identity="x",
+        name="one",
+        hours=1,
+        usd=Decimal("0.41"),
+        asked_at=datetime.now(UTC),
+        restart_refused="no",
+    )
+    page = Page(owner=Owner(project="p", stack="s", run="main"), entries=(refused,))
+    scene.place.pages = lambda: [page]
+    scene.rent("one")
+    scene.account.give_back_all()
+    assert scene.account.ended()
+    scene.rent("two")
+    scene.judge.note_output("up", f"main: {OFFERED} when it was asked (no)")
+    assert scene.violations() == "a machine of run main was replaced where io.net refused no change"
+    scene.place.changes_are_refused = True
+    scene.judge.violations.clear()
+    assert scene.violations() == ""
+    scene.judge.note_output("up", "")
+    scene.rent("three")
+    assert "main was rented 3 times where 2 were asked for" in scene.violations()
 
 
 def test_what_stood_in_the_bucket_and_is_gone_is_seen(scene: Scene) -> None:

@@ -10,7 +10,12 @@ import pytest
 
 from components.ionet import session
 from components.ionet.client import Client
-from components.ionet.errors import KeyRefusedError, NotFoundError, RequestRefusedError
+from components.ionet.errors import (
+    KeyRefusedError,
+    NotFoundError,
+    RequestRefusedError,
+    UnclearError,
+)
 from components.ionet.rental.restart import BEAT_WITHIN_S
 from components.ionet.rental.waiting import SETTLED_AFTER_S
 from components.ledger.ledger import LedgerError
@@ -125,6 +130,34 @@ def test_a_vendor_that_is_silent_after_the_change_is_asked_by_the_next_update(
     engine.up(Config(iterations=11))
     assert "was told to start this container before" in "".join(told)
     assert client.deployment("dep-1").env is not None
+
+
+@pytest.mark.parametrize("lands_after_s", [None, 2 * SETTLED_AFTER_S])
+def test_a_change_that_never_arrived_or_arrives_late_is_no_refusal_and_buys_no_other_machine(
+    engine: SimEngine, monkeypatch: pytest.MonkeyPatch, lands_after_s: float | None
+) -> None:
+    world = engine.world
+    update = SimClient.update
+    on_its_way: list[Callable[[], None]] = []
+
+    def without_answer(client: SimClient, deployment_id: str, request: Any) -> None:
+        on_its_way.append(lambda: update(client, deployment_id, request))
+        raise UnclearError("no answer")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SimClient, "update", without_answer)
+        with pytest.raises(RefusedError, match="it looks before it sends anything"):
+            engine.up(Config(iterations=11))
+    (page,) = world.pages.values()
+    assert page.entries[0].restart_refused == ""
+    if lands_after_s is not None:
+        world.wait(lands_after_s)
+        on_its_way[0]()
+    starts = len(world.starts)
+    engine.up(Config(iterations=11))
+    assert len(world.starts) == starts + (lands_after_s is None)
+    assert [one.env["RECIPE_SETTINGS"] for one in world.live()] == ['{"num_iterations": 11}']
+    assert len(world.charges) == 1
 
 
 def test_what_cannot_be_recorded_is_not_sent(

@@ -99,8 +99,10 @@ def restart(
     before = life_sign().attempt
     _mark_asked(ledger, asked, attempts=before)
     set_aside()
-    _send(client, asked, request, ledger=ledger, say=say)
+    answered = _send(client, asked, request, ledger=ledger, say=say)
     other = _shown(client, asked, request, say=say, clock=clock)
+    if other == AS_BEFORE and not answered:
+        raise _unclear(asked)  # it may never have arrived, or arrive later: that is no refusal
     if other:
         asked_for = "" if other == AS_BEFORE else asked.container
         _refuse(ledger, asked, f"it answered yes, and {other}.", container=asked_for, say=say)
@@ -166,7 +168,8 @@ def _runs(client: Client, deployment_id: str, request: DeployRequest) -> str:
 
 def _send(
     client: Client, asked: Restart, request: DeployRequest, *, ledger: Ledger, say: Say
-) -> None:
+) -> bool:
+    """Send it; return whether the vendor answered yes. Nobody knows what became of it if not."""
     try:
         client.update(asked.deployment_id, request)
     except (KeyRefusedError, RequestRefusedError) as error:
@@ -176,6 +179,8 @@ def _send(
         _refuse(ledger, asked, str(error), container="", say=say)
     except UnclearError:
         say(f"{asked.wanted.run}: no clear answer to the change of its container; looking for it")
+        return False
+    return True
 
 
 def _shown(
@@ -198,11 +203,15 @@ def _shown(
     if told == NOT_TOLD:
         return ""  # a sign of life of its own is the proof then
     if not told:
-        raise UnclearError(
-            f"io.net does not tell what became of the change to deployment {asked.deployment_id}. "
-            "Run `pulumi up` again: it looks before it sends anything."
-        )
+        raise _unclear(asked)
     return told
+
+
+def _unclear(asked: Restart) -> UnclearError:
+    return UnclearError(
+        f"io.net does not tell what became of the change to deployment {asked.deployment_id}. "
+        "Run `pulumi up` again: it looks before it sends anything."
+    )
 
 
 def _alive(client: Client, deployment_id: str) -> str:
