@@ -259,6 +259,29 @@ def test_a_log_can_be_framed_as_server_sent_events(
     assert answer.content == b"data: two\n\n"
 
 
+def test_the_machines_of_one_country_start_no_container(
+    caas: CaasPlace, runtime: InMemoryRuntime
+) -> None:
+    caas.behave(never_starts_in="FI")
+    bad = caas.deploy("bad", location_ids=[5])
+    caas.until(caas.deploy("good"), "running")
+    assert caas.details(bad)["status"] == "deployment requested"
+    assert {one.deployment_id for one in runtime.specs} != {bad}
+
+
+def test_the_machines_of_one_country_have_little_disk(
+    caas: CaasPlace, runtime: InMemoryRuntime
+) -> None:
+    caas.behave(little_disk_in="FI")
+    found = {caas.deploy(name, location_ids=[n]): n for name, n in (("one", 2), ("two", 5))}
+    for deployment_id in found:
+        caas.until(deployment_id, "running")
+    assert {found[one.deployment_id]: one.little_disk for one in runtime.specs} == {
+        2: False,
+        5: True,
+    }
+
+
 def test_prices_move_between_two_calls_and_what_was_paid_stays(caas: CaasPlace) -> None:
     def quoted() -> tuple[float, float]:
         rows = caas.call("GET", f"{PUBLIC}/hardware").json()["data"]["hardware"]
