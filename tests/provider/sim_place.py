@@ -10,7 +10,7 @@ import pytest
 from components.ionet import plan, provider, restarting, session
 from components.ionet.client import Client
 from components.ionet.list_once import ListOnce
-from components.ionet.rental import bought_time, close, extend, give_back, rent, restart
+from components.ionet.rental import bought_time, close, extend, give_back, rent, restart, stop
 from components.r2.cloudflare import S3Access
 from components.r2.life_signs import LifeSign
 from container.contract.records import Verdict
@@ -34,6 +34,7 @@ def put_in_place(
 
     for module in (rent, extend, restart, close, give_back):
         monkeypatch.setattr(module, "Clock", world.clock)
+    monkeypatch.setenv(stop.VARIABLE, "0")  # no container here knows an order
     monkeypatch.setattr(provider, "VerdictReader", Bucket)
     monkeypatch.setattr(restarting, "VerdictReader", Bucket)
     monkeypatch.setattr(bought_time.bought_time_writer, "write", lambda *_, **__: None)
