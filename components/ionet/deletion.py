@@ -9,14 +9,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from components.ionet import engine_watchdog, properties, session
+from components.ionet import properties, session, stopping
 from components.ionet.client import Client
-from components.ionet.errors import EngineGoneError, IonetError, UnknownDeploymentError
+from components.ionet.errors import IonetError, UnknownDeploymentError
 from components.ionet.models import Deployment
 from components.ionet.rental import account, close, give_back, notice, receipt, send, stop
-from components.ionet.rental.waiting import Clock
-from components.r2 import run_objects
-from components.r2.run_objects import RunObjects, RunObjectsError
+from components.r2.run_objects import RunObjectsError
 
 GIVEN_BACK = "given back"
 NOTE_FOR_S = 20.0  # the machine is gone, and a person waits
@@ -32,7 +30,7 @@ def delete(deployment_id: str, props: dict[str, Any]) -> None:
     client = session.client(props["cloud"])
     before = account.details(client, deployment_id)
     if before is not None and before.life == "alive":
-        _ask_to_stop(props, within_s=within_s)
+        stopping.ask(props, within_s=within_s, then="Its machine is given back all the same")
     done = _give_back(client, deployment_id, props)
     if done == GIVEN_BACK and not (before is not None and before.life == "ended"):
         notice.tell_given_back(
@@ -63,7 +61,7 @@ def _say_what_came(
     run, place = str(props["run"]), properties.place(props)
     objects, why_unknown = None, ""
     try:
-        objects = _objects(props)
+        objects = stopping.objects(props)
     except RunObjectsError as error:
         why_unknown = str(error)
     block = receipt.take(
@@ -83,28 +81,6 @@ def _say_what_came(
     )
 
 
-def _ask_to_stop(props: dict[str, Any], *, within_s: float) -> None:
-    run = str(props["run"])
-    if not within_s:
-        session.say(f"{run}: is not asked to stop, as {stop.VARIABLE} says")
-        return
-    clock = Clock()
-    asking = stop.Asking(
-        open=lambda: _objects(props),
-        within_s=within_s,
-        show=stop.now_and_then(lambda words: session.say(f"{run}: {words}"), clock=clock),
-        clock=clock,
-        still_wanted=engine_watchdog.require_alive,
-    )
-    try:
-        came = asking.ask()
-    except EngineGoneError:
-        asking.take_back()
-        raise
-    if came.why_none:
-        session.say(f"{run}: {came.why_none}. Its machine is given back all the same")
-
-
 def _give_back(client: Client, deployment_id: str, props: dict[str, Any]) -> str:
     """Give the machine back, and say how it came to its end."""
     hours, rented_at = properties.hours_bought(props), properties.rented_at(props)
@@ -120,13 +96,6 @@ def _give_back(client: Client, deployment_id: str, props: dict[str, Any]) -> str
         remedy = give_back.how_to_forget(deployment_id, rented_at=rented_at, hours=hours)
         raise UnknownDeploymentError(f"{error} {remedy}") from None
     return GIVEN_BACK
-
-
-def _objects(props: dict[str, Any]) -> RunObjects:
-    """Return the run's objects: the operator's key first, as the run's may have expired."""
-    place = properties.place(props)
-    accesses = session.accesses(place, properties.access(props))
-    return run_objects.of_run(place, accesses[::-1])
 
 
 def _record_of(client: Client, deployment_id: str) -> Deployment | None:

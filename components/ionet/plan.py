@@ -9,7 +9,16 @@ from dataclasses import replace
 from typing import Any
 
 from components.errors import TrainstackError
-from components.ionet import change, ending, offers, plan_restart, properties, quote, session
+from components.ionet import (
+    change,
+    ending,
+    offers,
+    plan_restart,
+    properties,
+    quote,
+    session,
+    stopping,
+)
 from components.ionet.change import Change
 from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError, IonetError
@@ -78,9 +87,13 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
         if decision.kind != "keep":
             raise ChangeRefusedError(text)
         session.say(text)
-    if end is None and not _say_if_rented_for_nothing(deployment_id, olds, old):
+    has_ended = end is None and _say_if_rented_for_nothing(deployment_id, olds, old)
+    if end is None and not has_ended:
         _say_comparison(olds, new)
     if decision.kind == "keep":
+        if has_ended and stopping.is_left_stopped(olds):
+            session.say(f"{new['run']}: {stopping.LEFT}")
+            return Plan(kind="extend")
         found = more(deployment_id, olds, news) if end is None else None
         if _is_extended(found, deployment_id, olds, news):
             return Plan(kind="extend")

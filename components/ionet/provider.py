@@ -34,6 +34,8 @@ from components.ionet import (
     restarting,
     run_tokens,
     session,
+    stopping,
+    what_is_left,
 )
 from components.ionet.change import AS_RENTED
 from components.ionet.errors import NotToldError
@@ -133,7 +135,7 @@ class CaasDeploymentProvider(ResourceProvider):
         if _olds.get(properties.OFFER):
             # A change that replaces the machine is checked again, then without olds.
             return CheckResult(properties.as_chosen(_olds, news), [])
-        wish, cap_usd = properties.wish(news), properties.cap_usd(news)
+        (wish, share), cap_usd = what_is_left.wish_of(news), properties.cap_usd(news)
         expire_on = properties.known_text(news, "credentialsExpireOn")
         try:
             credentials.require_lasting_credentials(
@@ -156,7 +158,7 @@ class CaasDeploymentProvider(ResourceProvider):
             return CheckResult(news, [CheckFailure("", reason)])
         summary = market.summary(offer, wish, cap_usd=cap_usd, spent_usd=spent_usd)
         session.say(f"{news['run']}: {summary}\n{quote.table(quoted)}")
-        session.say(f"{news['run']}: {quote.comparison(found)}")
+        session.say(f"{news['run']}: {quote.comparison(found, share=share)}")
         if first := properties.first_hours(news, planned_hours=found.hours):
             session.say(f"{news['run']}: {quote.first_hours(found, hours=first)}")
         kept = {properties.OFFER: offer.to_text(), properties.HOURS: found.hours}
@@ -176,7 +178,8 @@ class CaasDeploymentProvider(ResourceProvider):
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Rent, or adopt what an earlier attempt rented; return as soon as there is an id."""
         wanted = properties.rental(props)
-        wanted = dataclasses.replace(wanted, wish=plan.without_bad_places(props, wanted.wish))
+        wish = plan.without_bad_places(props, what_is_left.decided(props, wanted.wish))
+        wanted = dataclasses.replace(wanted, wish=wish)
         place = wanted.place
         credentials.require_lasting_credentials(
             wanted.credentials_expire_on,
@@ -248,6 +251,8 @@ class CaasDeploymentProvider(ResourceProvider):
         restart = plan.restarted(_id, _olds, _news)
         if restart is not None:
             return UpdateResult(restarting.update(_id, _olds, _news, planned=restart))
+        if stopping.is_left_stopped(_olds):
+            stopping.let_go_on(_olds)
         kept = {key: _olds[key] for key in AS_RENTED if key in _olds}
         outs = {**_olds, **_news, **kept}
         wanted = plan.extension(_id, _olds, _news)

@@ -140,9 +140,19 @@ def arithmetic(offer: Offer, *, hours: int) -> str:
     return f"{bought} = {plus}{cost.dollars(total)}"
 
 
-def comparison(one: Candidate) -> str:
-    """Return how the hours that are bought compare with those that the recipe needs."""
-    return compared(one.needed_hours, bought=f"buys {one.hours} h")
+def comparison(one: Candidate, *, share: float = 1.0) -> str:
+    """Return how the hours that are bought compare with those that the recipe needs.
+
+    `share` is how much of the recipe they are: the rest was trained on machines before.
+    """
+    bought = f"buys {one.hours} h"
+    if share >= 1 or not one.needed_hours:
+        return compared(one.needed_hours, bought=bought)
+    whole = one.needed_hours / share
+    return (
+        f"about {one.needed_hours:.1f} h are left of about {whole:.1f} h here; {bought}; more "
+        "hours extend a live run"
+    )
 
 
 def compared(needed_hours: float, *, bought: str) -> str:

@@ -1,16 +1,25 @@
-"""An update that lets a rented machine run another container: asked, extended, told, awaited."""
+"""An update that lets a rented machine run another container: stopped, sent, extended, awaited."""
 
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import Any
 
-from components.ionet import cost, credentials, engine_watchdog, properties, run_tokens, session
+from components.ionet import (
+    cost,
+    credentials,
+    engine_watchdog,
+    properties,
+    run_tokens,
+    session,
+    stopping,
+)
 from components.ionet.client import Client
 from components.ionet.errors import NotToldError
 from components.ionet.properties import Rental
-from components.ionet.rental import bought_time, extend, restart, send
+from components.ionet.rental import bought_time, extend, restart, send, stop
 from components.ionet.rental.restart import Restart
 from components.ionet.restart_plan import RestartPlan
 from components.ledger.ledger import Ledger
@@ -26,6 +35,7 @@ def update(deployment_id: str, olds: Props, news: Props, *, planned: RestartPlan
     Safe to repeat after any interruption. The container comes first: where the vendor refuses it,
     no hours are bought for it.
     """
+    within_s = stop.within_s(os.environ)
     client = session.client(news["cloud"])
     bought = {properties.HOURS: planned.bought_hours, properties.OFFER: olds[properties.OFFER]}
     wanted = properties.rental({**news, **bought})
@@ -52,6 +62,12 @@ def update(deployment_id: str, olds: Props, news: Props, *, planned: RestartPlan
         ledger=ledger,
         life_sign=life_sign,
         set_aside=lambda: _set_failure_aside(wanted, news),
+        stopped=lambda: stopping.stopped(
+            olds,
+            within_s=within_s
+            if properties.place(olds).prefix == wanted.place.prefix
+            else min(within_s, stopping.ABANDONED_WITHIN_S),
+        ),
         say=session.say,
     )
     outs = {**olds, **news, properties.OFFER: bought[properties.OFFER], "privateName": asked.name}

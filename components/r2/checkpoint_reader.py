@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from components.errors import TrainstackError
 from components.r2.cloudflare import S3Access
 from components.r2.run_objects import RunObjects
-from components.r2.verdict_reader import RunPlace, s3_client
+from components.r2.verdict_reader import BucketUnreachableError, RunPlace, s3_client
 from container.contract.keys import CHECKPOINTS_PREFIX, VERDICT_KEY, MarkerKey
 from container.contract.records import RecordError, Verdict
 from container.transport.r2 import Limits
@@ -26,15 +26,19 @@ FROM_THE_START = "the start, as it has no checkpoint yet"
 
 def newest(place: RunPlace, accesses: Sequence[Callable[[], S3Access]]) -> str:
     """Return in words where the run would go on; `NOT_KNOWN` where the bucket does not say."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    try:
+        found = _newest(place, accesses)
+    except BucketUnreachableError:
+        return NOT_KNOWN
+    return f"step {found.step} of stage {found.stage}" if found else FROM_THE_START
 
-    for access in accesses:
-        try:
-            client = s3_client(access(), endpoint=place.endpoint, limits=LIMITS)
-            return _newest(client, place)
-        except (BotoCoreError, ClientError, TrainstackError):
-            continue
-    return NOT_KNOWN
+
+def newest_marker(place: RunPlace, accesses: Sequence[Callable[[], S3Access]]) -> MarkerKey | None:
+    """Return the newest checkpoint's marker; None also where the bucket does not say."""
+    try:
+        return _newest(place, accesses)
+    except BucketUnreachableError:
+        return None
 
 
 def ended_with(place: RunPlace, accesses: Sequence[Callable[[], S3Access]]) -> Verdict | None:
@@ -51,7 +55,19 @@ def ended_with(place: RunPlace, accesses: Sequence[Callable[[], S3Access]]) -> V
     return None
 
 
-def _newest(client: S3Client, place: RunPlace) -> str:
+def _newest(place: RunPlace, accesses: Sequence[Callable[[], S3Access]]) -> MarkerKey | None:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    for access in accesses:
+        try:
+            client = s3_client(access(), endpoint=place.endpoint, limits=LIMITS)
+            return _newest_of(client, place)
+        except (BotoCoreError, ClientError, TrainstackError):
+            continue
+    raise BucketUnreachableError(f"{place.bucket}/{place.prefix} cannot be listed")
+
+
+def _newest_of(client: S3Client, place: RunPlace) -> MarkerKey | None:
     listing = client.get_paginator("list_objects_v2")
     found: tuple[datetime, MarkerKey] | None = None
     prefix = f"{place.prefix}/{CHECKPOINTS_PREFIX}"
@@ -61,7 +77,4 @@ def _newest(client: S3Client, place: RunPlace) -> str:
             at = entry.get("LastModified") or datetime.min.replace(tzinfo=UTC)
             if marker and (found is None or at > found[0]):
                 found = at, marker
-    if found is None:
-        return FROM_THE_START
-    stage = found[1].folder.split("/")[1]
-    return f"step {found[1].step} of stage {stage}"
+    return found[1] if found else None

@@ -130,6 +130,11 @@ class MarkerKey:
     step: int
 
     @property
+    def stage(self) -> str:
+        """The stage whose step it is."""
+        return self.folder.split("/")[1]
+
+    @property
     def key(self) -> str:
         return f"{self.folder}/complete_{self.step:06d}.json"
 

@@ -27,7 +27,7 @@ from container.contract.commits import Generation, misfit
 from container.contract.gpu_name import GpuName
 from container.contract.nearest import hint
 from container.contract.recipe_hours import SettingValue as SettingValue
-from container.contract.recipe_hours import Timing, base_hours, hours
+from container.contract.recipe_hours import Timing, base_hours, hours, share_left
 
 PLACEHOLDERS = frozenset(
     {
@@ -177,6 +177,20 @@ class Recipe:
         timed = load_recipe(self.name).values() if self.name in known_recipes() else self.values()
         on_timed = base_hours(self.timing, timed=timed, values=self.values())
         return on_timed * 3600 * self.times_as_long(gpu_type=gpu_type, gpus=gpus)
+
+    def share_left(self, *, stage: str, step: int) -> float:
+        """Return the share of its hours with its settings that is left after a checkpoint."""
+        if self.timing is None:
+            return 1.0
+        timed = load_recipe(self.name)
+        return share_left(
+            self.timing,
+            timed=timed.values(),
+            values=self.values(),
+            whole_hours=timed.hours_with(self.values()),
+            stage=stage,
+            step=step,
+        )
 
     def values(self) -> dict[str, SettingValue]:
         """Return the settings as a flat mapping, overrides applied."""

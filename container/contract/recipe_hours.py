@@ -42,6 +42,9 @@ estimates, from how much more than at 24 layers the rest takes at 32."""
 LEAST_TIMED_HOURS: Final = 0.1
 """What takes less tells nothing of a step: compiling and the first data are most of it."""
 
+BASE: Final = "base"
+MOST_DONE: Final = 0.9  # of a run, with base training: something is always left
+
 _REFERENCE_DEPTH: Final = 12  # nanochat computes its steps' size from that model's
 
 
@@ -83,6 +86,26 @@ def base_hours(
         return 0.0
     per_work = timing.base_hours / (_parameters(timing, timed) * _base_tokens(timing, timed))
     return per_work * _parameters(timing, values) * _base_tokens(timing, values)
+
+
+def share_left(
+    timing: Timing,
+    *,
+    timed: Mapping[str, SettingValue],
+    values: Mapping[str, SettingValue],
+    whole_hours: float,
+    stage: str,
+    step: int,
+) -> float:
+    """Return the share of `whole_hours` that is left after a checkpoint of base training, or later.
+
+    Of base training alone: what else is done by then (data, tokenizer) is small, and the stages
+    after it have no figures of their own. 1 where too little of base training was timed.
+    """
+    base = base_hours(timing, timed=timed, values=values)
+    steps = _base_tokens(timing, values) / _step_tokens(timing, values)
+    done = min(step / max(steps, 1.0), 1.0) if stage == BASE else 1.0
+    return 1.0 - done * min(base / whole_hours, MOST_DONE) if whole_hours > 0 else 1.0
 
 
 def _work(timing: Timing, values: Mapping[str, SettingValue]) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from container.contract.clock import Clock
-from container.contract.keys import STOP_KEY
+from container.contract.keys import STOP_KEY, VERDICT_KEY
 from container.contract.records import RecordError
 from container.contract.stop_order import StopOrder
 from container.storage.bucket import BucketError, RunBucket
@@ -56,6 +57,19 @@ class OrderWatch:
     def stands(self) -> bool:
         """Say whether this container was told to stop; raises BucketError when that is unknown."""
         return self._read() is not None
+
+    def wait_until_taken_back(self, *, ended: threading.Event) -> bool:
+        """Wait while the order stands, or that is unknown; False when `ended` was set first.
+
+        Also where the verdict went with it: then somebody deletes the run.
+        """
+        while not ended.wait(self._ask_every_s):
+            try:
+                if not self.stands():
+                    return self._bucket.get(VERDICT_KEY) is not None
+            except BucketError:
+                continue
+        return False
 
     def look(self) -> None:
         """Look once; stops the training when that is due."""

@@ -43,7 +43,7 @@ from container.transport.signing_clock import sign_with_the_buckets_time
 from container.web.status_page import StatusPage
 
 EX_TEMPFAIL = 75
-AGAIN = -1  # no exit code: more hours were bought after the end, and the same process goes on
+AGAIN = -1  # no exit code: the run was stopped and is to go on, and the same process does so
 TOLD_WITHIN_S = 1.0  # of the few seconds that a stop leaves, after all that is of value is safe
 
 T = TypeVar("T")
@@ -382,6 +382,11 @@ class Supervisor:
             chat = serve_model(fresh, self.page)
         if is_hours_over(verdict) and self._hours.wait_for_more(ended=self._stop.terminated):
             self.run_log.event("more hours were bought: the run goes on")
+            return AGAIN
+        if verdict.outcome == "stopped" and self._orders.wait_until_taken_back(
+            ended=self._stop.terminated
+        ):
+            self.run_log.event("the order to stop was taken back: the run goes on")
             return AGAIN
         self._stop.terminated.wait()
         if chat is not None:

@@ -47,6 +47,10 @@ class Quirks(BaseModel):
     funds: Literal["enough", "refused", "fails_later"] = "enough"
     page: Literal["zero_and_one", "zero_based", "one_based"] = "zero_and_one"
     capacity: Literal["counted", "accepted_then_failed"] = "counted"
+    # The country whose machines start no container, and the one whose have less disk than any run
+    # needs.
+    never_starts_in: str = ""
+    little_disk_in: str = ""
     # `public`: the account's catalogue has the members of the one body that was captured live.
     hardware_shape: Literal["account", "public", "unknown"] = "account"
     # `hidden`: no row has its price, as for some was seen; the price call knows it.

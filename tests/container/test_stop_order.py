@@ -12,6 +12,7 @@ from container.contract.keys import STOP_KEY, VERDICT_KEY
 from container.contract.records import Verdict
 from container.contract.stop_order import StopOrder
 from container.storage.bucket import RunBucket
+from container.supervisor.supervisor import AGAIN
 from tests.container.conftest import Launch, Running, wait_for
 from tests.container.recipes import fake_recipe, file_stage, trainer_stage
 
@@ -162,3 +163,35 @@ def test_an_order_that_cannot_be_read_stops_nothing(launch: Launch, bucket: RunB
     bucket.put(STOP_KEY, raw)
     run = launch()
     assert run.verdict().outcome == "succeeded"
+
+
+def test_a_run_that_has_stopped_goes_on_when_its_order_is_taken_back(
+    launch: Launch, bucket: RunBucket
+):
+    """Its machine was not given back, nor started again: it would bill and do nothing."""
+    first = launch(slow_base())
+    at_step(first, 23)
+    told(bucket, within_s=0)
+    first.verdict()
+    first.thread.join(0.5)
+    assert first.thread.is_alive()
+    bucket.delete(STOP_KEY)
+    first.thread.join(20)
+    assert first.codes == [AGAIN]
+    again = launch(slow_base("--steps=44", "--save-every=20"))
+    verdict = wait_for(
+        lambda: again.status().outcome == "succeeded" and again.verdict(), what=lambda: again.log
+    )
+    assert verdict.attempt == 2
+
+
+def test_a_stopped_run_that_is_deleted_does_not_begin_anew(launch: Launch, bucket: RunBucket):
+    run = launch(slow_base())
+    at_step(run, 3)
+    told(bucket, within_s=0)
+    run.verdict()
+    bucket.delete(VERDICT_KEY)
+    bucket.delete(STOP_KEY)
+    run.thread.join(2)
+    assert run.thread.is_alive()
+    assert run.end() == 0

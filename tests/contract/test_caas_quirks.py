@@ -259,6 +259,67 @@ def test_a_log_can_be_framed_as_server_sent_events(
     assert answer.content == b"data: two\n\n"
 
 
+def test_the_machines_of_one_country_start_no_container(
+    caas: CaasPlace, runtime: InMemoryRuntime
+) -> None:
+    caas.behave(never_starts_in="FI")
+    bad = caas.deploy("bad", location_ids=[5])
+    caas.until(caas.deploy("good"), "running")
+    assert caas.details(bad)["status"] == "deployment requested"
+    assert {one.deployment_id for one in runtime.specs} != {bad}
+
+
+def test_the_machines_of_one_country_have_little_disk(
+    caas: CaasPlace, runtime: InMemoryRuntime
+) -> None:
+    caas.behave(little_disk_in="FI")
+    found = {caas.deploy(name, location_ids=[n]): n for name, n in (("one", 2), ("two", 5))}
+    for deployment_id in found:
+        caas.until(deployment_id, "running")
+    assert {found[one.deployment_id]: one.little_disk for one in runtime.specs} == {
+        2: False,
+        5: True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "generation", "plain", "secret"),
+    [
+        ("done", 200, 2, {"NEW": "1"}, {"NEW_SECRET": "planted"}),
+        ("refused", 400, 1, {"RUN_NAME": "main"}, {"STORE_SECRET": "env-secret-planted"}),
+        ("ignored", 200, 1, {"RUN_NAME": "main"}, {"STORE_SECRET": "env-secret-planted"}),
+        ("env_dropped", 200, 2, {"RUN_NAME": "main"}, {"NEW_SECRET": "planted"}),
+        (
+            "merged",
+            200,
+            2,
+            {"RUN_NAME": "main", "NEW": "1"},
+            {"STORE_SECRET": "env-secret-planted", "NEW_SECRET": "planted"},
+        ),
+    ],
+)
+def test_an_update_does_as_its_switch_says(
+    caas: CaasPlace,
+    runtime: InMemoryRuntime,
+    how: str,
+    code: int,
+    generation: int,
+    plain: dict[str, str],
+    secret: dict[str, str],
+) -> None:
+    deployment_id, _ = running_container(caas)
+    caas.behave(update=how)
+    change = {"env_variables": {"NEW": "1"}, "secret_env_variables": {"NEW_SECRET": "planted"}}
+    answer = caas.call("PATCH", f"deployment/{deployment_id}", json=change)
+    assert answer.status_code == code, answer.text
+    found = caas.cloud.store.deployment(deployment_id)
+    assert found
+    assert found.generation == generation
+    eventually(lambda: len(runtime.specs) == generation)
+    caas.until(deployment_id, "running")
+    assert runtime.specs[-1].environment == {**plain, **secret}
+
+
 def test_prices_move_between_two_calls_and_what_was_paid_stays(caas: CaasPlace) -> None:
     def quoted() -> tuple[float, float]:
         rows = caas.call("GET", f"{PUBLIC}/hardware").json()["data"]["hardware"]

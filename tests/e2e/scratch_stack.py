@@ -6,6 +6,8 @@ import hashlib
 import itertools
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -144,6 +146,28 @@ class Cloud:
             timeout=30,
         )
         answer.raise_for_status()
+
+    @contextmanager
+    def behaving(self, **changes: Any) -> Iterator[None]:
+        """Set io.net's switches, for all stacks of the local cloud, and put them back."""
+        before = self._behaviours("GET")
+        self._behaviours("POST", changes)
+        try:
+            yield
+        finally:
+            self._behaviours("POST", {name: before[name] for name in changes})
+
+    def _behaviours(self, method: str, changes: dict[str, Any] | None = None) -> dict[str, Any]:
+        answer = requests.request(
+            method,
+            self.env["IONET_BASE_URL"] + "/_local/behaviours",
+            json=changes,
+            headers={"x-api-key": self.env["IOCLOUD_API_KEY"]},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
 
     def tokens(self) -> list[str]:
         """Names of the API tokens that exist, without the operator's own."""

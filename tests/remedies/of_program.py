@@ -17,6 +17,7 @@ UPSTREAM = "tests/unit/components/test_upstream_check.py::"
 PREFLIGHT = "tests/unit/components/test_preflight.py::"
 
 RESTART = "tests/provider/test_restart.py::"
+AFTER_A_SAVE = "tests/provider/test_restart_after_a_save.py::"
 IN_TIME = "tests/provider/test_restart_in_time.py::"
 DONE = f"{RENTAL}test_what_a_refusal_says_is_done_and_the_next_update_works"
 DAEMON_TOLD = (
@@ -280,6 +281,16 @@ ROWS: tuple[Row, ...] = (
     ),
     row("components.ionet.rental.reserve", "asleep or too busy", RUN_AGAIN),
     row("components.ionet.rental.extend", "no clear answer to the extension", RUN_AGAIN),
+    row(
+        "components.ionet.stopping",
+        "lets it go on from its newest checkpoint",
+        f"{AFTER_A_SAVE}test_what_is_put_back_after_such_a_kill_goes_on_by_itself",
+    ),
+    row(
+        "components.ionet.stopping",
+        "Its run may have stopped",
+        f"{AFTER_A_SAVE}test_an_order_that_cannot_be_taken_back_now_is_by_the_next_update",
+    ),
     row(
         "components.ionet.rental.give_back",
         "may still bill. It stays",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -81,13 +82,16 @@ def restart(
     ledger: Ledger,
     life_sign: Callable[[], LifeSign],
     set_aside: Callable[[], None],
+    stopped: Callable[[], AbstractContextManager[None]],
     say: Say,
     clock: Clock | None = None,
 ) -> int:
     """Let the machine run the wanted container; return how many attempts the run had before.
 
-    Safe to repeat: a machine that shows the container's fingerprint is sent nothing. `set_aside`
-    is called right before it is sent. Raises RestartRefusedError, which the ledger has then, and
+    Safe to repeat: a machine that shows the container's fingerprint is sent nothing. Within
+    `stopped` the run of before has stopped; where this raises, it goes on. Nothing is recorded
+    before that: whoever ends in its wait has asked for no container. `set_aside` is called right
+    before it is sent. Raises RestartRefusedError, which the ledger has then, and
     UnclearError, NotRecordedError; the machine stays.
     """
     clock = clock or Clock()
@@ -96,16 +100,17 @@ def restart(
         say(f"{asked.wanted.run}: its machine was told to start this container before")
         _edit(ledger, asked, renew=asked.wanted.renew)  # raised, and nothing else with it
         return _attempts_before(ledger, asked)
-    before = life_sign().attempt
-    _mark_asked(ledger, asked, attempts=before)
-    set_aside()
-    answered = _send(client, asked, request, ledger=ledger, say=say)
-    other = _shown(client, asked, request, say=say, clock=clock)
-    if other == AS_BEFORE and not answered:
-        raise _unclear(asked)  # it may never have arrived, or arrive later: that is no refusal
-    if other:
-        asked_for = "" if other == AS_BEFORE else asked.container
-        _refuse(ledger, asked, f"it answered yes, and {other}.", container=asked_for, say=say)
+    with stopped():
+        before = life_sign().attempt
+        _mark_asked(ledger, asked, attempts=before)
+        set_aside()
+        answered = _send(client, asked, request, ledger=ledger, say=say)
+        other = _shown(client, asked, request, say=say, clock=clock)
+        if other == AS_BEFORE and not answered:
+            raise _unclear(asked)  # it may never have arrived, or arrive later: that is no refusal
+        if other:
+            asked_for = "" if other == AS_BEFORE else asked.container
+            _refuse(ledger, asked, f"it answered yes, and {other}.", container=asked_for, say=say)
     return before
 
 

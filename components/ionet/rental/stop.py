@@ -90,8 +90,8 @@ class Asking:
         raise AssertionError("unreachable")
 
     def take_back(self) -> None:
-        """Let the run go on, if it has not seen the order yet or still waits for its save."""
-        if self._told and self._objects is not None:
+        """Let the run go on: one that has stopped already does so by itself."""
+        if self._objects is not None:
             self._objects.delete(STOP_KEY)
 
     def _bucket(self) -> RunObjects:

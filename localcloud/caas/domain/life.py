@@ -71,6 +71,8 @@ class Life:
         for attempt_id, container in found.items():
             if attempt_id not in current:
                 self._remove(container.runtime_id)
+        if self._cloud.switches.current.never_starts_in in deployment.allocation:
+            return
         for attempt in attempts:
             self._tend(deployment, attempt, found.get(attempt.attempt_id))
         self._mark_running(deployment)
@@ -138,6 +140,7 @@ class Life:
             environment={**deployment.env, **secrets.env},
             traffic_port=deployment.traffic_port,
             host_port=attempt.host_port,
+            little_disk=self._cloud.switches.current.little_disk_in in deployment.allocation,
         )
         try:
             container = self._cloud.runtime.start(spec)

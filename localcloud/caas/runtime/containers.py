@@ -35,6 +35,7 @@ ATTEMPT_LABEL = "trainstack.attempt"
 # A layer of gigabytes is unpacked without a word of progress.
 DOCKER_TIMEOUT_S = 900
 LOG_LIMITS = {"max-size": "20m", "max-file": "2"}
+LITTLE_DISK = {"/workspace": "size=64m"}  # the folder that the image works in
 
 
 class DockerRuntime:
@@ -150,6 +151,7 @@ class DockerRuntime:
             network=self._network,
             # Port 0 lets the daemon choose.
             ports={f"{spec.traffic_port}/tcp": ("127.0.0.1", host_port or 0)},
+            tmpfs=LITTLE_DISK if spec.little_disk else None,
             log_config=LogConfig(type=LogConfig.types.JSON, config=LOG_LIMITS),
         )
 

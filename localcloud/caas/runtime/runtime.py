@@ -26,7 +26,10 @@ class RuntimeUnavailableError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class ContainerSpec:
-    """One container to start; `host_port` is the one it had before, if any."""
+    """One container to start; `host_port` is the one it had before, if any.
+
+    With `little_disk` its machine has less room than any recipe needs.
+    """
 
     attempt_id: str
     deployment_id: str
@@ -36,6 +39,7 @@ class ContainerSpec:
     environment: Mapping[str, str] = field(repr=False)
     traffic_port: int
     host_port: int | None
+    little_disk: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

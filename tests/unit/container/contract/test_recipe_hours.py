@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from container.contract.recipe import Recipe, SettingValue, known_recipes, load_recipe
+from container.contract.recipe import Recipe, SettingValue, as_asked, known_recipes, load_recipe
 
 SIZES = ("nanochat-d20", "nanochat-d24", "nanochat-d26", "nanochat-d32")
 
@@ -48,3 +48,27 @@ def test_settings_that_change_the_length_change_the_hours(
     settings: dict[str, SettingValue], least: float, most: float
 ) -> None:
     assert least <= hours(load_recipe("nanochat-d20"), settings) <= most
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "stage", "step", "least", "most"),
+    [
+        ("nanochat-d20", {}, "base", 0, 1.0, 1.0),
+        ("nanochat-d20", {"num_iterations": 4000}, "base", 2000, 0.75, 0.8),
+        ("nanochat-d20", {"num_iterations": 4000}, "base", 4000, 0.5, 0.6),
+        ("nanochat-d20", {"num_iterations": 4000}, "base", 9999, 0.5, 0.6),  # fewer since
+        ("nanochat-d20", {"num_iterations": 4000}, "sft", 100, 0.5, 0.6),
+        ("nanochat-speedrun", {}, "mid", 1, 0.1, 0.5),
+        ("rehearsal", {}, "base", 20, 1.0, 1.0),  # nothing of it is timed
+    ],
+)
+def test_what_a_checkpoint_has_of_base_training_is_not_counted_again(
+    name: str,
+    settings: dict[str, SettingValue],
+    stage: str,
+    step: int,
+    least: float,
+    most: float,
+) -> None:
+    recipe = as_asked(load_recipe(name), settings=settings, commit="")
+    assert least <= recipe.share_left(stage=stage, step=step) <= most
