@@ -85,7 +85,7 @@ def test_a_run_whose_restart_is_refused_is_let_go_on(process, caas, r2, run, ren
 
 
 def test_an_engine_that_ends_while_a_save_is_waited_for_leaves_the_run_training(
-    new_process: NewProcess, caas, r2, run, rented
+    new_process: NewProcess, caas, r2, run, rented: tuple[str, Props]
 ):
     run.trains(**WAITS)
     engine, before = Engine(), sent(caas, rented[0])
