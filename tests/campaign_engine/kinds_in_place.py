@@ -72,7 +72,7 @@ def machine_refused(chance: random.Random) -> Story:
 
     Undisturbed, or with a kill or a lost reply while it is given back.
     """
-    troubles: list[Trouble] = ["refused", "slow", "silent", "failed"]
+    troubles: list[Trouble] = ["refused", "slow", "silent"]
     how = chance.choice(troubles)
     effects: list[Effect] = [Lose(chance.choice(FORMS)), Do(Kill("all")), Do(Interrupt(2))]
     struck = Fault(chance.choice([DELETE, LEDGER_WRITTEN]), chance.choice(effects))

@@ -91,8 +91,8 @@ class Act:
         return " ".join(words)
 
 
-Trouble = Literal["refused", "slow", "silent", "failed"]
-"""Refused by its own check, or for its first steps; never answers; cannot be started."""
+Trouble = Literal["refused", "slow", "silent"]
+"""Refused by its own check, or for its first steps; never answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
