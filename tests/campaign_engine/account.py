@@ -14,7 +14,7 @@ from typing import Any
 
 from container.contract.environment import NAMES
 from localcloud.caas.domain.records import Deployment
-from localcloud.caas.runtime.runtime import ContainerSpec, FoundContainer, PullError
+from localcloud.caas.runtime.runtime import ContainerSpec, FoundContainer
 from tests.campaign_engine.puppets import FIRST_LINE, Puppet
 from tests.campaign_engine.story import Machines
 from tests.contract.caas_place import CaasPlace, eventually
@@ -33,8 +33,6 @@ class PuppetRuntime(InMemoryRuntime):
 
     def start(self, spec: ContainerSpec) -> FoundContainer:
         fault = self._fault_of(spec.deployment_id)
-        if fault == "failed":
-            raise PullError("no such image (a stand-in)")
         puppet = Puppet(spec, endpoint=self._endpoint, fault=fault, needs_s=self._machines.needs_s)
         container = super().start(replace(spec, host_port=puppet.port))
         self.outputs[container.runtime_id].write(FIRST_LINE)

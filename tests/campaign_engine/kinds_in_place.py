@@ -19,10 +19,13 @@ from tests.campaign_engine.faults import (
     Interrupt,
     Kill,
     Lose,
+    Role,
 )
-from tests.campaign_engine.story import LONGER, OTHER_RECIPE, RENEW, Act, Machines, Story
+from tests.campaign_engine.kinds_kills import MOMENTS
+from tests.campaign_engine.story import LONGER, OTHER_RECIPE, RENEW, Act, Machines, Story, Trouble
 from tests.campaign_engine.struck import UP
 
+_ROLES: Final[tuple[Role, ...]] = ("engine", "provider", "all")
 _FIRST_HOUR: Final = {"durationHours": 3, "firstHours": 1}
 _ON_ITS_WAY_S: Final = 25.0
 _NEEDS_S: Final = 5400.0  # with the margin 1.8 h: one hour is missing
@@ -37,8 +40,8 @@ def change_lost(chance: random.Random) -> Story:
 
 def change_killed(chance: random.Random) -> Story:
     """kill -9 or Ctrl-C when a container is changed, also while the change is on its way."""
-    role = chance.choice(["engine", "provider", "all"])
-    when = chance.choice(["unsent", "sent", "answered"])
+    role = chance.choice(_ROLES)
+    when = chance.choice(MOMENTS)
     struck = Fault(CHANGE, Do(chance.choice([Kill(role), Kill(role), Interrupt(2)]), when))
     held = chance.choice([(), (Fault(CHANGE, Hold(_ON_ITS_WAY_S)),)])
     return _changed(chance, struck, *held)
@@ -53,8 +56,8 @@ def change_refused(chance: random.Random) -> Story:
 
 def first_hour(chance: random.Random) -> Story:
     """The reply to the rest of the hours is lost, held, or its client killed: bought once."""
-    kill = Kill(chance.choice(["engine", "provider", "all"]))
-    moment = chance.choice(["unsent", "sent", "answered"])
+    kill = Kill(chance.choice(_ROLES))
+    moment = chance.choice(MOMENTS)
     effects: list[Effect] = [Lose(chance.choice(FORMS)), Do(kill, moment), Do(Interrupt(2))]
     faults = (Fault(EXTEND, chance.choice(effects)),)
     if chance.random() < 0.3:
@@ -69,7 +72,8 @@ def machine_refused(chance: random.Random) -> Story:
 
     Undisturbed, or with a kill or a lost reply while it is given back.
     """
-    how = chance.choice(["refused", "slow", "silent", "failed"])
+    troubles: list[Trouble] = ["refused", "slow", "silent"]
+    how = chance.choice(troubles)
     effects: list[Effect] = [Lose(chance.choice(FORMS)), Do(Kill("all")), Do(Interrupt(2))]
     struck = Fault(chance.choice([DELETE, LEDGER_WRITTEN]), chance.choice(effects))
     faults = chance.choice([(), (struck,)])
@@ -89,7 +93,7 @@ def two_watchers(chance: random.Random) -> Story:
             None,
             Fault(EXTEND, Lose(chance.choice(FORMS))),
             Fault(EXTEND, Hold(10.0)),
-            Fault(EXTEND, Do(Kill("all"), chance.choice(["sent", "answered"]))),
+            Fault(EXTEND, Do(Kill("all"), chance.choice(MOMENTS[1:]))),
         ]
     )
     watch = Act(

@@ -91,12 +91,16 @@ class Act:
         return " ".join(words)
 
 
+Trouble = Literal["refused", "slow", "silent"]
+"""Refused by its own check, or for its first steps; never answers."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Machines:
     """How the machines of a story are."""
 
     faulty: int = 0  # so many, the first ones, do not work
-    how: Literal["refused", "slow", "silent", "failed"] = "refused"
+    how: Trouble = "refused"
     needs_s: float = 0.0  # what the run still takes, as its status says; 0: it says nothing
 
 
