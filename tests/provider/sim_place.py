@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from components.ionet import deletion, plan, provider, restarting, session
+from components.ionet import plan, provider, restarting, session
 from components.ionet.client import Client
 from components.ionet.list_once import ListOnce
 from components.ionet.rental import bought_time, close, extend, give_back, rent, restart, stop
@@ -32,7 +32,7 @@ def put_in_place(
         def set_aside_verdict(self, verdict: Verdict, *, prefix: str) -> None:
             world.verdicts.pop(prefix, None)
 
-    for module in (rent, extend, restart, close, give_back, deletion):
+    for module in (rent, extend, restart, close, give_back):
         monkeypatch.setattr(module, "Clock", world.clock)
     monkeypatch.setenv(stop.VARIABLE, "0")  # no container of that world hears an order
     monkeypatch.setattr(provider, "VerdictReader", Bucket)
