@@ -100,6 +100,7 @@ def restart(
         say(f"{asked.wanted.run}: its machine was told to start this container before")
         _edit(ledger, asked, renew=asked.wanted.renew)  # raised, and nothing else with it
         return _attempts_before(ledger, asked)
+    life_sign()  # where the bucket does not answer, nothing is stopped
     with stopped():
         before = life_sign().attempt
         _mark_asked(ledger, asked, attempts=before)
