@@ -117,7 +117,7 @@ class LiveStatus:
             self._stopping = what
 
     def next_save(self) -> NextSave | None:
-        """Return the next save of the running stage; None where next to nothing is lost without one.
+        """Return the next save of the running stage; None where little is lost without.
 
         Before its second step only one was done since the last save, and that one has the compiling
         in it, which is no pace.
