@@ -117,21 +117,22 @@ class LiveStatus:
             self._stopping = what
 
     def next_save(self) -> NextSave | None:
-        """Return the next save of the running stage; None where nothing is lost without one.
+        """Return the next save of the running stage; None where little is lost without.
 
-        Before its first step, as everything since the last save is still to be done.
+        Before its second step only one was done since the last save, and that one has the compiling
+        in it, which is no pace.
         """
         with self._lock:
             last, every = self._last, self._saves_every
             if last is None or every is None or not self._told:
                 return None
+            (first_at, first), (last_at, newest) = self._told[0], self._told[-1]
+            if newest == first:
+                return None
             ahead = next_saved_step(step=last.step, total_steps=self._total_steps, every=every)
             if ahead is None:
                 return None
-            (first_at, first), (last_at, newest) = self._told[0], self._told[-1]
-            step_s = (last.dt_ms or 0.0) / 1000
-            if newest > first:
-                step_s = (last_at - first_at) / (newest - first)
+            step_s = (last_at - first_at) / (newest - first)
             since_s = self._clock.monotonic() - last_at
             in_s = max((ahead[0] - last.step) * step_s - since_s, 0.0)
             return NextSave(stage=self._stage, step=ahead[0], in_s=in_s, is_last=ahead[1])
