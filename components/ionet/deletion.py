@@ -16,7 +16,7 @@ from components.ionet.models import Deployment
 from components.ionet.rental import account, close, give_back, notice, receipt, send, stop
 from components.r2.run_objects import RunObjectsError
 
-GIVEN_BACK = "given back"
+GIVEN_BACK, GONE = "given back", "gone already"
 NOTE_FOR_S = 20.0  # the machine is gone, and a person waits
 
 
@@ -32,7 +32,9 @@ def delete(deployment_id: str, props: dict[str, Any]) -> None:
     if before is not None and before.life == "alive":
         stopping.ask(props, within_s=within_s, then="Its machine is given back all the same")
     done = _give_back(client, deployment_id, props)
-    if done == GIVEN_BACK and not (before is not None and before.life == "ended"):
+    if done == GIVEN_BACK and before is not None and before.life == "ended":
+        done = GONE
+    if done == GIVEN_BACK:
         notice.tell_given_back(
             properties.known_text(props, "notifyUrl"),
             run=str(props["run"]),

@@ -63,12 +63,12 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
     """
     old, new = properties.known(olds), _wanted(olds, news)
     decision, reading = _decision(deployment_id, olds, news)
-    waiting = [_WORDS[key] for key in decision.waiting if key in _WORDS]
-    if waiting and decision.kind not in ("replace", "restart"):
-        session.say(_kept(new["run"], waiting))
     if decision.kind == "replace":
         return _replaced(olds, new, decision)
     end = _end(deployment_id, olds, old)
+    waiting = [_WORDS[key] for key in decision.waiting if key in _WORDS]
+    if waiting and end is None and decision.kind != "restart":
+        session.say(_kept(new["run"], waiting))
     if decision.kind == "restart" and end != "vanished":
         return plan_restart.plan(
             deployment_id, olds, news, decision, reading=reading, ended=bool(end)

@@ -61,7 +61,7 @@ def test_a_replacement_waits_for_the_save_from_which_the_new_machine_goes_on(
     status = status_reader(cloud, stack)
     wait_for(lambda: (status().get("next_save_s") or 0) >= 10, what="a save is due", within_s=240)
 
-    stack.configure(renew=1)
+    stack.configure(locations=["FI"])
     said = stack.up()
 
     assert re.search(r"main: next save at step \d+ in \d+ ", said), said

@@ -146,6 +146,17 @@ def end(caas: CaasPlace, deployment_id: str) -> None:
     caas.until(deployment_id, "destroyed")
 
 
+def test_a_machine_that_has_ended_is_not_said_to_keep_its_image(new_process, caas, r2, rented):
+    """What is rented anew gets the newest image: "keeps the image" stood beside it."""
+    deployment_id, state = rented
+    end(caas, deployment_id)
+    process = new_process()
+    wanted = {**checked(process, r2), "image": "x@sha256:1"}
+    assert process.diff(deployment_id, state, wanted) == (True, ["deployment"])
+    assert "It is rented anew" in process.said()
+    assert "keeps the image" not in process.said()
+
+
 @pytest.mark.parametrize("verdict", [None, "stopped"])
 def test_a_machine_that_somebody_deleted_is_rented_anew_by_a_plain_update(
     new_process, caas, r2, rented, verdict

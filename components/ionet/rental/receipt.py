@@ -230,6 +230,8 @@ def _last_step(objects: RunObjects, sizes: Mapping[str, int]) -> Metric | None:
 def _hours(before: Deployment | None) -> str:
     if before is None:
         return "io.net tells none now"
+    if before.life == "ended":
+        return "not known any more, as it had ended before"
     fewest, most = account.hours_left(before)
     return f"{fewest:.1f} h unused" if fewest == most else f"{fewest:.1f} to {most:.1f} h unused"
 
