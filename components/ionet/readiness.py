@@ -112,11 +112,12 @@ def look(client: Client, deployment_id: str, *, run: str) -> Seen:
         return Seen(step="io.net does not answer")
     except NotFoundError:
         return Seen(step=_unknown(client, deployment_id, run=run))
+    events = [event for worker in workers for event in worker.events]
     if deployment.life != "alive":
-        raise _ended(deployment_id, run=run, how=deployment.status.lower())
+        how, last = deployment.status.lower(), " ".join(events[-1:])
+        raise _ended(deployment_id, run=run, how=how, told=last)
     address = next((worker.public_url for worker in workers if worker.public_url), "")
     if not address:
-        events = [event for worker in workers for event in worker.events]
         return Seen(step=", ".join([deployment.status.lower(), *events[-1:]]))
     status = _status(address, run=run)
     if status is None:
@@ -140,7 +141,15 @@ def _unknown(client: Client, deployment_id: str, *, run: str) -> str:
     return f"{client.account} does not show it"
 
 
-def _ended(deployment_id: str, *, run: str, how: str) -> NotReadyError:
+def _ended(deployment_id: str, *, run: str, how: str, told: str = "") -> NotReadyError:
+    told = " ".join(told.split())[:200]
+    if how == "failed" and _is_of_image(told):
+        return NotReadyError(
+            f"deployment {deployment_id} of run {run} is failed: io.net says {told!r}. No other "
+            "machine could have this image either, so none is tried and no place is noted as bad. "
+            "It is pulled from trainstack:registryServer with registryUsername and "
+            "registrySecret: mend those, then run `pulumi up` again, which rents another."
+        )
     return NotReadyError(
         f"deployment {deployment_id} of run {run} is {how} before its first heartbeat. `python -m "
         "runs logs` shows what it wrote to the bucket; `pulumi up` rents it again, or says why "
@@ -148,6 +157,12 @@ def _ended(deployment_id: str, *, run: str, how: str) -> NotReadyError:
         # Any other end may be somebody's hand, or the end of its hours.
         fault="io.net could not start it" if how == "failed" else "",
     )
+
+
+def _is_of_image(told: str) -> bool:
+    """Whether an event blames the image: its words are not documented, these were seen."""
+    words = told.lower()
+    return "image" in words and "pull" in words and "fail" in words
 
 
 def _status(address: str, *, run: str) -> dict[str, Any] | None:

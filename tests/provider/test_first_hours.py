@@ -268,6 +268,17 @@ def test_what_was_tried_for_a_rerun_before_counts_no_more(process, caas, r2, run
     assert not failures
 
 
+def test_an_image_that_cannot_be_pulled_is_no_attempt_and_makes_no_place_bad(process, caas, r2):
+    machine = rent(process, r2, image="example/broken:1")
+    with pytest.raises(CallFailedError, match="says 'Failed to pull image: manifest unknown'"):
+        check(process, machine)
+    assert entry(r2).refused == ""
+    assert f"/{BUCKET}/bad-places.json" not in r2.objects
+    again = process.check(planned(r2))
+    assert again[1] == []
+    assert process.create(again[0])[0] != machine[0]
+
+
 def test_the_last_attempt_says_which_key_allows_another(process, caas, r2, runtime):
     machine = rent(process, r2, attempts=1.0)
     runtime.status = REFUSED

@@ -235,6 +235,12 @@ ROWS: tuple[Row, ...] = (
     ),
     row(
         "components.ionet.readiness",
+        "mend those, then run",
+        "tests/provider/test_first_hours.py::"
+        "test_an_image_that_cannot_be_pulled_is_no_attempt_and_makes_no_place_bad",
+    ),
+    row(
+        "components.ionet.readiness",
         "before its first heartbeat",
         f"{REMEDY}test_a_machine_that_ended_before_its_first_heartbeat_is_rented_again_by_a_plain_update",
     ),
