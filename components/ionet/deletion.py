@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from components.errors import TrainstackError
 from components.ionet import properties, session, stopping
 from components.ionet.client import Client
 from components.ionet.errors import IonetError, UnknownDeploymentError
 from components.ionet.models import Deployment
-from components.ionet.rental import account, close, give_back, notice, receipt, send, stop
+from components.ionet.rental import account, close, give_back, notice, others, receipt, send, stop
 from components.r2.run_objects import RunObjectsError
 
 GIVEN_BACK, GONE = "given back", "gone already"
+LOOK_FOR_S = 8.0
 NOTE_FOR_S = 20.0  # the machine is gone, and a person waits
 
 
@@ -50,6 +52,26 @@ def delete(deployment_id: str, props: dict[str, Any]) -> None:
         entry=send.entry_of_state(deployment_id, props, now=session.now()),
         say=session.say,
     )
+    _warn_of_others(client, deployment_id, props)
+
+
+def _warn_of_others(client: Client, deployment_id: str, props: dict[str, Any]) -> None:
+    """Say which machines of the run stay: after this, nobody may look again."""
+    place, owner = properties.place(props), properties.owner(props)
+    try:
+        ledger = session.ledger(place, properties.access(props), read_for_s=LOOK_FOR_S)
+        found = others.others(
+            client,
+            client.deployments(),
+            ledger.read(owner),
+            identity=properties.known_text(props, "identity"),
+            bucket=place.bucket,
+            known={deployment_id},
+        )
+    except TrainstackError:
+        return  # what could not be read was said just before
+    for other in found:
+        session.say(others.warning(owner, other))
 
 
 def _say_what_came(

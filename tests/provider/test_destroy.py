@@ -8,9 +8,11 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from components.ledger.page import Page
 from container.contract.stop_order import StopOrder
 from tests.contract.caas_place import CaasPlace, eventually
 from tests.provider.builders import NAME, PREFIX, deployment
@@ -378,3 +380,30 @@ def test_a_replacement_stops_the_old_container_and_the_new_one_goes_on_from_its_
     assert run.path("checkpoints/base/d2/complete_000040.json") in r2.objects
     left = StopOrder.from_json(r2.objects[ORDER])
     assert left.holder == "one", "the old container, so that it stops no other"
+
+
+def test_a_machine_of_the_run_that_this_state_does_not_know_is_told_with_the_command_that_ends_it(
+    process: ProviderProcess,
+    caas: CaasPlace,
+    r2: FakeR2,
+    run: RunInBucket,
+    rented: tuple[str, Props],
+) -> None:
+    """The state was rolled back over a rerun: after its destroy nobody looked any more."""
+    has_ended(run)
+    key = f"/{BUCKET}/ledger/trainstack/dev/main.json"
+    page = Page.from_json(r2.objects[key])
+    name = "trainstack-dev-main-99999999-cafe0001"
+    other = caas.deploy(name)
+    entry = replace(
+        page.entries[0], intent="another", identity="99999999", name=name, deployment_id=other
+    )
+    r2.objects[key] = page.put(entry).to_json()
+    process.delete(*rented)
+    assert f"has another machine, {other} ({name}), which this state does not know" in (
+        process.said()
+    )
+    assert f"it lives and bills. Give it back: python -m runs reap {other} --stack dev --yes" in (
+        process.said()
+    )
+    assert caas.details(other)["status"] != "destroyed"

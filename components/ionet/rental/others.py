@@ -80,7 +80,7 @@ def others(
 
 def refusal(owner: Owner, other: Other, *, account: str) -> str:
     """Return what a user is told, with the one command that mends it."""
-    command = f"python -m runs reap {other.id} --stack {owner.stack} --yes"
+    command = _command(owner, other)
     if other.is_shown:
         return (
             f"{owner} has a live machine already, {other.id} ({other.name}), which this state does "
@@ -92,6 +92,19 @@ def refusal(owner: Owner, other: Other, *, account: str) -> str:
         "may live in another account. Nothing was rented. Use that account's key "
         f"(IOCLOUD_API_KEY); or, if its console shows that it has ended: {command} --forget"
     )
+
+
+def warning(owner: Owner, other: Other) -> str:
+    """Return what is told of one that stays when this state's machine is given back."""
+    may = "lives and bills" if other.is_shown else "may live in another account, and bill"
+    return (
+        f"{owner} has another machine, {other.id} ({other.name}), which this state does not know: "
+        f"it {may}. Give it back: {_command(owner, other)}"
+    )
+
+
+def _command(owner: Owner, other: Other) -> str:
+    return f"python -m runs reap {other.id} --stack {owner.stack} --yes"
 
 
 def _of_entry(
