@@ -12,6 +12,7 @@ from components.errors import TrainstackError
 from components.ionet import (
     change,
     ending,
+    idle,
     offers,
     plan_restart,
     properties,
@@ -41,8 +42,7 @@ from components.ledger import budget
 from components.ledger.budget import Budget
 from components.ledger.ledger import Reading
 from components.ledger.page import Entry, Page
-from components.r2 import checkpoint_reader, status_reader
-from container.contract.still_rented import StillRented
+from components.r2 import status_reader
 from container.contract.upstream import HUB_MIRROR
 
 VANISHED = ("deployment",)
@@ -87,7 +87,7 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
         if decision.kind != "keep":
             raise ChangeRefusedError(text)
         session.say(text)
-    has_ended = end is None and _say_if_rented_for_nothing(deployment_id, olds, old)
+    has_ended = end is None and idle.say(deployment_id, olds)
     if end is None and not has_ended:
         _say_comparison(olds, new)
     if decision.kind == "keep":
@@ -346,32 +346,6 @@ def _say_comparison(olds: Props, new: dict[str, Any]) -> None:
     hours = properties.hours_bought(properties.known(olds))
     bought = f"{hours} h {'is' if hours == 1 else 'are'} bought"
     session.say(f"{new['run']}: {quote.compared(needed, bought=bought)}")
-
-
-def _say_if_rented_for_nothing(deployment_id: str, olds: Props, old: dict[str, Any]) -> bool:
-    """Say that a machine is rented though its run has ended; whether it has, as far as known."""
-    listed = session.listed(old["cloud"])
-    if listed.rows() is None:
-        return False
-    place, stack = properties.place(olds), properties.known_text(olds, "stack")
-    verdict = checkpoint_reader.ended_with(place, session.accesses(place, properties.access(olds)))
-    if verdict is None:
-        return False
-    try:
-        deployment = account.details(listed.client, deployment_id)
-    except TrainstackError:
-        return True
-    if deployment is None or deployment.life == "ended":
-        return True
-    rented = StillRented(
-        hours_left=account.hours_left(deployment),
-        command=f"pulumi destroy{f' --stack {stack}' if stack else ''}",
-        charged_usd=deployment.amount_paid_usd,
-        hours_bought=properties.hours_bought(old),
-        used_usd=verdict.dollars,
-    )
-    session.say(f"{old['run']}: {verdict.outcome}; {rented}")
-    return True
 
 
 def _kept(run: str, words: list[str]) -> str:

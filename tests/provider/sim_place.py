@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from components.ionet import plan, provider, restarting, session
+from components.ionet import planned, provider, restarting, session
 from components.ionet.client import Client
 from components.ionet.list_once import ListOnce
 from components.ionet.rental import bought_time, close, extend, give_back, rent, restart, stop
@@ -38,7 +38,7 @@ def put_in_place(
     monkeypatch.setattr(provider, "VerdictReader", Bucket)
     monkeypatch.setattr(restarting, "VerdictReader", Bucket)
     monkeypatch.setattr(bought_time.bought_time_writer, "write", lambda *_, **__: None)
-    monkeypatch.setattr(plan.checkpoint_reader, "newest", lambda *_: "step 1 of stage base")
+    monkeypatch.setattr(planned.checkpoint_reader, "newest", lambda *_: "step 1 of stage base")
     monkeypatch.setattr(session, "say", lambda text: say(f"  {text}"))
     monkeypatch.setattr(session, "now", lambda: world.now)
     monkeypatch.setattr(session, "client", lambda _cloud: SimClient(world))

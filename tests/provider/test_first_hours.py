@@ -8,6 +8,7 @@ paid for is left out.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -21,6 +22,7 @@ from tests.provider.builders import PREFIX, deployment
 from tests.provider.conftest import BeatingRuntime
 from tests.provider.fake_r2 import BUCKET, FakeR2
 from tests.provider.process import CallFailedError, Props, ProviderProcess
+from tests.runs_builders import status
 
 KEY = f"/{BUCKET}/ledger/trainstack/dev/main.json"
 PASSED = {"schema": 1, "run": "main", "stage": "base", "machine": "passed"}
@@ -329,3 +331,18 @@ def test_a_machine_of_an_older_release_is_neither_checked_nor_given_back(
     with pytest.raises(CallFailedError, match="It is still rented and billed"):
         check(process, machine)
     assert caas.details(machine[0])["status"] == "running"
+
+
+@pytest.mark.parametrize(("age_s", "is_told"), [(0, True), (3600, False)])
+def test_a_machine_that_refuses_itself_later_is_told_of_with_the_command_that_ends_it(
+    process, caas, r2, age_s, is_told
+):
+    """Its container started anew and found a GPU less: page and notice told it, `up` did not."""
+    machine = rent(process, r2)
+    beat = (datetime.now(UTC) - timedelta(seconds=age_s)).isoformat()
+    refuses = status(no_verdict=FORM, beat_at=beat)
+    r2.objects[f"/{BUCKET}/{PREFIX}/status.json"] = refuses.to_json()
+    assert process.diff(*machine, planned(r2, offer=machine[1]["offer"])) == (False, [])
+    told = f"does not train, and bills: {FORM}. Give it back, then `pulumi up` rents another"
+    assert (told in process.said()) is is_told
+    assert ("python -m runs stop main --stack dev" in process.said()) is is_told

@@ -43,8 +43,20 @@ def row(module: str, words: str, test: str) -> Row:
 
 ROWS: tuple[Row, ...] = (
     row(
-        "components.ionet.plan",
-        "pulumi destroy{}",
+        "components.ionet.idle",
+        "does not train, and bills",
+        "tests/provider/test_stop.py::"
+        "test_the_run_saves_and_writes_its_verdict_before_its_machine_is_given_back",
+    ),
+    row(
+        "components.ionet.idle",
+        "python -m runs stop",
+        "tests/provider/test_stop.py::"
+        "test_the_run_saves_and_writes_its_verdict_before_its_machine_is_given_back",
+    ),
+    row(
+        "components.ionet.idle",
+        "pulumi destroy",
         "tests/e2e/test_main_job.py::test_a_run_trains_lands_in_the_bucket_and_is_given_back",
     ),
     row(
