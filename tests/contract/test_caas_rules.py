@@ -125,7 +125,7 @@ def test_several_containers_spread_over_the_locations_asked_for(caas: CaasPlace)
     "changes",
     [
         {"hardware_id": 999},
-        {"location_ids": [5]},
+        {"location_ids": [7]},
         {"location_ids": ["US"]},
         {"gpus_per_container": 2},
         {"hardware_id": "8H100.80S.176V", "location_ids": [2], "gpus_per_container": 8},
