@@ -28,6 +28,7 @@ LONG = {
     "save_every": 20,
     "eval_every": 100_000,
 }
+SLOWLY_S = 240.0  # on a busy machine
 LEFT = timedelta(minutes=8)  # less than the ten before the end in which a run is stopped
 
 
@@ -70,7 +71,7 @@ def test_a_run_whose_hours_run_out_saves_says_how_to_go_on_and_does(
     stack = new_stack(recipeSettings=LONG, durationHours=1, maxCostUsd=9)
     stack.up()
     run = Run(stack, cloud)
-    eventually(lambda: run.trains_at(15, attempt=1))
+    eventually(lambda: run.trains_at(15, attempt=1), within_s=SLOWLY_S)
 
     raw = run.get(BOUGHT_KEY)
     assert raw, "until when it is paid was not told to the run"
@@ -80,13 +81,15 @@ def test_a_run_whose_hours_run_out_saves_says_how_to_go_on_and_does(
     sooner = BoughtTime(rental=bought.rental, hours=1, ends_at=(bought.end - left).isoformat())
     run.put(BOUGHT_KEY, sooner.to_json())
 
-    verdict = eventually(run.verdict)
+    verdict = eventually(run.verdict, within_s=SLOWLY_S)
     assert verdict.outcome == "stopped"
     saved = re.fullmatch(r"hours over, after the save of step (\d+)", verdict.reason)
     assert saved, verdict.reason
 
     cloud.age(run.deployment_id, by=LEFT)
-    eventually(lambda: f"-{stack.name}-" not in " ".join(cloud.live_deployments()))
+    eventually(
+        lambda: f"-{stack.name}-" not in " ".join(cloud.live_deployments()), within_s=SLOWLY_S
+    )
     told = stack.up()
     assert "its 1 h are over" in told
     assert f"To go on from step {saved[1]} of stage base" in told
@@ -97,5 +100,5 @@ def test_a_run_whose_hours_run_out_saves_says_how_to_go_on_and_does(
     again = Run(stack, cloud)
     assert again.deployment_id != run.deployment_id
     assert again.outputs["r2_prefix"] == run.outputs["r2_prefix"]
-    eventually(lambda: again.trains_at(int(saved[1]) + 5, attempt=2))
+    eventually(lambda: again.trains_at(int(saved[1]) + 5, attempt=2), within_s=SLOWLY_S)
     stack.destroy()

@@ -98,5 +98,5 @@ def test_a_machine_that_does_not_work_costs_its_first_hour_and_the_next_offer_tr
         stack.up()
 
     assert len(mine(cloud, stack)) == 1
-    eventually(lambda: trains(stack, cloud))
+    eventually(lambda: trains(stack, cloud), within_s=240)
     assert stack.runs("again").returncode == 1
