@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from components.ledger.page import Owner, Page
 from localcloud.caas.runtime.runtime import ContainerSpec, FoundContainer
-from tests.contract.caas_place import CaasPlace
+from tests.contract.caas_place import CaasPlace, eventually
 from tests.provider.builders import NAME, PREFIX, deployment
 from tests.provider.conftest import BeatingRuntime, NewProcess
 from tests.provider.fake_r2 import BUCKET, FakeR2
@@ -204,9 +205,12 @@ def test_a_killed_engine_in_the_middle_leaves_a_machine_that_the_next_update_fin
     runtime.r2 = None  # no sign of life: it waits, until its engine is gone
     news, generation = mended(rented[1]), sent(caas, rented[0])
     assert process.diff(*rented, news) == (True, [])
-    engine.kill()
-    with pytest.raises(CallFailedError, match="engine has ended"):
-        process.update(*rented, news)
+    with ThreadPoolExecutor(1) as beside:
+        update = beside.submit(process.update, *rented, news)
+        eventually(lambda: sent(caas, rented[0]) == generation + 1)
+        engine.kill()
+        with pytest.raises(CallFailedError, match="engine has ended"):
+            update.result()
     r2.objects[f"/{BUCKET}/{OTHER_PREFIX}/status.json"] = status(run="main").to_json()
     next_engine = Engine()
     up(new_process(next_engine), rented, news)
