@@ -187,6 +187,8 @@ class Story:
             assert not self.run("destroy", self.engine.destroy)
         elif "`pulumi up` rents it" in refused:
             self.rentals += 1
+        elif found := re.search(r"pulumi config set trainstack:renew (\d+)", refused):
+            self.config.renew = int(found[1])
         elif "ledger could not be used" in refused or "raise trainstack:renew" in refused:
             self.config.renew += 1
         elif "Set trainstack:durationHours back to" in refused:
