@@ -71,8 +71,7 @@ def is_left_stopped(props: Props) -> bool:
     """
     try:
         found = objects(props)
-        raw = found.read(VERDICT_KEY)
-        verdict = Verdict.from_json(raw) if raw is not None else None
+        verdict = found.record(VERDICT_KEY, Verdict)
         return (
             verdict is not None
             and verdict.outcome == "stopped"

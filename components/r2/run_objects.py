@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from components.errors import TrainstackError
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import RunPlace, s3_client
 from container.contract.keys import VERDICT_KEY
+from container.contract.records import Record
 from container.transport.r2 import Limits, kind_of, seconds_ahead, why
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
 
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
+
+TOLD = Limits(connect_s=5, read_s=10, tries=1, connections=4)
+"""For what people are told: a bucket that does not answer soon is not waited for."""
 
 _ENDING = Limits(connect_s=5, read_s=15, tries=2, connections=10)
 """A machine bills while its run's bucket is waited for, and whoever waits asks again."""
+
+_R = TypeVar("_R", bound=Record)
+_T = TypeVar("_T")
 
 
 class RunObjectsError(TrainstackError):
@@ -56,6 +64,14 @@ class RunObjects:
         found = self.find(key)
         return None if found is None else found.body
 
+    def record(self, key: str, kind: type[_R]) -> _R | None:
+        """Return a record, None when the bucket says that there is none.
+
+        Raises RecordError as well, for one that is damaged.
+        """
+        raw = self.read(key)
+        return None if raw is None else kind.from_json(raw)
+
     def find(self, key: str) -> RunObject | None:
         """Return an object with its age, None when the bucket says that there is none."""
         try:
@@ -67,13 +83,12 @@ class RunObjects:
 
     def sizes(self) -> dict[str, int]:
         """Return all keys with their sizes."""
-        found: dict[str, int] = {}
-        with self._asked("list", ""):
-            pages = self.client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self._full("")):
-                for entry in page.get("Contents", []):
-                    found[entry.get("Key", "")[len(self._full("")) :]] = entry.get("Size", 0)
-        return found
+        return {key: entry.get("Size", 0) for key, entry in self._listed("")}
+
+    def times(self, under: str) -> dict[str, datetime]:
+        """Return the keys that begin so, with the time at which each was written."""
+        never = datetime.min.replace(tzinfo=UTC)
+        return {key: entry.get("LastModified") or never for key, entry in self._listed(under)}
 
     def write(self, key: str, body: bytes) -> None:
         """Write an object whole."""
@@ -84,6 +99,13 @@ class RunObjects:
         """Delete an object; silent when there is none."""
         with self._asked("delete", key):
             self.client.delete_object(Bucket=self.bucket, Key=self._full(key))
+
+    def _listed(self, under: str) -> list[tuple[str, ObjectTypeDef]]:
+        with self._asked("list", under):
+            pages = self.client.get_paginator("list_objects_v2")
+            listed = pages.paginate(Bucket=self.bucket, Prefix=self._full(under))
+            entries = [entry for page in listed for entry in page.get("Contents", [])]
+        return [(entry.get("Key", "").removeprefix(self._full("")), entry) for entry in entries]
 
     def _full(self, key: str) -> str:
         return f"{self.prefix}/{key}"
@@ -109,19 +131,32 @@ def of_run(place: RunPlace, accesses: Sequence[Callable[[], S3Access]]) -> RunOb
 
     Raises RunObjectsError with the first one's reason when there is none.
     """
+
+    def answered(objects: RunObjects) -> RunObjects:
+        objects.read(VERDICT_KEY)
+        return objects
+
+    return first_answer(place, accesses, answered, limits=_ENDING)
+
+
+def first_answer(
+    place: RunPlace,
+    accesses: Sequence[Callable[[], S3Access]],
+    ask: Callable[[RunObjects], _T],
+    *,
+    limits: Limits = TOLD,
+) -> _T:
+    """Return what is answered through the first access that can be had and is taken.
+
+    Raises RunObjectsError with the first one's reason when there is none, and what else `ask` does.
+    """
     reasons: list[str] = []
     for access in accesses:
         try:
-            objects = RunObjects(
-                client=s3_client(access(), endpoint=place.endpoint, limits=_ENDING),
-                bucket=place.bucket,
-                prefix=place.prefix,
-            )
-            objects.read(VERDICT_KEY)
+            client = s3_client(access(), endpoint=place.endpoint, limits=limits)
+            return ask(RunObjects(client=client, bucket=place.bucket, prefix=place.prefix))
         except TrainstackError as error:
             reasons.append(str(error).rstrip("."))
-        else:
-            return objects
     raise RunObjectsError(reasons[0] if reasons else "there is no key for the bucket")
 
 

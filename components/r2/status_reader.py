@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
-from components.errors import TrainstackError
-from components.r2.checkpoint_reader import LIMITS
 from components.r2.cloudflare import S3Access
-from components.r2.run_objects import RunObjects
-from components.r2.verdict_reader import RunPlace, s3_client
+from components.r2.run_objects import RunObjectsError, first_answer
+from components.r2.verdict_reader import RunPlace
 from container.contract.clock import moment
 from container.contract.keys import STATUS_KEY
 from container.contract.records import RecordError, RunStatus
@@ -17,16 +15,10 @@ from container.contract.records import RecordError, RunStatus
 
 def newest(place: RunPlace, accesses: Sequence[Callable[[], S3Access]]) -> RunStatus | None:
     """Return the run's status; None also where the bucket does not say, soon."""
-    for access in accesses:
-        try:
-            client = s3_client(access(), endpoint=place.endpoint, limits=LIMITS)
-            raw = RunObjects(client=client, bucket=place.bucket, prefix=place.prefix).read(
-                STATUS_KEY
-            )
-            return RunStatus.from_json(raw) if raw is not None else None
-        except (TrainstackError, RecordError):
-            continue
-    return None
+    try:
+        return first_answer(place, accesses, lambda run: run.record(STATUS_KEY, RunStatus))
+    except (RunObjectsError, RecordError):
+        return None
 
 
 def age_s(status: RunStatus, *, now: datetime) -> float:

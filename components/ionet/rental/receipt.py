@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from components.ionet import cost
 from components.ionet.models import Deployment
@@ -22,11 +22,14 @@ from container.contract.keys import MANIFEST_KEY, STATUS_KEY, VERDICT_KEY, Marke
 from container.contract.records import (
     Artifact,
     Metric,
+    Record,
     RecordError,
     RunStatus,
     Verdict,
 )
 from container.contract.typed_json import typed
+
+_R = TypeVar("_R", bound=Record)
 
 _LAST_SEGMENTS = 5  # the newest may hold evaluations only
 _NAMED = 3
@@ -211,10 +214,9 @@ def _artifacts(raw: bytes) -> list[Artifact]:
         return []
 
 
-def _record(objects: RunObjects, key: str, kind: type[Any]) -> Any:
-    raw = objects.read(key)
+def _record(objects: RunObjects, key: str, kind: type[_R]) -> _R | None:
     try:
-        return kind.from_json(raw) if raw is not None else None
+        return objects.record(key, kind)
     except RecordError:
         return None
 
