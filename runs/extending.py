@@ -15,16 +15,12 @@ from typing import Any
 from components.config.quotable import quotable_runs
 from components.config.run_settings import RunSettings
 from components.errors import TrainstackError
-from components.ionet import more_hours
+from components.ionet import machine_state, more_hours
 from components.ionet.client import Client
 from components.ionet.offers import Offer
 from components.ionet.rental import automatic, bought_time, extend
 from components.ionet.rental.extension import Extension
-from components.ledger.budget import KnownRental
 from components.ledger.ledger import Ledger
-from components.ledger.page import Entry, Owner
-from components.r2.verdict_reader import RunPlace
-from container.contract.clock import moment
 from container.contract.dollars import dollars
 from runs import rentals
 from runs.errors import SettingMissingError
@@ -36,66 +32,18 @@ AGAIN_AFTER_S = 60.0  # so long what was asked for a run is not asked again
 DEPLOYMENT = ":CaasDeployment"  # how the type of a rented machine ends in a stack's state
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rented:
-    """A machine as the stack's state has it."""
+State = Mapping[str, Any]
 
-    deployment_id: str
-    owner: Owner
-    name: str
-    identity: str
-    hours: int
-    offer: Offer
-    rented_at: datetime | None
-    credentials_expire_on: str
-    place: RunPlace
 
-    @classmethod
-    def of_resource(cls, resource: Mapping[str, Any]) -> Rented | None:
-        """Read a resource of a state; None for any other than a machine with an offer."""
-        outputs: Mapping[str, Any] = resource.get("outputs") or {}
+def machines(resources: Sequence[State]) -> dict[str, State]:
+    """Return the machines of a stack's state by ID; none without an offer, or of before stacks."""
+    found: dict[str, State] = {}
+    for resource in resources:
+        outputs: State = resource.get("outputs") or {}
         is_one = str(resource.get("type", "")).endswith(DEPLOYMENT) and resource.get("id")
-        if not is_one or not isinstance(outputs.get("offer"), str) or not outputs.get("stack"):
-            return None
-        return cls(
-            deployment_id=str(resource["id"]),
-            owner=Owner(
-                project=str(outputs["project"]),
-                stack=str(outputs["stack"]),
-                run=str(outputs["run"]),
-            ),
-            name=str(outputs["privateName"]),
-            identity=str(outputs["identity"]),
-            hours=int(outputs["durationHours"]) + int(outputs.get("extendedHours") or 0),
-            offer=Offer.from_text(outputs["offer"]),
-            rented_at=moment(str(outputs.get("rentedAt") or "")),
-            credentials_expire_on=str(outputs.get("credentialsExpireOn") or ""),
-            place=RunPlace(
-                account_id=str(outputs["accountId"]),
-                endpoint=str(outputs["r2Endpoint"]),
-                bucket=str(outputs["bucket"]),
-                prefix=str(outputs["r2Prefix"]),
-            ),
-        )
-
-    def entry(self, *, now: datetime) -> Entry:
-        """Return its entry for a ledger that has none."""
-        return Entry(
-            intent=f"state-{self.deployment_id}",
-            identity=self.identity,
-            name=self.name,
-            hours=self.hours,
-            usd=self.offer.total_usd,
-            asked_at=self.rented_at or now,
-            state="rented",
-            deployment_id=self.deployment_id,
-        )
-
-    def known(self) -> KnownRental:
-        """Return what it cost as the state knows."""
-        return KnownRental(
-            deployment_id=self.deployment_id, name=self.name, usd=self.offer.total_usd
-        )
+        if is_one and isinstance(outputs.get("offer"), str) and outputs.get("stack"):
+            found[str(resource["id"])] = outputs
+    return found
 
 
 @dataclass(kw_only=True)
@@ -152,21 +100,27 @@ class Extender:
 
     def _extend(self, view: View, *, run: RunSettings) -> None:
         told = automatic.told_by(view.status, age_s=view.beat_age_s or 0.0)
-        found = [one for r in self.source.read_state() if (one := Rented.of_resource(r))]
-        machine = next((one for one in found if one.place.prefix == view.prefix), None)
-        if told is None or machine is None:
+        found = machines(self.source.read_state())
+        of_view = [(one, state) for one, state in found.items() if _prefix(state) == view.prefix]
+        if told is None or not of_view:
             return
-        known = [one.known() for one in found if one.owner == machine.owner]
-        wanted = _extension(machine, run)
+        deployment_id, state = of_view[0]
+        owner, rented_at = machine_state.owner(state), machine_state.rented_at(state)
+        known = [
+            machine_state.known_rental(one, other)
+            for one, other in found.items()
+            if machine_state.owner(other) == owner
+        ]
+        wanted = _extension(deployment_id, state, run)
         now = datetime.now(UTC)
         more = automatic.look(
             self.client,
             wanted,
             told=told,
-            page=self.ledger.read(machine.owner).page,
+            page=self.ledger.read(owner).page,
             known=known,
-            rented_at=machine.rented_at,
-            credentials_expire_on=machine.credentials_expire_on,
+            rented_at=rented_at,
+            credentials_expire_on=machine_state.known_text(state, "credentialsExpireOn"),
             now=now,
         )
         if more.why_not:
@@ -177,18 +131,18 @@ class Extender:
             self.client,
             more.extension,
             ledger=self.ledger,
-            owner=machine.owner,
-            entry=machine.entry(now=now),
+            owner=owner,
+            entry=machine_state.entry(deployment_id, state, now=now),
             known=known,
             say=say,
         )
         bought_time.tell(
             self.client,
-            machine.deployment_id,
-            name=machine.name,
+            deployment_id,
+            name=machine_state.known_text(state, "privateName"),
             hours=bought.hours,
-            rented_at=machine.rented_at,
-            place=machine.place,
+            rented_at=rented_at,
+            place=machine_state.place(state),
             accesses=[lambda: self.source.s3_access],
         )
         say(
@@ -210,13 +164,18 @@ def _asks(view: View) -> bool:
     return told is not None and more_hours.missing(told, left_s=told.left_s) > 0
 
 
-def _extension(machine: Rented, run: RunSettings) -> Extension:
+def _prefix(state: State) -> str:
+    return machine_state.place(state).prefix
+
+
+def _extension(deployment_id: str, state: State, run: RunSettings) -> Extension:
+    hours = machine_state.hours_bought(state)
     return Extension(
-        deployment_id=machine.deployment_id,
-        run=machine.owner.run,
-        offer=machine.offer,
-        old_hours=machine.hours,
-        new_hours=machine.hours,
+        deployment_id=deployment_id,
+        run=run.name,
+        offer=Offer.from_text(state[machine_state.OFFER]),
+        old_hours=hours,
+        new_hours=hours,
         cap_usd=run.max_cost_usd,
         max_usd_per_gpu_hour=Decimal(run.max_usd_per_gpu_hour),
         automatic_most=run.auto_extend,

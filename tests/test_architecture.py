@@ -48,6 +48,7 @@ OF_COMPONENTS_IN_RUNS = {
     "components.ionet.errors": "what each call can say",
     "components.ionet.catalogue": "which rows of the catalogue can be asked about, for the report",
     "components.ionet.json_shapes": "what an answer holds that no wire type knows, for the report",
+    "components.ionet.machine_state": "a state is read as the provider reads its own",
     "components.ionet.market": "a quote is what a preview would choose",
     "components.ionet.models": "the vendor's wire types",
     "components.ionet.more_hours": "whether a run needs hours is decided as in an update",

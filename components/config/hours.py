@@ -20,10 +20,14 @@ _TOO_LITTLE_TO_TELL: Final = 6  # decimals of an hour: 2.5 h and its margin are 
 
 def to_buy(expected_hours: float) -> int:
     """Return the whole hours that a run of so many hours is bought, its margin included."""
-    return max(math.ceil(with_margin(expected_hours)), 1)
+    return max(whole(with_margin(expected_hours)), 1)
+
+
+def whole(hours: float) -> int:
+    """Return the whole hours that so many are sold as."""
+    return math.ceil(round(hours, _TOO_LITTLE_TO_TELL))
 
 
 def with_margin(expected_hours: float) -> float:
     """Return a run's hours with the margin that is bought besides."""
-    margin = max(MARGIN * expected_hours, LEAST_MARGIN_HOURS)
-    return round(expected_hours + margin, _TOO_LITTLE_TO_TELL)
+    return expected_hours + max(MARGIN * expected_hours, LEAST_MARGIN_HOURS)

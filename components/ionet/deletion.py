@@ -10,11 +10,11 @@ import os
 from typing import Any
 
 from components.errors import TrainstackError
-from components.ionet import properties, session, stopping
+from components.ionet import machine_state, session, stopping
 from components.ionet.client import Client
 from components.ionet.errors import IonetError, UnknownDeploymentError
 from components.ionet.models import Deployment
-from components.ionet.rental import account, close, give_back, notice, others, receipt, send, stop
+from components.ionet.rental import account, close, give_back, notice, others, receipt, stop
 from components.r2.run_objects import RunObjectsError
 
 GIVEN_BACK, GONE = "given back", "gone already"
@@ -38,18 +38,18 @@ def delete(deployment_id: str, props: dict[str, Any]) -> None:
         done = GONE
     if done == GIVEN_BACK:
         notice.tell_given_back(
-            properties.known_text(props, "notifyUrl"),
+            machine_state.known_text(props, "notifyUrl"),
             run=str(props["run"]),
-            prefix=properties.known_text(props, "r2Prefix"),
+            prefix=machine_state.known_text(props, "r2Prefix"),
             say=session.say,
         )
     _say_what_came(client, deployment_id, props, done=done, before=before)
-    place = properties.place(props)
+    place = machine_state.place(props)
     close.note_given_back(
         client,
-        session.ledger(place, properties.access(props), write_for_s=NOTE_FOR_S),
-        properties.owner(props),
-        entry=send.entry_of_state(deployment_id, props, now=session.now()),
+        session.ledger(place, machine_state.access(props), write_for_s=NOTE_FOR_S),
+        machine_state.owner(props),
+        entry=machine_state.entry(deployment_id, props, now=session.now()),
         say=session.say,
     )
     _warn_of_others(client, deployment_id, props)
@@ -57,14 +57,14 @@ def delete(deployment_id: str, props: dict[str, Any]) -> None:
 
 def _warn_of_others(client: Client, deployment_id: str, props: dict[str, Any]) -> None:
     """Say which machines of the run stay: after this, nobody may look again."""
-    place, owner = properties.place(props), properties.owner(props)
+    place, owner = machine_state.place(props), machine_state.owner(props)
     try:
-        ledger = session.ledger(place, properties.access(props), read_for_s=LOOK_FOR_S)
+        ledger = session.ledger(place, machine_state.access(props), read_for_s=LOOK_FOR_S)
         found = others.others(
             client,
             client.deployments(),
             ledger.read(owner),
-            identity=properties.known_text(props, "identity"),
+            identity=machine_state.known_text(props, "identity"),
             bucket=place.bucket,
             known={deployment_id},
         )
@@ -82,7 +82,7 @@ def _say_what_came(
     done: str,
     before: Deployment | None,
 ) -> None:
-    run, place = str(props["run"]), properties.place(props)
+    run, place = str(props["run"]), machine_state.place(props)
     objects, why_unknown = None, ""
     try:
         objects = stopping.objects(props)
@@ -107,9 +107,9 @@ def _say_what_came(
 
 def _give_back(client: Client, deployment_id: str, props: dict[str, Any]) -> str:
     """Give the machine back, and say how it came to its end."""
-    hours, rented_at = properties.hours_bought(props), properties.rented_at(props)
+    hours, rented_at = machine_state.hours_bought(props), machine_state.rented_at(props)
     try:
-        name = properties.known_text(props, "privateName")
+        name = machine_state.known_text(props, "privateName")
         give_back.give_back(client, deployment_id, name=name)
     except UnknownDeploymentError as error:
         forgotten = give_back.why_forgotten(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.errors import TrainstackError
-from components.ionet import properties, session
+from components.ionet import machine_state, properties, session
 from components.ionet.more_hours import FRESH_S
 from components.ionet.rental import account
 from components.r2 import checkpoint_reader, status_reader
@@ -20,9 +20,9 @@ def say(deployment_id: str, props: Props) -> bool:
     listed = session.listed(props["cloud"])
     if listed.rows() is None:
         return False
-    place, run = properties.place(props), str(props["run"])
-    accesses = session.accesses(place, properties.access(props))
-    stack = properties.known_text(props, "stack")
+    place, run = machine_state.place(props), str(props["run"])
+    accesses = session.ways(props)
+    stack = machine_state.known_text(props, "stack")
     of_stack = ("--stack", stack) if stack else ()
     verdict = checkpoint_reader.ended_with(place, accesses)
     if verdict is None:
@@ -48,7 +48,7 @@ def say(deployment_id: str, props: Props) -> bool:
         hours_left=account.hours_left(deployment),
         command=" ".join(("pulumi destroy", *of_stack)),
         charged_usd=deployment.amount_paid_usd,
-        hours_bought=properties.hours_bought(properties.known(props)),
+        hours_bought=machine_state.hours_bought(properties.known(props)),
         used_usd=verdict.dollars,
     )
     session.say(f"{run}: {verdict.outcome}; {rented}")

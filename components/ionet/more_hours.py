@@ -5,16 +5,12 @@ What is bought automatically (`autoExtend`): decided alike in `pulumi up` and in
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
 
-from components.config.hours import with_margin
-from container.contract.bought_time import InTime
-
-SETTLE_S: Final = 120.0
-"""Of its hours a run keeps so much back for uploads and verdict, as its supervisor does."""
+from components.config.hours import whole, with_margin
+from container.contract.bought_time import SETTLE_S, InTime
 
 LAST_CALL_S: Final = 900.0
 """Where nobody knows whether a run ends in time, one hour is bought so long before the end: a run
@@ -44,7 +40,7 @@ def missing(told: Told, *, left_s: float) -> int:
     if told.in_time == "no" and told.needs_s is not None:
         if told.needs_s + SETTLE_S <= left_s:
             return 0
-        return max(math.ceil(with_margin(told.needs_s / 3600) - max(left_s, 0) / 3600), 1)
+        return max(whole(with_margin(told.needs_s / 3600) - max(left_s, 0) / 3600), 1)
     return 1 if left_s <= LAST_CALL_S else 0
 
 

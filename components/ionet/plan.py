@@ -13,36 +13,35 @@ from components.ionet import (
     change,
     ending,
     idle,
-    offers,
+    machine_state,
+    plan_hours,
     plan_restart,
     properties,
-    quote,
     session,
     stopping,
 )
 from components.ionet.change import Change
 from components.ionet.client import Client
-from components.ionet.errors import ChangeRefusedError, IonetError
+from components.ionet.errors import ChangeRefusedError
 from components.ionet.offers import Wish
 from components.ionet.planned import (
     KEEP,
+    READ_FOR_S,
     Plan,
     Props,
     budget_of,
     final_verdict,
     kept_by_verdict,
     quote_extension,
+    reading_of,
     resumes_at,
 )
-from components.ionet.rental import account, automatic, extend, first_hours, others, restart
-from components.ionet.rental.automatic import More
-from components.ionet.rental.extension import Extension
+from components.ionet.rental import account, first_hours, others, restart
 from components.ionet.restart_plan import RestartPlan
 from components.ledger import budget
 from components.ledger.budget import Budget
 from components.ledger.ledger import Reading
-from components.ledger.page import Entry, Page
-from components.r2 import status_reader
+from components.ledger.page import Page
 from container.contract.upstream import HUB_MIRROR
 
 VANISHED = ("deployment",)
@@ -52,7 +51,6 @@ _WORDS = {  # a live machine keeps its own
     HUB_MIRROR: "hubMirror",
     **{key: key for key in change.TOLD_KEYS},
 }
-READ_FOR_S = 8.0
 
 
 def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
@@ -65,7 +63,7 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
     decision, reading = _decision(deployment_id, olds, news)
     if decision.kind == "replace":
         return _replaced(olds, new, decision)
-    end = _end(deployment_id, olds, old)
+    end = _end(deployment_id, olds, old, reading=reading)
     waiting = [_WORDS[key] for key in decision.waiting if key in _WORDS]
     if waiting and end is None and decision.kind != "restart":
         session.say(_kept(new["run"], waiting))
@@ -89,13 +87,12 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
         session.say(text)
     has_ended = end is None and idle.say(deployment_id, olds)
     if end is None and not has_ended:
-        _say_comparison(olds, new)
+        plan_hours.say_comparison(olds, new)
     if decision.kind == "keep":
         if has_ended and stopping.is_left_stopped(olds):
             session.say(f"{new['run']}: {stopping.LEFT}")
             return Plan(kind="extend")
-        found = more(deployment_id, olds, news) if end is None else None
-        if _is_extended(found, deployment_id, olds, news):
+        if end is None and plan_hours.is_extended(deployment_id, olds, news, reading=reading):
             return Plan(kind="extend")
         if told := budget_of(reading, news):
             session.say(f"{new['run']}: {told}")
@@ -108,7 +105,8 @@ def plan(deployment_id: str, olds: Props, news: Props) -> Plan:
         raise ChangeRefusedError(
             f"run {new['run']} cannot take a changed {', '.join(decision.names)}. {decision.remedy}"
         )
-    quote_extension(olds, extension(deployment_id, olds, news), reading=reading, news=news)
+    wanted = plan_hours.extension(deployment_id, olds, news)
+    quote_extension(olds, wanted, reading=reading, news=news)
     return Plan(kind="extend")
 
 
@@ -136,108 +134,35 @@ def ended_early(deployment_id: str, props: Props) -> bool:
     return _end(deployment_id, props, properties.known(props)) == "vanished"
 
 
-def extension(deployment_id: str, olds: Props, news: Props) -> Extension:
-    """Return what an extension is about; raises ChangeRefusedError where nothing can be quoted."""
-    old, new = properties.known(olds), properties.known(news)
-    offer = properties.offer(olds)
-    if offer is None:
-        raise ChangeRefusedError(
-            f"run {olds['run']}: its state does not tell what was rented, so more hours cannot be "
-            "quoted. Set trainstack:durationHours back, or extend it in io.net's console."
-        )
-    return Extension(
-        deployment_id=deployment_id,
-        run=old["run"],
-        offer=offer,
-        old_hours=properties.hours_bought(old),
-        new_hours=new["durationHours"],
-        cap_usd=properties.cap_usd(news),
-        max_usd_per_gpu_hour=properties.max_usd_per_gpu_hour(news),
-    )
-
-
-def more(deployment_id: str, olds: Props, news: Props) -> More | None:
-    """Return what `autoExtend` is to buy for a live run; None where it buys none, or asks in vain.
-
-    Without the bucket nothing is known of a run's end, and nothing is bought.
-    """
-    most = properties.known(news).get("autoExtend") or 0
-    if not most:
-        return None
-    place = properties.place(olds)
-    status = status_reader.newest(place, session.accesses(place, properties.access(olds)))
-    now = session.now()
-    told = automatic.told_by(status, age_s=status_reader.age_s(status, now=now) if status else 0)
-    reading = _reading({**olds, "run": news["run"]}) if told else None
-    if told is None or reading is None:
-        return None
-    machine = extension(deployment_id, olds, news)
-    try:
-        return automatic.look(
-            session.client(olds["cloud"]),
-            replace(machine, new_hours=machine.old_hours, automatic_most=most),
-            told=told,
-            page=reading.page,
-            known=session.known(news["run"]),
-            rented_at=properties.rented_at(olds),
-            credentials_expire_on=properties.known_text(olds, "credentialsExpireOn"),
-            now=now,
-        )
-    except IonetError as error:
-        session.say(f"{machine.run}: whether it needs more hours is not known: {error}")
-        return None
-
-
-def _is_extended(found: More | None, deployment_id: str, olds: Props, news: Props) -> bool:
-    """Say what `autoExtend` does for a run, and whether that is anything."""
-    if found is None:
-        return False
-    if found.why_not:
-        session.say(found.why_not)
-    if found.hours:
-        session.say(f"{found.extension.run}: will not end in the bought time: autoExtend buys")
-        left = budget_of(_reading(news), news, besides=deployment_id)
-        if left:
-            extend.quote(
-                session.client(olds["cloud"]), found.extension, others=left, say=session.say
-            )
-    return found.is_due
-
-
-def waits_for_its_check(deployment_id: str, olds: Props) -> bool:
-    """Whether only the first hours of a machine are bought, and whoever checks it buys the rest."""
-    return any(one.hours < one.planned_hours for one in _entries(deployment_id, olds))
-
-
 def require_no_other(client: Client, news: Props) -> Budget:
     """Refuse early what `create` would refuse: another machine of this run, of no state of ours.
 
     Returns what the run may still cost, all its rentals counted.
     """
-    known, reading = session.known(news["run"]), _reading(news)
+    known, reading = session.known(news["run"]), reading_of(news)
     if reading is None:
-        page = Page(owner=properties.owner(news))
-        return budget.of_page(page, cap_usd=properties.cap_usd(news), known=known)
+        page = Page(owner=machine_state.owner(news))
+        return budget.of_page(page, cap_usd=machine_state.cap_usd(news), known=known)
     first_hours.require_attempt(
         reading.page,
-        properties.known_text(news, "identity"),
+        machine_state.known_text(news, "identity"),
         attempts=properties.known(news).get("attempts") or 0,
     )
     others.require_none(
         client,
         client.deployments(),
         reading,
-        identity=properties.known_text(news, "identity"),
-        bucket=properties.place(news).bucket,
+        identity=machine_state.known_text(news, "identity"),
+        bucket=machine_state.place(news).bucket,
         known={one.deployment_id for one in known},
     )
-    return budget.of_page(reading.page, cap_usd=properties.cap_usd(news), known=known)
+    return budget.of_page(reading.page, cap_usd=machine_state.cap_usd(news), known=known)
 
 
 def without_bad_places(props: Props, wish: Wish) -> Wish:
     """Return a wish that leaves out where machines did not work, as far as that can be read."""
     try:
-        place, access = properties.place(props), properties.access(props)
+        place, access = machine_state.place(props), machine_state.access(props)
         bad = session.ledger(place, access, read_for_s=READ_FOR_S).bad_places()
     except TrainstackError as error:
         session.say(f"{props['run']}: {error} Where a machine did not work may be chosen again")
@@ -248,7 +173,7 @@ def without_bad_places(props: Props, wish: Wish) -> Wish:
 def _wanted(olds: Props, news: Props) -> dict[str, Any]:
     new = properties.known(news)
     if properties.leaves_hours_open(news):
-        new[properties.HOURS] = properties.known(olds)[properties.HOURS]
+        new[machine_state.HOURS] = properties.known(olds)[machine_state.HOURS]
         # also where fewer were rented than asked for
     return new
 
@@ -259,7 +184,7 @@ def _decision(deployment_id: str, olds: Props, news: Props) -> tuple[Change, Rea
     A machine that was told to run another container than its state knows is told again.
     """
     session.know(deployment_id, olds)
-    rented = properties.offer(olds)
+    rented = machine_state.offer(olds)
     decision = change.decide(
         properties.known(olds),
         _wanted(olds, news),
@@ -268,25 +193,11 @@ def _decision(deployment_id: str, olds: Props, news: Props) -> tuple[Change, Rea
     )
     if decision.kind in ("replace", "refuse"):
         return decision, None
-    reading = _reading({**olds, "run": news["run"]})
-    if reading and restart.is_stale(olds, restart.entry_of(reading.page, deployment_id)):
+    reading = reading_of({**olds, "run": news["run"]})
+    if reading and restart.is_stale(olds, reading.page.entry_of(deployment_id)):
         keys = (*decision.keys, change.INTERRUPTED)
         decision = replace(decision, kind="restart", keys=keys)
     return decision, reading
-
-
-def _reading(props: Props) -> Reading | None:
-    """Read the run's page for a plan; right before anything is bought the ledger must answer."""
-    owner = properties.owner(props)
-    try:
-        place, access = properties.place(props), properties.access(props)
-        return session.ledger(place, access, read_for_s=READ_FOR_S).read(owner)
-    except TrainstackError as error:
-        session.say(
-            f"{owner.run}: {error} It must answer before anything is rented, and says then what "
-            "the run has cost"
-        )
-        return None
 
 
 def _replaced(olds: Props, new: dict[str, Any], decision: Change) -> Plan:
@@ -297,55 +208,32 @@ def _replaced(olds: Props, new: dict[str, Any], decision: Change) -> Plan:
     return Plan(kind="replace", keys=decision.keys)
 
 
-def _end(deployment_id: str, olds: Props, old: dict[str, Any]) -> ending.End | None:
+def _end(
+    deployment_id: str, olds: Props, old: dict[str, Any], *, reading: Reading | None = None
+) -> ending.End | None:
     """Return how the machine ended; None while it lives, or where that is not known."""
     listed = session.listed(old["cloud"])
     rows = listed.rows()
     if rows is None:
         return None
-    name = properties.known_text(olds, "privateName")
+    name = machine_state.known_text(olds, "privateName")
     shown = account.look(listed.client, deployment_id, name=name, rows=rows)
     if shown.life == "unknown":
         session.say(ending.unknown(old["run"], deployment_id, account=listed.client.account))
     if shown.life != "ended":
         return None
+    found = reading or reading_of(olds)
+    entry = found.page.entry_of(deployment_id) if found else None
     over = account.hours_are_over(
         account.details(listed.client, shown.deployment_id),
-        hours=_hours_bought(deployment_id, olds),
-        rented_at=properties.rented_at(olds),
+        # Those included that a watcher bought, as the ledger knows.
+        hours=max(machine_state.hours_bought(old), entry.hours if entry else 0),
+        rented_at=machine_state.rented_at(olds),
         now=session.now(),
     )
-    if over and _was_refused(deployment_id, olds):
+    if entry is not None and entry.refused:
         over = False  # it was given back
     return ending.end_of(session.verdict(olds), hours_over=over)
-
-
-def _was_refused(deployment_id: str, olds: Props) -> bool:
-    return any(one.refused for one in _entries(deployment_id, olds))
-
-
-def _entries(deployment_id: str, olds: Props) -> list[Entry]:
-    reading = _reading(olds)
-    entries = reading.page.entries if reading else ()
-    return [one for one in entries if one.deployment_id == deployment_id]
-
-
-def _hours_bought(deployment_id: str, olds: Props) -> int:
-    """Return the hours of a machine, those included that a watcher bought as the ledger knows."""
-    reading = _reading(olds)
-    entry = reading.page.entry_of(deployment_id) if reading else None
-    return max(properties.hours_bought(properties.known(olds)), entry.hours if entry else 0)
-
-
-def _say_comparison(olds: Props, new: dict[str, Any]) -> None:
-    """Say how the hours of a live machine compare with those that its recipe needs."""
-    rented = properties.offer(olds)
-    if rented is None:
-        return
-    needed = offers.hours_needed(rented.gpu, properties.wish(new))
-    hours = properties.hours_bought(properties.known(olds))
-    bought = f"{hours} h {'is' if hours == 1 else 'are'} bought"
-    session.say(f"{new['run']}: {quote.compared(needed, bought=bought)}")
 
 
 def _kept(run: str, words: list[str]) -> str:

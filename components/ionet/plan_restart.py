@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.ionet import properties, restart_plan, session, what_changed
+from components.ionet import machine_state, restart_plan, session, what_changed
 from components.ionet.change import Change
 from components.ionet.errors import ChangeRefusedError
 from components.ionet.planned import (
@@ -15,7 +15,6 @@ from components.ionet.planned import (
     quote_extension,
     resumes_at,
 )
-from components.ionet.rental import restart
 from components.ledger.budget import Budget
 from components.ledger.ledger import Reading
 
@@ -40,7 +39,7 @@ def plan(
     if ended:
         return Plan(kind="replace", keys=decision.keys)
     _require_not_trained(news, decision)
-    entry = restart.entry_of(reading.page, deployment_id) if reading else None
+    entry = reading.page.entry_of(deployment_id) if reading else None
     if entry and entry.restart_refused:
         say(_refused_before(run, entry.restart_refused))
         return Plan(kind="replace", keys=decision.keys)
@@ -52,7 +51,7 @@ def plan(
         news,
         decision=decision,
         entry=entry,
-        others=others or Budget(cap_usd=properties.cap_usd(news)),
+        others=others or Budget(cap_usd=machine_state.cap_usd(news)),
     )
     changed = what_changed.changed(olds, news, decision)
     goes_on_from = "" if decision.is_another_training else resumes_at(olds) if tells else "there"
@@ -66,14 +65,15 @@ def plan(
 
 def _require_not_trained(news: Props, decision: Change) -> None:
     """Refuse to begin a training that has its verdict, as after two changes there and back."""
-    if not (decision.is_another_training and properties.known_text(news, "r2Prefix")):
+    prefix = machine_state.known_text(news, "r2Prefix")
+    if not (decision.is_another_training and prefix):
         return
     verdict = final_verdict(news)
     if verdict:
         raise ChangeRefusedError(
             f"run {news['run']} has trained just this before, and ended ({verdict.outcome}): "
-            f"{properties.known_text(news, 'r2Prefix')}. It is not trained again. To train it from "
-            "the start raise trainstack:rerun, or change something else. The machine runs on."
+            f"{prefix}. It is not trained again. To train it from the start raise "
+            "trainstack:rerun, or change something else. The machine runs on."
         )
 
 

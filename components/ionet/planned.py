@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from components.ionet import credentials, properties, session
+from components.errors import TrainstackError
+from components.ionet import credentials, machine_state, session
 from components.ionet.rental import account, extend
 from components.ionet.rental.extension import Extension
 from components.ionet.restart_plan import RestartPlan
@@ -18,6 +19,8 @@ from components.r2.verdict_reader import RunPlace
 from container.contract.records import Verdict
 
 Props = Mapping[str, Any]
+
+READ_FOR_S = 8.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +41,27 @@ def final_verdict(props: Props) -> Verdict | None:
     return verdict if verdict and verdict.outcome != "stopped" else None
 
 
+def reading_of(props: Props) -> Reading | None:
+    """Read the run's page for a plan; right before anything is bought the ledger must answer."""
+    owner = machine_state.owner(props)
+    try:
+        place, access = machine_state.place(props), machine_state.access(props)
+        return session.ledger(place, access, read_for_s=READ_FOR_S).read(owner)
+    except TrainstackError as error:
+        session.say(
+            f"{owner.run}: {error} It must answer before anything is rented, and says then what "
+            "the run has cost"
+        )
+        return None
+
+
 def budget_of(reading: Reading | None, news: Props, *, besides: str = "") -> Budget | None:
     """Return what the run may still cost, without deployment `besides`; None: it cannot be read."""
     if reading is None:
         return None
     return budget.of_page(
         reading.page,
-        cap_usd=properties.cap_usd(news),
+        cap_usd=machine_state.cap_usd(news),
         known=session.known(news["run"]),
         besides=besides,
     )
@@ -57,7 +74,7 @@ def quote_extension(
     client = session.client(olds["cloud"])
     left = account.remaining_hours(client, wanted.deployment_id, bought_hours=wanted.old_hours)
     credentials.require_lasting_credentials(
-        properties.known_text(olds, "credentialsExpireOn"),
+        machine_state.known_text(olds, "credentialsExpireOn"),
         run=wanted.run,
         hours=left + max(wanted.new_hours - wanted.old_hours, 0),
         now=session.now(),
@@ -71,8 +88,8 @@ def quote_extension(
 
 
 def resumes_at(olds: Props) -> str:
-    place: RunPlace = properties.place(olds)
-    return checkpoint_reader.newest(place, session.accesses(place, properties.access(olds)))
+    place: RunPlace = machine_state.place(olds)
+    return checkpoint_reader.newest(place, session.ways(olds))
 
 
 def kept_by_verdict(run: str, verdict: Verdict, names: tuple[str, ...]) -> str:

@@ -8,43 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, cast
 
 from pulumi.output import Unknown
 
 from components.config.compatibility import CPU
-from components.config.keys import PROJECT_NAMESPACE
 from components.config.run_settings import TimedFor
-from components.ionet import fingerprint
+from components.ionet import fingerprint, machine_state
 from components.ionet.models import DeployRequest
 from components.ionet.offers import Offer, Wish
 from components.ledger.page import Owner
 from components.r2.cloudflare import S3Access
 from components.r2.verdict_reader import RunPlace
-from container.contract.clock import moment
 from container.contract.environment import written
 
 Props = Mapping[str, Any]
 
-OFFER = "offer"
-HOURS = "durationHours"
 AUTO_HOURS = "autoHours"
 """There where the config leaves the hours to the machine that is found: they are resolved once."""
-
-EXTENDED_HOURS = "extendedHours"
-"""Bought automatically, on top of `durationHours`, which stays what the config asks for."""
-
-RENTED_AT = "rentedAt"
-HOURS_FIRST = "hoursFirst"
-"""How many hours were bought first, of a machine that is to be checked; else it is not there."""
 
 INTEGERS = (
     "attempts",
     "autoExtend",
     "durationHours",
-    EXTENDED_HOURS,
+    machine_state.EXTENDED_HOURS,
     "firstHours",
     "gpusPerContainer",
     "hoursFirst",
@@ -162,8 +150,8 @@ def wish(props: Props) -> Wish:
         gpu_type=values["gpuType"],
         gpus=values["gpusPerContainer"],
         locations=tuple(values.get("locations") or ()),
-        hours=values.get(HOURS) or 0,
-        max_usd_per_gpu_hour=max_usd_per_gpu_hour(values),
+        hours=values.get(machine_state.HOURS) or 0,
+        max_usd_per_gpu_hour=machine_state.max_usd_per_gpu_hour(values),
         timed_for=_timed_for(values.get("timedFor")),
     )
 
@@ -177,8 +165,8 @@ def first_hours(props: Props, *, planned_hours: int) -> int:
 def hours_of(wanted: Rental, *, bought: int) -> dict[str, int]:
     """Return the hours of a rental as its state has them: the planned ones of one to be checked."""
     if not wanted.first_hours:
-        return {HOURS: bought}
-    return {HOURS: max(bought, wanted.wish.hours), HOURS_FIRST: bought}
+        return {machine_state.HOURS: bought}
+    return {machine_state.HOURS: max(bought, wanted.wish.hours), machine_state.HOURS_FIRST: bought}
 
 
 def timed_for(figures: TimedFor) -> dict[str, str | float]:
@@ -204,9 +192,9 @@ def as_chosen(olds: Props, news: Props) -> dict[str, Any]:
     Hours that the config leaves open are those that were resolved then, or that an older release's
     config had as a number: a better estimate extends and replaces nothing.
     """
-    kept = {OFFER: olds[OFFER]}
+    kept = {machine_state.OFFER: olds[machine_state.OFFER]}
     if leaves_hours_open(news):
-        kept[HOURS] = olds[HOURS]
+        kept[machine_state.HOURS] = olds[machine_state.HOURS]
     return {**news, **kept}
 
 
@@ -215,35 +203,18 @@ def leaves_hours_open(props: Props) -> bool:
     return bool(props.get(AUTO_HOURS))
 
 
-def extended(props: Props, *, bought: int) -> dict[str, int]:
-    """Return a machine's hours as its state has them: those asked for, and what is on top."""
-    asked = int(props[HOURS])
-    return {HOURS: asked, EXTENDED_HOURS: max(bought - asked, 0)}
-
-
-def hours_bought(state: Props) -> int:
-    """Return the hours that a machine was bought, as its state knows."""
-    return int(state[HOURS]) + int(state.get(EXTENDED_HOURS) or 0)
-
-
-def offer(props: Props) -> Offer | None:
-    """Return the offer that was chosen before, if any."""
-    text = props.get(OFFER)
-    return Offer.from_text(text) if isinstance(text, str) else None
-
-
 def rental(props: Props) -> Rental:
     """Decode a deployment's complete properties."""
     values = known(props)
-    chosen = offer(props)
-    run_access = access(props)
+    chosen = machine_state.offer(props)
+    run_access = machine_state.access(props)
     if chosen is None or run_access is None:
         raise ValueError("a deployment without a chosen offer or without credentials")
     return Rental(
         cloud=values["cloud"],
         private_name=values["privateName"],
         name_prefix=values["namePrefix"],
-        owner=owner(props),
+        owner=machine_state.owner(props),
         identity=values["identity"],
         renew=values.get("renew") or 0,
         run=values["run"],
@@ -251,8 +222,8 @@ def rental(props: Props) -> Rental:
         offer=chosen,
         first_hours=values.get("firstHours") or 0,
         attempts=values.get("attempts") or 0,
-        max_cost_usd=cap_usd(props),
-        place=place(props),
+        max_cost_usd=machine_state.cap_usd(props),
+        place=machine_state.place(props),
         image=values["image"],
         entrypoint=tuple(values["entrypoint"]),
         traffic_port=values["trafficPort"],
@@ -271,64 +242,6 @@ def rental(props: Props) -> Rental:
 def dollars(amount: Decimal) -> int | float:
     """Return an amount as a property holds it: whole dollars as a whole number."""
     return int(amount) if amount == int(amount) else float(amount)
-
-
-def cap_usd(props: Props) -> Decimal:
-    """Return the most that a run may cost; its property is a number, and exact to the cent."""
-    return Decimal(str(props["maxCostUsd"]))
-
-
-def max_usd_per_gpu_hour(props: Props) -> Decimal:
-    """Return the most that an hour of one GPU may cost; 0 is no such cap."""
-    return Decimal(str(props.get("maxUsdPerGpuHour") or 0))
-
-
-def rented_at(props: Props) -> datetime | None:
-    """Return when the deployment was rented; None for a state of before that was stored."""
-    return moment(known_text(props, RENTED_AT))
-
-
-def owner(props: Props) -> Owner:
-    """Return whose rental it is; a state of before the ledger tells the stack by its prefix.
-
-    The project's name is fixed, and a prefix is `<stack>-<run>-<identity>-<training hash>`.
-    """
-    run, stack = str(props["run"]), known_text(props, "stack")
-    if not stack:
-        family = known_text(props, "r2Prefix").rpartition("-")[0]
-        stack = family.removesuffix(f"-{run}-{props['identity']}")
-    return Owner(project=known_text(props, "project") or PROJECT_NAMESPACE, stack=stack, run=run)
-
-
-def owner_of_identity(props: Props) -> Owner:
-    """Return whose identity it is; one of an older release tells it by its stem.
-
-    The project's name is fixed, so that what is left between it and the run is the stack's.
-    """
-    project = known_text(props, "project") or PROJECT_NAMESPACE
-    run, stem = str(props["run"]), str(props["nameStem"])
-    stack = known_text(props, "stack")
-    if not stack:
-        stack = stem.removeprefix(f"{project}-").removesuffix(f"-{run}")
-    return Owner(project=project, stack=stack, run=run)
-
-
-def place(props: Props) -> RunPlace:
-    """Return where the run's records stand."""
-    return RunPlace(
-        account_id=props["accountId"],
-        endpoint=props["r2Endpoint"],
-        bucket=props["bucket"],
-        prefix=props["r2Prefix"],
-    )
-
-
-def access(props: Props) -> S3Access | None:
-    """Return the run's own S3 access, where it is known."""
-    key_id, secret = known_text(props, "accessKeyId"), known_text(props, "secretAccessKey")
-    if not (key_id and secret):
-        return None
-    return S3Access(access_key_id=key_id, secret_access_key=secret)
 
 
 def inputs_of(state: Props, *, outputs: tuple[str, ...]) -> dict[str, Any]:
@@ -351,9 +264,3 @@ def _restored(key: str, value: Any) -> Any:
     if isinstance(value, list):
         return [_restored("", item) for item in cast("list[Any]", value)]
     return value
-
-
-def known_text(props: Props, key: str) -> str:
-    """Return a text property; "" when it is not set or not known yet."""
-    value = props.get(key)
-    return value if isinstance(value, str) else ""

@@ -26,8 +26,11 @@ from components.ionet import (
     credentials,
     deletion,
     engine_watchdog,
+    hours_told,
+    machine_state,
     market,
     plan,
+    plan_hours,
     properties,
     quote,
     ready,
@@ -39,7 +42,7 @@ from components.ionet import (
 )
 from components.ionet.change import AS_RENTED
 from components.ionet.errors import NotToldError
-from components.ionet.rental import bought_time, close, extend, give_back, rent, send
+from components.ionet.rental import close, extend, give_back, rent
 from components.r2.verdict_reader import VerdictReader
 
 IDENTITY_BYTES = 4
@@ -48,9 +51,9 @@ IDENTITY_OUTPUTS = ("accessToken",)
 DEPLOYMENT_OUTPUTS = (
     "estimatedCostUsd",
     "priceUsdPerHour",
-    properties.EXTENDED_HOURS,
-    properties.HOURS_FIRST,
-    properties.RENTED_AT,
+    machine_state.EXTENDED_HOURS,
+    machine_state.HOURS_FIRST,
+    machine_state.RENTED_AT,
 )
 READY_OUTPUTS = ("statusUrl",)
 
@@ -95,7 +98,7 @@ class RunIdentityProvider(ResourceProvider):
         """
         if not _props.get("nameStem"):
             return  # made before identities knew their names: such a stack must still destroy
-        client, owner = session.client(_props["cloud"]), properties.owner_of_identity(_props)
+        client, owner = session.client(_props["cloud"]), machine_state.owner_of_identity(_props)
         name_prefix = f"{owner.stem}{_id}-"
         place = session.identity_place(_props)
         if place is None:
@@ -132,11 +135,11 @@ class CaasDeploymentProvider(ResourceProvider):
     @session.about_its_run
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Choose the offer, once: a moving market never changes a machine that is rented."""
-        if _olds.get(properties.OFFER):
+        if _olds.get(machine_state.OFFER):
             # A change that replaces the machine is checked again, then without olds.
             return CheckResult(properties.as_chosen(_olds, news), [])
-        (wish, share), cap_usd = what_is_left.wish_of(news), properties.cap_usd(news)
-        expire_on = properties.known_text(news, "credentialsExpireOn")
+        (wish, share), cap_usd = what_is_left.wish_of(news), machine_state.cap_usd(news)
+        expire_on = machine_state.known_text(news, "credentialsExpireOn")
         try:
             credentials.require_lasting_credentials(
                 expire_on, run=news["run"], hours=wish.hours, now=session.now()
@@ -161,7 +164,7 @@ class CaasDeploymentProvider(ResourceProvider):
         session.say(f"{news['run']}: {quote.comparison(found, share=share)}")
         if first := properties.first_hours(news, planned_hours=found.hours):
             session.say(f"{news['run']}: {quote.first_hours(found, hours=first)}")
-        kept = {properties.OFFER: offer.to_text(), properties.HOURS: found.hours}
+        kept = {machine_state.OFFER: offer.to_text(), machine_state.HOURS: found.hours}
         return CheckResult({**news, **kept}, [])
 
     @session.about_its_run
@@ -209,14 +212,8 @@ class CaasDeploymentProvider(ResourceProvider):
             say=session.say,
         )
         try:
-            bought_time.tell(
-                session.client(wanted.cloud),
-                rented.id,
-                name=rented.name,
-                hours=rented.hours,
-                rented_at=rented.rented_at,
-                place=place,
-                accesses=session.accesses(place, wanted.access),
+            hours_told.tell(
+                rented.id, props, hours=rented.hours, name=rented.name, rented_at=rented.rented_at
             )
         except NotToldError as error:  # the machine is rented, which counts more
             session.say(f"{wanted.run}: {error} It does not know when its bought hours end")
@@ -227,8 +224,8 @@ class CaasDeploymentProvider(ResourceProvider):
             "env": dict(rented.env),
             # Fewer than asked for are extended: by the next update, or once a machine is checked.
             **properties.hours_of(wanted, bought=rented.hours),
-            properties.OFFER: rented.offer.to_text(),
-            properties.RENTED_AT: rented.rented_at.isoformat() if rented.rented_at else "",
+            machine_state.OFFER: rented.offer.to_text(),
+            machine_state.RENTED_AT: rented.rented_at.isoformat() if rented.rented_at else "",
             "priceUsdPerHour": str(rented.offer.price_usd_per_hour),
             "estimatedCostUsd": cost.rounded(rented.offer.total_usd + rented.offer.rest_usd),
         }
@@ -255,44 +252,30 @@ class CaasDeploymentProvider(ResourceProvider):
             stopping.let_go_on(_olds)
         kept = {key: _olds[key] for key in AS_RENTED if key in _olds}
         outs = {**_olds, **_news, **kept}
-        wanted = plan.extension(_id, _olds, _news)
-        if plan.waits_for_its_check(_id, _olds):
+        wanted = plan_hours.extension(_id, _olds, _news)
+        if plan_hours.waits_for_its_check(_id, _olds):
             session.say(f"{wanted.run}: more hours are bought once its machine is checked")
             return UpdateResult(outs)
-        if _news[properties.HOURS] == _olds[properties.HOURS]:
-            more = plan.more(_id, _olds, _news)
+        if _news[machine_state.HOURS] == _olds[machine_state.HOURS]:
+            more = plan_hours.more(_id, _olds, _news)
             if more is None or not more.is_due:
                 return UpdateResult(outs)
             wanted = more.extension
-        place, owner = properties.place(_olds), properties.owner(_news)
+        place, owner = machine_state.place(_olds), machine_state.owner(_news)
         bought = extend.extend(
             session.client(_news["cloud"]),
             wanted,
-            ledger=session.ledger(place, properties.access(_olds)),
+            ledger=session.ledger(place, machine_state.access(_olds)),
             owner=owner,
-            entry=send.entry_of_state(_id, _olds, now=session.now()),
+            entry=machine_state.entry(_id, _olds, now=session.now()),
             known=session.known(_news["run"]),
             say=session.say,
         )
-        try:
-            bought_time.tell(
-                session.client(_news["cloud"]),
-                _id,
-                name=properties.known_text(_olds, "privateName"),
-                hours=bought.hours,
-                rented_at=properties.rented_at(_olds),
-                place=place,
-                accesses=session.accesses(place, properties.access(_olds)),
-            )
-        except NotToldError as error:
-            raise NotToldError(
-                f"{error} The hours of run {wanted.run} are bought, and it would stop when the old "
-                "ones end. Run `pulumi up` again: it tells the run, and buys nothing twice."
-            ) from None
+        hours_told.tell_of_more(_id, _olds, hours=bought.hours, before="old")
         longer = dataclasses.replace(wanted.offer, total_usd=bought.paid_usd)
-        outs[properties.OFFER] = longer.to_text()
+        outs[machine_state.OFFER] = longer.to_text()
         outs["estimatedCostUsd"] = cost.rounded(bought.paid_usd)
-        outs |= properties.extended(_news, bought=bought.hours)
+        outs |= machine_state.extended(_news, bought=bought.hours)
         return UpdateResult(outs)
 
     @session.about_its_run

@@ -9,10 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.ionet import engine_watchdog, properties, readiness, session
+from components.ionet import (
+    engine_watchdog,
+    hours_told,
+    machine_state,
+    properties,
+    readiness,
+    session,
+)
 from components.ionet.client import Client
-from components.ionet.errors import NotReadyError, NotToldError
-from components.ionet.rental import bought_time, first_hours
+from components.ionet.errors import NotReadyError
+from components.ionet.rental import first_hours
 from components.ionet.rental.first_hours import FirstHours
 from components.ledger.ledger import Ledger
 
@@ -35,7 +42,7 @@ def ready(deployment_id: str, props: Props) -> str:
             if session.verdict(props) is None:
                 raise
             return ""
-    ledger = session.ledger(properties.place(props), None)
+    ledger = session.ledger(machine_state.place(props), None)
     if reason := first_hours.refusal(ledger, wanted):
         raise _refused(client, wanted, reason, ledger=ledger, props=props)
     try:
@@ -90,26 +97,7 @@ def _checked(client: Client, wanted: FirstHours, *, ledger: Ledger, props: Props
     hours = first_hours.buy_rest(
         client, wanted, ledger=ledger, known=session.known(wanted.run), say=session.say
     )
-    _tell(client, wanted, hours=hours, props=props)
-
-
-def _tell(client: Client, wanted: FirstHours, *, hours: int, props: Props) -> None:
-    place = properties.place(props)
-    try:
-        bought_time.tell(
-            client,
-            wanted.deployment_id,
-            name=wanted.entry.name,
-            hours=hours,
-            rented_at=wanted.rented_at,
-            place=place,
-            accesses=session.accesses(place, None),
-        )
-    except NotToldError as error:
-        raise NotToldError(
-            f"{error} The hours of run {wanted.run} are bought, and it would stop when the first "
-            "ones end. Run `pulumi up` again: it tells the run, and buys nothing twice."
-        ) from None
+    hours_told.tell_of_more(wanted.deployment_id, props, hours=hours, before="first")
 
 
 def _left_s(client: Client, wanted: FirstHours) -> float:

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from components.config.compatibility import CPU
-from components.ionet import cost, market, offers, properties, room
+from components.ionet import cost, machine_state, market, offers, properties, room
 from components.ionet.change import Change
 from components.ionet.client import Client
 from components.ionet.errors import ChangeRefusedError, NoOfferError, TooDearError
@@ -55,9 +55,9 @@ def plan(
     `entry` is the ledger's of the machine, `others` the run's budget without it.
     """
     old, new = properties.known(olds), properties.known(news)
-    offer, is_open = properties.offer(olds), properties.leaves_hours_open(news)
-    bought = max(properties.hours_bought(old), entry.hours if entry else 0)
-    asked = new[properties.HOURS] - bought if decision.extends else 0
+    offer, is_open = machine_state.offer(olds), properties.leaves_hours_open(news)
+    bought = max(machine_state.hours_bought(old), entry.hours if entry else 0)
+    asked = new[machine_state.HOURS] - bought if decision.extends else 0
     left = account.remaining_hours(client, deployment_id, bought_hours=bought)
     if offer is None:  # nothing can be quoted
         enough = Room(way="enough", left_hours=left, needed_hours=0)
@@ -82,8 +82,8 @@ def plan(
         offer=offer,
         old_hours=bought,
         new_hours=bought + more,
-        cap_usd=properties.cap_usd(news),
-        max_usd_per_gpu_hour=properties.max_usd_per_gpu_hour(news),
+        cap_usd=machine_state.cap_usd(news),
+        max_usd_per_gpu_hour=machine_state.max_usd_per_gpu_hour(news),
     )
     return RestartPlan(room=found, bought_hours=bought, extension=extension if more > 0 else None)
 

@@ -11,6 +11,8 @@ from components.ionet import (
     cost,
     credentials,
     engine_watchdog,
+    hours_told,
+    machine_state,
     properties,
     run_tokens,
     session,
@@ -19,7 +21,7 @@ from components.ionet import (
 from components.ionet.client import Client
 from components.ionet.errors import NotToldError
 from components.ionet.properties import Rental
-from components.ionet.rental import bought_time, extend, restart, send, stop
+from components.ionet.rental import extend, restart, stop
 from components.ionet.rental.restart import Restart
 from components.ionet.restart_plan import RestartPlan
 from components.ledger.ledger import Ledger
@@ -37,7 +39,10 @@ def update(deployment_id: str, olds: Props, news: Props, *, planned: RestartPlan
     """
     within_s = stop.within_s(os.environ)
     client = session.client(news["cloud"])
-    bought = {properties.HOURS: planned.bought_hours, properties.OFFER: olds[properties.OFFER]}
+    bought = {
+        machine_state.HOURS: planned.bought_hours,
+        machine_state.OFFER: olds[machine_state.OFFER],
+    }
     wanted = properties.rental({**news, **bought})
     credentials.require_lasting_credentials(
         wanted.credentials_expire_on,
@@ -47,9 +52,9 @@ def update(deployment_id: str, olds: Props, news: Props, *, planned: RestartPlan
     )
     asked = Restart(
         deployment_id=deployment_id,
-        name=properties.known_text(olds, "privateName"),
+        name=machine_state.known_text(olds, "privateName"),
         wanted=wanted,
-        entry=send.entry_of_state(deployment_id, olds, now=session.now()),
+        entry=machine_state.entry(deployment_id, olds, now=session.now()),
     )
     ledger = session.ledger(wanted.place, wanted.access)
 
@@ -65,15 +70,20 @@ def update(deployment_id: str, olds: Props, news: Props, *, planned: RestartPlan
         stopped=lambda: stopping.stopped(
             olds,
             within_s=within_s
-            if properties.place(olds).prefix == wanted.place.prefix
+            if machine_state.place(olds).prefix == wanted.place.prefix
             else min(within_s, stopping.ABANDONED_WITHIN_S),
         ),
         say=session.say,
     )
-    outs = {**olds, **news, properties.OFFER: bought[properties.OFFER], "privateName": asked.name}
-    outs |= properties.extended(news, bought=planned.hours)
+    outs = {
+        **olds,
+        **news,
+        machine_state.OFFER: bought[machine_state.OFFER],
+        "privateName": asked.name,
+    }
+    outs |= machine_state.extended(news, bought=planned.hours)
     outs |= _extended(client, asked, planned, ledger=ledger)
-    _tell_the_end(client, asked, olds, hours=planned.hours)
+    _tell_the_end(deployment_id, outs, hours=planned.hours)
     restart.wait_for_beat(
         client,
         asked,
@@ -117,27 +127,18 @@ def _extended(
         say=session.say,
     )
     return {
-        properties.OFFER: dataclasses.replace(
+        machine_state.OFFER: dataclasses.replace(
             asked.wanted.offer, total_usd=bought.paid_usd
         ).to_text(),
         "estimatedCostUsd": cost.rounded(bought.paid_usd),
     }
 
 
-def _tell_the_end(client: Client, asked: Restart, olds: Props, *, hours: int) -> None:
-    wanted = asked.wanted
+def _tell_the_end(deployment_id: str, outs: Props, *, hours: int) -> None:
     try:
-        bought_time.tell(
-            client,
-            asked.deployment_id,
-            name=asked.name,
-            hours=hours,
-            rented_at=properties.rented_at(olds),
-            place=wanted.place,
-            accesses=session.accesses(wanted.place, wanted.access),
-        )
+        hours_told.tell(deployment_id, outs, hours=hours)
     except NotToldError as error:
         raise NotToldError(
-            f"{error} Run {wanted.run} does not know when its bought hours end. Run `pulumi up` "
+            f"{error} Run {outs['run']} does not know when its bought hours end. Run `pulumi up` "
             "again: it tells the run, and starts and buys nothing twice."
         ) from None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-_TOO_LITTLE_TO_TELL = 6  # decimals of an hour
+from components.config.hours import whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,7 @@ def missing_hours(*, left_hours: float, needed_hours: float) -> int:
 
     Without the margin of a rental: its image is there, and a run can be given more hours later.
     """
-    return max(math.ceil(round(needed_hours - left_hours, _TOO_LITTLE_TO_TELL)), 0)
+    return max(whole(needed_hours - left_hours), 0)
 
 
 def decide(

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -30,7 +29,7 @@ from components.config.endpoints import (
 )
 from components.config.one_run import RUNS_KEY, sweep_of, with_own_keys
 from components.errors import TrainstackError
-from components.ionet import engine_watchdog, properties
+from components.ionet import engine_watchdog, machine_state
 from components.ionet.client import DEFAULT_BASE_URL, Client
 from components.ionet.errors import KeyRefusedError, WrongWorldError
 from components.ionet.list_once import ListOnce
@@ -78,7 +77,7 @@ def about_its_run(method: Callable[_P, _R]) -> Callable[_P, _R]:
     @wraps(method)
     def told(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         props: Any = args[-1]
-        run = properties.known_text(props, "run")
+        run = machine_state.known_text(props, "run")
         in_sweep = run in sweep_of(_stack_config.get(RUNS_KEY, ""))
         before = _run_of_sweep.set(run if in_sweep else "")
         try:
@@ -129,15 +128,8 @@ def listed(cloud: str) -> ListOnce:
 
 def know(deployment_id: str, props: Mapping[str, Any]) -> None:
     """Remember a deployment that the stack's state has, and what it cost."""
-    offer = properties.offer(props)
-    _known[deployment_id] = (
-        properties.known_text(props, "run"),
-        KnownRental(
-            deployment_id=deployment_id,
-            name=properties.known_text(props, "privateName"),
-            usd=offer.total_usd if offer else Decimal(0),
-        ),
-    )
+    run = machine_state.known_text(props, "run")
+    _known[deployment_id] = (run, machine_state.known_rental(deployment_id, props))
 
 
 def known_ids() -> frozenset[str]:
@@ -154,6 +146,11 @@ def accesses(place: RunPlace, run_access: S3Access | None) -> list[Access]:
     """Return the ways into a bucket: a run's own first, else the operator's."""
     operators: Access = lambda: verdict_reader.operator_access(place, config=_stack_config)  # noqa: E731
     return [operators] if run_access is None else [lambda: run_access, operators]
+
+
+def ways(props: Mapping[str, Any]) -> list[Access]:
+    """Return the ways into the bucket of the run of these properties."""
+    return accesses(machine_state.place(props), machine_state.access(props))
 
 
 def ledger(
@@ -184,7 +181,7 @@ def identity_place(props: Mapping[str, Any]) -> RunPlace | None:
 
     An older release's identity does not have them: then the config of the last `pulumi up` counts.
     """
-    text = properties.known_text
+    text = machine_state.known_text
     account, name, jurisdiction = (_stack_config.get(key, "") for key in PLACE_KEYS)
     account_id, bucket = text(props, "accountId") or account, text(props, "bucket") or name
     if not (account_id and bucket):
@@ -206,7 +203,7 @@ def cloudflare_client(account_id: str) -> cloudflare.Client | None:
 def verdict(props: Mapping[str, Any]) -> Verdict | None:
     """Return the verdict of the run of these properties; None only when there is surely none."""
     return verdict_reader.find_verdict(
-        properties.place(props), run_access=properties.access(props), config=_stack_config
+        machine_state.place(props), run_access=machine_state.access(props), config=_stack_config
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from components.ionet import engine_watchdog, properties, session
+from components.ionet import engine_watchdog, machine_state, session
 from components.ionet.errors import EngineGoneError
 from components.ionet.rental import stop
 from components.ionet.rental.stop import Asking
@@ -90,8 +90,8 @@ def let_go_on(props: Props) -> None:
 
 def objects(props: Props) -> RunObjects:
     """Return the run's objects: the operator's key first, as the run's may have expired."""
-    place = properties.place(props)
-    accesses = session.accesses(place, properties.access(props))
+    place = machine_state.place(props)
+    accesses = session.ways(props)
     return run_objects.of_run(place, accesses[::-1])
 
 

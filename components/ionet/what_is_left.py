@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from components.ionet import properties, session
+from components.ionet import machine_state, properties, session
 from components.ionet.offers import Wish
 from components.r2 import checkpoint_reader
 from container.contract.environment import NAMES
@@ -26,8 +26,8 @@ def wish_of(news: Props) -> tuple[Wish, float]:
     wish, values = properties.wish(news), properties.known(news)
     if wish.hours or wish.timed_for is None or not isinstance(values.get("r2Prefix"), str):
         return wish, 1.0
-    place = properties.place(news)
-    found = checkpoint_reader.newest_marker(place, session.accesses(place, properties.access(news)))
+    place = machine_state.place(news)
+    found = checkpoint_reader.newest_marker(place, session.ways(news))
     share = share_left(values.get("env") or {}, found) if found else 1.0
     timed_for = replace(wish.timed_for, hours=wish.timed_for.hours * share)
     return replace(wish, timed_for=timed_for), share

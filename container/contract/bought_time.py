@@ -20,6 +20,7 @@ InTime = Literal["", "yes", "no", "unknown"]
 """Whether a run will end within its hours; "" where that is not asked yet, or no end is known."""
 
 HOURS_OVER = "hours over"
+SETTLE_S = 120.0  # of its hours a run keeps so much back, for uploads and verdict
 STEPS_FOR_A_PACE = 10  # the first ones compile
 
 

@@ -12,7 +12,13 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from container.contract.bought_time import HOURS_OVER, BoughtTime, forecast, in_words
+from container.contract.bought_time import (
+    HOURS_OVER,
+    SETTLE_S,
+    BoughtTime,
+    forecast,
+    in_words,
+)
 from container.contract.clock import Clock
 from container.contract.keys import BOUGHT_KEY
 from container.contract.records import RecordError
@@ -35,7 +41,7 @@ class Hours:
 
     warn_s: float = 3600.0
     last_s: float = 600.0  # a run that will not end in time is brought to its next save
-    settle_s: float = 120.0  # kept back of these for uploads and verdict
+    settle_s: float = SETTLE_S
 
 
 class HoursWatch:

@@ -125,7 +125,7 @@ ROWS: tuple[Row, ...] = (
     ),
     row("components.ionet.cost", "Raise trainstack:maxCostUsd", DONE),
     row(
-        "components.ionet.provider",
+        "components.ionet.hours_told",
         "it tells the run, and buys nothing twice",
         "tests/provider/test_process.py::"
         "test_a_run_that_cannot_be_told_of_more_hours_is_told_by_the_next_update",
@@ -158,7 +158,7 @@ ROWS: tuple[Row, ...] = (
         f"{RENTAL}test_hours_that_nobody_quotes_are_set_back_or_bought_later",
     ),
     row(
-        "components.ionet.plan",
+        "components.ionet.plan_hours",
         "does not tell what was rented",
         f"{REMEDY}test_hours_of_a_rental_that_the_state_does_not_tell_are_set_back_or_bought_by_hand",
     ),
@@ -266,11 +266,6 @@ ROWS: tuple[Row, ...] = (
         "components.ionet.rental.close",
         "look what bills",
         f"{REMEDY}test_what_a_silent_bucket_hid_is_found_by_the_command_that_is_told",
-    ),
-    row(
-        "components.ionet.ready",
-        "it tells the run, and buys nothing twice",
-        f"{FIRST}test_a_run_that_cannot_be_told_of_its_hours_is_told_by_the_next_update",
     ),
     row("components.ionet.rental.first_hours", "and none worked", NEXT_OFFER),
     row("components.ionet.rental.first_hours", "Try the next offer", NEXT_OFFER),

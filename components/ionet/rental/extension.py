@@ -163,10 +163,8 @@ def _require_allowed(automatic: int, quoted: Quote, wanted: Extension) -> None:
 
 def underway(page: Page, wanted: Extension) -> str | None:
     """Return whose extension is underway, "" for an older release's; None when none is."""
-    for entry in page.entries:
-        if entry.deployment_id == wanted.deployment_id and entry.extending_at:
-            return entry.extending_by
-    return None
+    entry = page.entry_of(wanted.deployment_id)
+    return entry.extending_by if entry is not None and entry.extending_at else None
 
 
 def unmark(ledger: Ledger, owner: Owner, wanted: Extension, *, say: Say, by: str = "") -> None:
@@ -204,7 +202,7 @@ def not_recorded(error: LedgerError) -> NotRecordedError:
 
 def with_entry(page: Page, entry: Entry) -> Page:
     """Return the page with the machine's entry: its own, or the intent whose ID was not noted."""
-    if any(one.deployment_id == entry.deployment_id for one in page.entries):
+    if page.entry_of(entry.deployment_id) is not None:
         return page
     nameless = [e for e in page.open_entries() if e.name == entry.name and not e.deployment_id]
     if not nameless:

@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from components.ionet import cost, properties
+from components.ionet import cost, machine_state, properties
 from components.ionet.client import Client
 from components.ionet.errors import IonetError, MachineRefusedError, NoAttemptLeftError
 from components.ionet.offers import Offer
-from components.ionet.rental import account, close, extend, give_back, send, settle
-from components.ionet.rental.extend import Extension
+from components.ionet.rental import account, close, extend, give_back, settle
+from components.ionet.rental.extension import Extension
 from components.ionet.rental.waiting import Clock, Say
 from components.ledger.attempts import used_up
 from components.ledger.bad_places import BadPlace
@@ -54,20 +54,20 @@ def of_state(deployment_id: str, props: Mapping[str, Any], *, now: datetime) -> 
     An older release's machines, and those of a run that has no first hours, are not checked.
     """
     values = properties.known(props)
-    offer, hours = properties.offer(props), values.get(properties.HOURS_FIRST)
+    offer, hours = machine_state.offer(props), values.get(machine_state.HOURS_FIRST)
     if not hours or offer is None:
         return None
     return FirstHours(
         deployment_id=deployment_id,
         run=values["run"],
-        owner=properties.owner(props),
-        entry=send.entry_of_state(deployment_id, {**values, properties.HOURS: hours}, now=now),
+        owner=machine_state.owner(props),
+        entry=machine_state.entry(deployment_id, {**values, machine_state.HOURS: hours}, now=now),
         offer=offer,
         hours=hours,
         planned_hours=values.get("plannedHours") or hours,
-        rented_at=properties.rented_at(props),
-        cap_usd=properties.cap_usd(props),
-        max_usd_per_gpu_hour=properties.max_usd_per_gpu_hour(props),
+        rented_at=machine_state.rented_at(props),
+        cap_usd=machine_state.cap_usd(props),
+        max_usd_per_gpu_hour=machine_state.max_usd_per_gpu_hour(props),
     )
 
 

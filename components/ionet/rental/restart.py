@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from components.config.run_settings import short_hash
-from components.ionet import fingerprint, properties
+from components.ionet import fingerprint, machine_state
 from components.ionet.client import Client
 from components.ionet.errors import (
     KeyRefusedError,
@@ -66,13 +66,8 @@ def is_stale(state: Mapping[str, Any], entry: Entry | None) -> bool:
     if entry is None or not entry.container:
         return False
     env: dict[str, str] = state.get("env") or {}
-    marked = _mark(env, image=state["image"], prefix=properties.place(state).prefix)
+    marked = _mark(env, image=state["image"], prefix=machine_state.place(state).prefix)
     return marked != entry.container
-
-
-def entry_of(page: Page, deployment_id: str) -> Entry | None:
-    """Return the ledger's entry of a machine."""
-    return next((one for one in page.entries if one.deployment_id == deployment_id), None)
 
 
 def restart(
@@ -240,7 +235,7 @@ def _require_alive(shown: Deployment) -> None:
 
 def _attempts_before(ledger: Ledger, asked: Restart) -> int:
     try:
-        entry = entry_of(ledger.read(asked.wanted.owner).page, asked.deployment_id)
+        entry = ledger.read(asked.wanted.owner).page.entry_of(asked.deployment_id)
     except LedgerError as error:
         raise _not_recorded(error) from None
     return entry.attempts if entry else 0

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
 
-from components.ionet import fingerprint, properties
+from components.ionet import fingerprint
 from components.ionet.client import Client
 from components.ionet.errors import (
     IonetError,
@@ -117,21 +115,6 @@ def entry_of(wanted: Rental, rented: Rented, *, asked_at: datetime) -> Entry:
         deployment_id=rented.id,
         token_id=rented.token_id,
         renew=wanted.renew,
-    )
-
-
-def entry_of_state(deployment_id: str, state: Mapping[str, Any], *, now: datetime) -> Entry:
-    """Return the entry of a machine that only the stack's state tells of."""
-    offer = properties.offer(state)
-    return Entry(
-        intent=secrets.token_hex(8),
-        identity=state["identity"],
-        name=state["privateName"],
-        hours=properties.hours_bought(state),
-        usd=offer.total_usd if offer else Decimal(0),
-        asked_at=properties.rented_at(state) or now,
-        state="rented",
-        deployment_id=deployment_id,
     )
 
 

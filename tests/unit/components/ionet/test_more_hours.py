@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from components.ionet.more_hours import LAST_CALL_S, SETTLE_S, Told, affordable, allowed, missing
-from container.contract.bought_time import InTime
+from components.ionet.more_hours import LAST_CALL_S, Told, affordable, allowed, missing
+from container.contract.bought_time import SETTLE_S, InTime
 
 MIN = 60.0
 H = 3600.0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.config.run_settings import TimedFor
-from components.ionet import properties
+from components.ionet import machine_state, properties
 from tests.provider.builders import deployment
 
 
@@ -23,7 +23,7 @@ def test_whole_dollars_stay_a_whole_number_in_the_state(amount: str, stored: flo
 @given(st.decimals(min_value="0.01", max_value=100_000, places=2))
 def test_a_cap_is_read_back_to_the_cent_as_the_engine_hands_it_over(amount: Decimal) -> None:
     as_number = float(properties.dollars(amount))
-    assert properties.cap_usd({"maxCostUsd": as_number}) == amount
+    assert machine_state.cap_usd({"maxCostUsd": as_number}) == amount
 
 
 FIGURES = TimedFor(gpu="H100 SXM", hours=1.8, memory_gb=75)
