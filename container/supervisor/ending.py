@@ -7,10 +7,13 @@ rule, and so is what the verdict says of it.
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+from container.contract.clock import Clock
 from container.contract.stop_order import NextSave, has_come, is_worth_waiting
+from container.storage.bucket import BucketError, RunBucket
 from container.system.stop import StopRequest
 from container.telemetry.run_status import LiveStatus
 
@@ -70,20 +73,69 @@ class SaveThenStop:
         self._stop.order(self._why.format(how=how))
 
 
-@contextmanager
-def looking(
-    look: Callable[[], None], *, every_s: float, stopped: threading.Event
-) -> Generator[None]:
-    """Call `look` from a thread meanwhile, until it has stopped the training."""
-    ended = threading.Event()
+class BucketWatch(ABC):
+    """Looks, from a thread, at what an object of the prefix says of the end of one container.
 
-    def work() -> None:
-        while not (ended.is_set() or stopped.is_set()):
-            look()
-            ended.wait(every_s)
+    Asks the bucket every `ask_every_s`, its own status more often.
+    """
 
-    threading.Thread(target=work, name="ending", daemon=True).start()
-    try:
-        yield
-    finally:
-        ended.set()
+    def __init__(
+        self,
+        bucket: RunBucket,
+        *,
+        ending: SaveThenStop,
+        stop: StopRequest,
+        clock: Clock,
+        say: Callable[[str], None],
+        ask_every_s: float,
+        look_every_s: float,
+    ) -> None:
+        self._bucket = bucket
+        self._ending = ending
+        self._stop = stop
+        self._clock = clock
+        self._say = say
+        self._ask_every_s = ask_every_s
+        self._look_every_s = look_every_s
+        self._asked_at: float | None = None
+
+    @contextmanager
+    def watching(self) -> Generator[None]:
+        """Look from a thread meanwhile, until the training is stopped."""
+        ended = threading.Event()
+
+        def work() -> None:
+            while not (ended.is_set() or self._stop.event.is_set()):
+                self.look()
+                ended.wait(self._look_every_s)
+
+        threading.Thread(target=work, name="ending", daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
+
+    def look(self) -> None:
+        """Look once; stops the training when that is due."""
+        now = self._clock.monotonic()
+        if self._asked_at is None or now - self._asked_at >= self._ask_every_s:
+            self._asked_at = now
+            with suppress(BucketError):  # what was known holds
+                self._ask(now)
+        self._decide(now)
+
+    def _wait(self, answer: Callable[[], bool | None], *, ended: threading.Event) -> bool:
+        """Ask until the bucket and `answer` say something; False once `ended` is set."""
+        while not ended.wait(self._ask_every_s):
+            with suppress(BucketError):
+                if (found := answer()) is not None:
+                    return found
+        return False
+
+    @abstractmethod
+    def _ask(self, now: float) -> None:
+        """Ask the bucket, and remember what it says; raises BucketError."""
+
+    @abstractmethod
+    def _decide(self, now: float) -> None:
+        """Do what is due by what is remembered."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,8 +21,8 @@ from container.contract.bought_time import (
 from container.contract.clock import Clock
 from container.contract.keys import BOUGHT_KEY
 from container.contract.records import RecordError
-from container.storage.bucket import BucketError, RunBucket
-from container.supervisor.ending import FLUSH, SaveThenStop, looking
+from container.storage.bucket import RunBucket
+from container.supervisor.ending import FLUSH, BucketWatch, SaveThenStop
 from container.system.stop import StopRequest
 from container.telemetry.run_status import LiveStatus
 
@@ -44,7 +43,7 @@ class Hours:
     settle_s: float = SETTLE_S
 
 
-class HoursWatch:
+class HoursWatch(BucketWatch):
     """Watches for one container, by the bucket's time as far as its clock was corrected by it."""
 
     def __init__(
@@ -61,59 +60,40 @@ class HoursWatch:
         ask_every_s: float,
         look_every_s: float,
     ) -> None:
-        self._bucket = bucket
-        self._rental = rental
-        self._hours = hours
-        self._stop = stop
-        self._live_status = live_status
-        self._clock = clock
-        self._say = say
-        self._tell = tell
-        self._ask_every_s = ask_every_s
-        self._look_every_s = look_every_s
-        self._asked_at: float | None = None
-        self._end: datetime | None = None
-        self._told_of: datetime | None = None
-        self._ending = SaveThenStop(
+        ending = SaveThenStop(
             stop=stop,
             live_status=live_status,
             say=say,
             told=HOURS_OVER,
             why=f"{HOURS_OVER}{{how}}",
         )
-
-    def watching(self) -> AbstractContextManager[None]:
-        """Look from a thread meanwhile."""
-        return looking(self.look, every_s=self._look_every_s, stopped=self._stop.event)
+        super().__init__(
+            bucket,
+            ending=ending,
+            stop=stop,
+            clock=clock,
+            say=say,
+            ask_every_s=ask_every_s,
+            look_every_s=look_every_s,
+        )
+        self._rental = rental
+        self._hours = hours
+        self._live_status = live_status
+        self._tell = tell
+        self._end: datetime | None = None
+        self._told_of: datetime | None = None
 
     def are_over(self) -> bool:
         """Say whether this machine's hours are over, or about to be; raises BucketError."""
-        self._ask()
+        self._ask(self._clock.monotonic())
         left_s = self._left_s()
         return left_s is not None and left_s <= self._hours.last_s
 
     def wait_for_more(self, *, ended: threading.Event) -> bool:
         """Wait until more hours were bought; False when `ended` was set first."""
-        while not ended.wait(self._ask_every_s):
-            try:
-                if not self.are_over():
-                    return True
-            except BucketError:
-                continue
-        return False
+        return self._wait(lambda: None if self.are_over() else True, ended=ended)
 
-    def look(self) -> None:
-        """Look once; stops the training when that is due."""
-        now = self._clock.monotonic()
-        if self._asked_at is None or now - self._asked_at >= self._ask_every_s:
-            self._asked_at = now
-            with suppress(BucketError):  # what was known holds
-                self._ask()
-        left_s = self._left_s()
-        if left_s is not None:
-            self._decide(left_s)
-
-    def _ask(self) -> None:
+    def _ask(self, now: float) -> None:
         raw = self._bucket.get(BOUGHT_KEY) if self._rental else None
         try:
             bought = BoughtTime.from_json(raw) if raw is not None else None
@@ -127,7 +107,10 @@ class HoursWatch:
     def _left_s(self) -> float | None:
         return (self._end - self._clock.now()).total_seconds() if self._end else None
 
-    def _decide(self, left_s: float) -> None:
+    def _decide(self, now: float) -> None:
+        left_s = self._left_s()
+        if left_s is None:
+            return
         live = self._live_status
         if left_s > self._hours.warn_s or live.outcome is not None:
             live.bought(left_s=left_s)

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 
 from container.contract.clock import Clock
 from container.contract.keys import STOP_KEY, VERDICT_KEY
 from container.contract.records import RecordError
 from container.contract.stop_order import StopOrder
-from container.storage.bucket import BucketError, RunBucket
-from container.supervisor.ending import SaveThenStop, looking
+from container.storage.bucket import RunBucket
+from container.supervisor.ending import BucketWatch, SaveThenStop
 from container.system.stop import StopRequest
 from container.telemetry.run_status import LiveStatus
 
 
-class OrderWatch:
-    """Watches for one container; asks the bucket every `ask_every_s`, its own status more often."""
+class OrderWatch(BucketWatch):
+    """Watches for one container, the `holder` of the lease."""
 
     def __init__(
         self,
@@ -31,28 +30,25 @@ class OrderWatch:
         ask_every_s: float,
         look_every_s: float,
     ) -> None:
-        self._bucket = bucket
-        self._holder = holder
-        self._stop = stop
-        self._live_status = live_status
-        self._clock = clock
-        self._say = say
-        self._ask_every_s = ask_every_s
-        self._look_every_s = look_every_s
-        self._asked_at: float | None = None
-        self._order: StopOrder | None = None
-        self._seen_at = 0.0
-        self._ending = SaveThenStop(
+        ending = SaveThenStop(
             stop=stop,
             live_status=live_status,
             say=say,
             told="told to stop",
             why="stopped on request (the operator's order{how})",
         )
-
-    def watching(self) -> AbstractContextManager[None]:
-        """Look from a thread meanwhile."""
-        return looking(self.look, every_s=self._look_every_s, stopped=self._stop.event)
+        super().__init__(
+            bucket,
+            ending=ending,
+            stop=stop,
+            clock=clock,
+            say=say,
+            ask_every_s=ask_every_s,
+            look_every_s=look_every_s,
+        )
+        self._holder = holder
+        self._order: StopOrder | None = None
+        self._seen_at = 0.0
 
     def stands(self) -> bool:
         """Say whether this container was told to stop; raises BucketError when that is unknown."""
@@ -63,34 +59,24 @@ class OrderWatch:
 
         Also where the verdict went with it: then somebody deletes the run.
         """
-        while not ended.wait(self._ask_every_s):
-            try:
-                if not self.stands():
-                    return self._bucket.get(VERDICT_KEY) is not None
-            except BucketError:
-                continue
-        return False
 
-    def look(self) -> None:
-        """Look once; stops the training when that is due."""
-        now = self._clock.monotonic()
-        if self._asked_at is None or now - self._asked_at >= self._ask_every_s:
-            self._asked_at = now
-            self._ask(now)
-        if self._order is not None:
-            self._ending.look(left_s=self._order.within_s - (now - self._seen_at))
+        def taken_back() -> bool | None:
+            return None if self.stands() else self._bucket.get(VERDICT_KEY) is not None
+
+        return self._wait(taken_back, ended=ended)
 
     def _ask(self, now: float) -> None:
-        try:
-            order = self._read()
-        except BucketError:
-            return  # what was known holds
+        order = self._read()
         if order == self._order:
             return
         if order is None:
             self._say("the order to stop was taken back: the run goes on")
         self._ending.call_off()
         self._order, self._seen_at = order, now
+
+    def _decide(self, now: float) -> None:
+        if self._order is not None:
+            self._ending.look(left_s=self._order.within_s - (now - self._seen_at))
 
     def _read(self) -> StopOrder | None:
         raw = self._bucket.get(STOP_KEY)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from tests.e2e.scratch_stack import Cloud, ScratchStack
-from tests.e2e.test_main_job import NewStack, mine, read, wait_for
+from tests.e2e.run_in_cloud import NewStack, Run, flat, mine, wait_for
+from tests.e2e.scratch_stack import Cloud
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(900)]
 
@@ -23,25 +20,6 @@ SETTINGS = {
     "save_every": SAVE_EVERY,
     "eval_every": 100_000,
 }
-
-
-def status_reader(cloud: Cloud, stack: ScratchStack) -> Callable[[], dict[str, Any]]:
-    """Return what reads the run's status, {} while there is none."""
-    outputs, s3 = stack.outputs(), cloud.operator_s3()
-
-    def status() -> dict[str, Any]:
-        try:
-            found = read(s3, outputs["bucket"], f"{outputs['r2_prefix']}/status.json")
-        except s3.exceptions.NoSuchKey:
-            return {}
-        return json.loads(found)
-
-    return status
-
-
-def flat(said: str) -> str:
-    """What is said, without the receipt's line breaks."""
-    return re.sub(r"\s+", " ", said)
 
 
 def row(said: str, name: str) -> str:
@@ -58,8 +36,13 @@ def test_a_replacement_waits_for_the_save_from_which_the_new_machine_goes_on(
     """And a destroy says what was kept, lost, charged and refunded."""
     stack = new_stack(recipeSettings=SETTINGS)
     stack.up()
-    status = status_reader(cloud, stack)
-    wait_for(lambda: (status().get("next_save_s") or 0) >= 10, what="a save is due", within_s=240)
+    run = Run(stack, cloud)
+
+    def a_save_is_due() -> bool:
+        now = run.status()
+        return now is not None and (now.next_save_s or 0) >= 10
+
+    wait_for(a_save_is_due, what="a save is due", within_s=240)
 
     stack.configure(locations=["FI"])
     said = stack.up()
@@ -74,9 +57,10 @@ def test_a_replacement_waits_for_the_save_from_which_the_new_machine_goes_on(
     newest = re.search(r"(?:saved up to|its checkpoint of) step (\d+)\Z", row(said, "lost"))
     assert newest and int(newest[1]) >= step  # this trainer saves on SIGTERM, too
     assert len(mine(cloud, stack)) == 1
-    again = status()
-    wait_for(lambda: (status().get("step") or 0) >= step, what="it goes on", within_s=240)
-    assert (again["attempt"], again["outcome"]) == (2, None)
+    again = run.status()
+    assert again is not None
+    wait_for(lambda: run.trains_at(step, attempt=2), what="it goes on", within_s=240)
+    assert (again.attempt, again.outcome) == (2, None)
 
     stack.env = {**stack.env, "TRAINSTACK_STOP_WITHIN": "15s"}
     said = stack.destroy()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from localcloud.pulumi.stack import STACK, Stack, StackError
+from tests.e2e.run_in_cloud import wait_for
 from tests.e2e.scratch_stack import ROOT, Cloud
-from tests.e2e.test_main_job import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(600)]
 

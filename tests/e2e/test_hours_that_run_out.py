@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
 from container.contract.bought_time import BoughtTime
-from container.contract.keys import BOUGHT_KEY, STATUS_KEY, VERDICT_KEY
-from container.contract.records import RunStatus, Verdict
+from container.contract.keys import BOUGHT_KEY
 from tests.contract.caas_place import eventually
+from tests.e2e.run_in_cloud import Run
 from tests.e2e.scratch_stack import Cloud, ScratchStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(600)]
@@ -30,39 +29,6 @@ LONG = {
 }
 SLOWLY_S = 240.0  # on a busy machine
 LEFT = timedelta(minutes=8)  # less than the ten before the end in which a run is stopped
-
-
-class Run:
-    """One stack's run as its bucket shows it."""
-
-    def __init__(self, stack: ScratchStack, cloud: Cloud) -> None:
-        self._s3 = cloud.operator_s3()
-        self.outputs = stack.outputs()
-        self.deployment_id: str = self.outputs["deployment_id"]
-
-    def get(self, key: str) -> bytes | None:
-        bucket, prefix = self.outputs["bucket"], self.outputs["r2_prefix"]
-        try:
-            body: bytes = self._s3.get_object(Bucket=bucket, Key=f"{prefix}/{key}")["Body"].read()
-        except self._s3.exceptions.NoSuchKey:
-            return None
-        return body
-
-    def put(self, key: str, body: bytes) -> None:
-        bucket, prefix = self.outputs["bucket"], self.outputs["r2_prefix"]
-        self._s3.put_object(Bucket=bucket, Key=f"{prefix}/{key}", Body=body)
-
-    def status(self) -> RunStatus | None:
-        raw = self.get(STATUS_KEY)
-        return RunStatus.from_json(raw) if raw else None
-
-    def verdict(self) -> Verdict | None:
-        raw = self.get(VERDICT_KEY)
-        return Verdict.from_json(raw) if raw else None
-
-    def trains_at(self, step: int, *, attempt: int) -> Any:
-        now = self.status()
-        return now and now.attempt == attempt and (now.step or 0) >= step
 
 
 def test_a_run_whose_hours_run_out_saves_says_how_to_go_on_and_does(

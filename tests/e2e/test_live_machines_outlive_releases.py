@@ -26,8 +26,8 @@ from components.r2.permissions import BUCKET_ITEM_WRITE
 from localcloud.docker import daemon
 from localcloud.pulumi.plugins.install import PROVIDERS
 from tests import ROOT
+from tests.e2e.run_in_cloud import NewStack, mine, wait_for
 from tests.e2e.scratch_stack import ACCOUNT, Cloud, ScratchStack
-from tests.e2e.test_main_job import NewStack, mine, wait_for
 
 pytestmark = [
     pytest.mark.e2e,

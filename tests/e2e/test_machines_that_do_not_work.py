@@ -17,9 +17,8 @@ import pytest
 from components.ledger import bad_places
 from tests import ROOT
 from tests.contract.caas_place import eventually
+from tests.e2e.run_in_cloud import NewStack, Run, flat, mine, read
 from tests.e2e.scratch_stack import Cloud, CommandFailedError, ScratchStack
-from tests.e2e.test_giving_back import flat, status_reader
-from tests.e2e.test_main_job import NewStack, mine, read
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(600)]
 
@@ -50,10 +49,10 @@ def first_offer(stack: ScratchStack) -> str:
     return country
 
 
-def trains(stack: ScratchStack, cloud: Cloud) -> bool:
+def trains(run: Run) -> bool:
     """Whether the run trains, or has trained: in its test size that takes seconds."""
-    found = status_reader(cloud, stack)()
-    return (found.get("step") or 0) >= 1 or found.get("outcome") == "succeeded"
+    found = run.status()
+    return found is not None and ((found.step or 0) >= 1 or found.outcome == "succeeded")
 
 
 @pytest.mark.parametrize(
@@ -100,5 +99,6 @@ def test_a_machine_that_does_not_work_costs_its_first_hour_and_the_next_offer_tr
         stack.up()
 
     assert len(mine(cloud, stack)) == 1
-    eventually(lambda: trains(stack, cloud), within_s=240)
+    run = Run(stack, cloud)
+    eventually(lambda: trains(run), within_s=240)
     assert stack.runs("again").returncode == 1

@@ -7,8 +7,6 @@ import json
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,33 +16,16 @@ import requests
 
 from components.ionet.client import Client
 from container.contract.records import Manifest, Verdict
+from tests.e2e.run_in_cloud import NewStack, mine, read, wait_for
 from tests.e2e.scratch_stack import ROOT, Cloud, CommandFailedError, ScratchStack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.engine, pytest.mark.docker, pytest.mark.timeout(900)]
-
-NewStack = Callable[..., ScratchStack]
-
-
-def wait_for(condition: Callable[[], bool], *, what: str, within_s: float = 120) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {within_s} s"
-        time.sleep(0.2)
-
-
-def mine(cloud: Cloud, stack: ScratchStack) -> list[str]:
-    return [name for name in cloud.live_deployments() if f"-{stack.name}-" in name]
 
 
 def only(cloud: Cloud, stack: ScratchStack) -> str:
     """The name of the stack's only token."""
     (name,) = [name for name in cloud.tokens() if stack.name in name]
     return name
-
-
-def read(s3: Any, bucket: str, key: str) -> bytes:
-    body: bytes = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
-    return body
 
 
 def metrics_of(s3: Any, bucket: str, prefix: str) -> list[dict[str, Any]]:

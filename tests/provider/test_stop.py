@@ -28,10 +28,6 @@ from tests.runs_builders import status
 
 PREFIX = "dev-main-0a1b2c3d-feed0002"
 HERE = ("--bucket", BUCKET)
-CHECKPOINT = {
-    "checkpoints/base/d2/model_000040.pt": b"weights",
-    "checkpoints/base/d2/meta_000040.json": b"{}",
-}
 
 
 @pytest.fixture
@@ -66,18 +62,7 @@ def container(
 
 
 def stop(world: World, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "runs", "stop", "main", *words],
-        cwd=ROOT,
-        env=world.environ,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    assert done.returncode == expect, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done
+    return world.runs("stop", "main", *words, expect=expect)
 
 
 def rows_of(block: str) -> dict[str, str]:
